@@ -1,0 +1,1 @@
+"""Doubles for Channels: a WebSocket client and a strict channel layer."""

@@ -1,0 +1,29 @@
+"""The ``backchannel`` command. argparse serves it: a few subcommands do not justify a dependency of the core."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from . import __version__
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line; each subcommand's module adds its own part."""
+    top = argparse.ArgumentParser(
+        prog="backchannel", description="Test what a Django project does behind the request."
+    )
+    top.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one subcommand and return its exit code."""
+    options = parser().parse_args(argv)
+    return int(options.run(options))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

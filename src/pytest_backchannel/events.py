@@ -1,0 +1,272 @@
+"""What happened behind the request: frozen records that know their cause, in the log of one test.
+
+Every double and every probe appends to the current :class:`EventLog`; assertions, the account of lost messages
+and the story of a failed test only read it. Nothing here imports Django, Celery or Channels.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import sys
+import sysconfig
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple, TypeVar
+
+from .errors import SLUGS, UnexpectedLoss
+
+_cause: ContextVar[int | None] = ContextVar("pytest_backchannel_cause", default=None)
+
+
+# ------------------------------------------------------------------ where
+
+
+class Location(NamedTuple):
+    """A place in the project's own code."""
+
+    path: str
+    line: int
+    function: str
+
+    def __str__(self) -> str:
+        return f"{_relative(self.path)}:{self.line}"
+
+
+def _relative(path: str) -> str:
+    try:
+        relative = os.path.relpath(path)
+    except ValueError:  # another drive
+        return path
+    return path if relative.startswith("..") else relative
+
+
+_OWN = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_EXAMPLE = os.path.join(_OWN, "_example") + os.sep
+_OUTSIDE = tuple(
+    {
+        os.path.realpath(sysconfig.get_path(name)) + os.sep
+        for name in ("stdlib", "platstdlib", "purelib", "platlib")
+        if sysconfig.get_path(name)
+    }
+    | {os.path.dirname(os.path.realpath(os.__file__)) + os.sep}
+)
+
+
+@lru_cache(maxsize=4096)
+def is_project_file(path: str) -> bool:
+    """Whether a source file belongs to the project under test: not to Python, an installed package or this plugin."""
+    if path.startswith("<"):
+        return False
+    real = os.path.realpath(path)
+    if real.startswith(_OWN):
+        return real.startswith(_EXAMPLE)
+    if f"{os.sep}site-packages{os.sep}" in real or f"{os.sep}dist-packages{os.sep}" in real:
+        return False
+    return not real.startswith(_OUTSIDE)
+
+
+def caller(skip: int = 1) -> Location | None:
+    """The innermost frame of the project's own code, ``skip`` frames up; None where there is none."""
+    try:
+        frame = sys._getframe(skip)
+    except ValueError:
+        return None
+    while frame is not None:
+        code = frame.f_code
+        if is_project_file(code.co_filename):
+            return Location(code.co_filename, frame.f_lineno, code.co_qualname)
+        if frame.f_back is None:
+            return None
+        frame = frame.f_back
+    return None
+
+
+# ----------------------------------------------------------------- records
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """One thing that happened.
+
+    Attributes:
+        id: its number in the log, in the order of happening.
+        cause: the number of the event that caused it, or None where the test itself did.
+        at: when, in seconds since the epoch; virtual where a virtual clock rules.
+        where: the line of the project's own code that did it, or None where no such line is known.
+    """
+
+    id: int
+    cause: int | None
+    at: float
+    where: Location | None
+
+    def headline(self) -> str:
+        """The event in a few words, for the story of a failed test."""
+        return type(self).__name__
+
+    @property
+    def broke(self) -> bool:
+        """Whether the chain of events broke here: the story marks it."""
+        return False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem(Event):
+    """Something that nobody asked about and that must not stay unseen.
+
+    Attributes:
+        slug: which of the documented ways of failing it is.
+        text: what happened, the value, and the fix, in one or more lines.
+    """
+
+    slug: str
+    text: str
+
+    def headline(self) -> str:
+        """The first line of the problem, behind its slug."""
+        return f"{self.slug}: {self.text.splitlines()[0]}"
+
+    @property
+    def broke(self) -> bool:
+        """A fatal problem breaks the chain; a warning does not."""
+        return SLUGS[self.slug].fatal
+
+    @property
+    def fatal(self) -> bool:
+        """Whether it fails the test, or only warns."""
+        return SLUGS[self.slug].fatal
+
+
+E_ = TypeVar("E_", bound=Event)
+
+
+def unexpected_loss(problems: Sequence[Problem]) -> str:
+    """The message of a test that fails for what went unseen: each problem, its line, and how to declare it."""
+    lines = []
+    for problem in problems:
+        first, *more = problem.text.splitlines()
+        where = f"  [{problem.where}]" if problem.where else ""
+        lines += [f"{problem.slug}: {first}{where}", *(f"    {line}" for line in more)]
+    slugs = ", ".join(f'"{slug}"' for slug in dict.fromkeys(problem.slug for problem in problems))
+    lines.append(f"Intended? Say so with @pytest.mark.allow_lost({slugs}).")
+    return "\n".join(lines)
+
+
+# --------------------------------------------------------------------- log
+
+
+class EventLog:
+    """The events of one test, in order.
+
+    Args:
+        test: the test's node id, for messages.
+
+    Attributes:
+        events: all of them; only :meth:`record` adds to it.
+        enforced: whether problems fail and warn (a fixture of ours is in use, or ``backchannel_strict``), or are only
+            observed and summed up at the end of the run.
+    """
+
+    def __init__(self, test: str = "", *, enforced: bool = False) -> None:
+        self.test = test
+        self.enforced = enforced
+        self.events: list[Event] = []
+        self._ids = itertools.count(1)
+        self._checks: list[Callable[[], None]] = []
+        self._taken = 0
+
+    def record(self, kind: type[E_], *, cause: int | None = None, where: Location | None = None, **fields: Any) -> E_:
+        """Append one event; its number, its cause (unless given) and its time are filled in."""
+        event = kind(
+            id=next(self._ids),
+            cause=_cause.get() if cause is None else cause,
+            at=time.time(),
+            where=where,
+            **fields,
+        )
+        self.events.append(event)
+        return event
+
+    def problem(self, slug: str, text: str, *, cause: int | None = None, where: Location | None = None) -> Problem:
+        """Append one problem.
+
+        Raises:
+            KeyError: the slug is not declared in ``errors``.
+        """
+        if slug not in SLUGS:
+            raise KeyError(f"the slug {slug!r} is not declared; declared are {', '.join(sorted(SLUGS))}")
+        return self.record(Problem, cause=cause, where=where, slug=slug, text=text)
+
+    def at_end(self, check: Callable[[], None]) -> None:
+        """Call ``check`` once, when the test's body has ended and its fixtures still stand; it records problems."""
+        self._checks.append(check)
+
+    def run_checks(self) -> None:
+        """Run what :meth:`at_end` was given, each check once, in the order in which it was given."""
+        while self._checks:
+            self._checks.pop(0)()
+
+    def take_problems(self) -> list[Problem]:
+        """The problems that no earlier call has returned."""
+        fresh = [event for event in self.events[self._taken :] if isinstance(event, Problem)]
+        self._taken = len(self.events)
+        return fresh
+
+    def raise_problems(self) -> None:
+        """For those who do not use pytest: run the checks, and raise if a fatal problem is unseen.
+
+        Raises:
+            UnexpectedLoss: something was lost or broke, and nothing has raised it yet.
+        """
+        self.run_checks()
+        fatal = [problem for problem in self.take_problems() if problem.fatal]
+        if fatal:
+            raise UnexpectedLoss(unexpected_loss(fatal))
+
+    def of(self, kind: type[E_]) -> list[E_]:
+        """The events of one kind, in order."""
+        return [event for event in self.events if isinstance(event, kind)]
+
+
+_current: EventLog | None = None
+
+
+def current_log() -> EventLog:
+    """The log of the test that runs now; a fresh one where none was begun."""
+    global _current
+    if _current is None:
+        _current = EventLog()
+    return _current
+
+
+def begin_log(test: str = "", *, enforced: bool = False) -> EventLog:
+    """Replace the current log by an empty one."""
+    global _current
+    _current = EventLog(test, enforced=enforced)
+    return _current
+
+
+def end_log() -> None:
+    """Drop the current log."""
+    global _current
+    _current = None
+
+
+@contextlib.contextmanager
+def caused_by(event: Event | int | None) -> Iterator[None]:
+    """Within the block (and the tasks and executor jobs that it starts), new events have this cause."""
+    token = _cause.set(event.id if isinstance(event, Event) else event)
+    try:
+        yield
+    finally:
+        _cause.reset(token)
+
+
+def current_cause() -> int | None:
+    """The number of the event that causes what happens now; None in the test's own code."""
+    return _cause.get()

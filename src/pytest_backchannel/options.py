@@ -1,0 +1,155 @@
+"""The ini options and flags: declared, read once, checked, with a clear error for each bad value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+ASYNC_DB_CHOICES = ("shared", "off")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What the project configured.
+
+    Attributes:
+        celery_app: where the project's Celery app is, as ``package.module:attribute``; empty finds it.
+        production_settings: the settings module that says what runs in production; empty uses the test settings.
+        worker_queues: the queues that the project's workers consume; empty where the project does not say.
+        timeout: how long a receive waits, in seconds.
+        strict: whether every test is held to what a test with one of our fixtures is.
+        async_db: ``shared`` lends the test's connection to every thread, ``off`` leaves it as pytest-django has it.
+        on_commit: whether ``on_commit`` callbacks run in sync tests as in production, in every test.
+    """
+
+    celery_app: str
+    production_settings: str
+    worker_queues: tuple[str, ...]
+    timeout: float
+    strict: bool
+    async_db: str
+    on_commit: bool
+
+
+_KEY = pytest.StashKey[Options]()
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Declare the ini options and flags to pytest."""
+    parser.addini(
+        "backchannel_celery_app",
+        "Where the project's Celery app is, as 'package.module:attribute' (default: found from the settings package).",
+        default="",
+    )
+    parser.addini(
+        "backchannel_production_settings",
+        "The settings module that says which broker, result backend and channel layer run in production "
+        "(it is read without connecting to anything).",
+        default="",
+    )
+    parser.addini(
+        "backchannel_worker_queues",
+        "The queues that the project's workers consume, as given to 'celery worker -Q'.",
+        type="args",
+        default=[],
+    )
+    parser.addini("backchannel_timeout", "How long a receive waits, in seconds (default: 2).", default="2")
+    parser.addini(
+        "backchannel_strict",
+        "Hold every test to what a test with one of the plugin's fixtures is held to: a lost message or a consumer's "
+        "crash fails it (default: false).",
+        type="bool",
+        default=False,
+    )
+    parser.addini(
+        "backchannel_async_db",
+        "'shared' puts an async test with 'db' on one connection inside the test's own transaction; 'off' leaves it "
+        "as pytest-django has it (default: shared).",
+        default="shared",
+    )
+    parser.addini(
+        "backchannel_on_commit",
+        "Run on_commit callbacks in sync tests too, when the code's outermost atomic block ends (default: false).",
+        type="bool",
+        default=False,
+    )
+
+
+def options_of(config: pytest.Config) -> Options:
+    """What the project configured, read and checked at the first call.
+
+    Raises:
+        pytest.UsageError: a value that cannot be used; the message names it and the valid choices.
+    """
+    found = config.stash.get(_KEY, None)
+    if found is None:
+        found = config.stash[_KEY] = _read(config)
+    return found
+
+
+def _read(config: pytest.Config) -> Options:
+    async_db = config.getini("backchannel_async_db")
+    if async_db not in ASYNC_DB_CHOICES:
+        raise pytest.UsageError(
+            f"backchannel_async_db = {async_db!r}: choose one of {', '.join(map(repr, ASYNC_DB_CHOICES))}"
+        )
+    return Options(
+        celery_app=_dotted("backchannel_celery_app", config.getini("backchannel_celery_app")),
+        production_settings=config.getini("backchannel_production_settings").strip(),
+        worker_queues=tuple(
+            queue for entry in config.getini("backchannel_worker_queues") for queue in entry.split(",") if queue
+        ),
+        timeout=_seconds("backchannel_timeout", config.getini("backchannel_timeout")),
+        strict=config.getini("backchannel_strict"),
+        async_db=async_db,
+        on_commit=config.getini("backchannel_on_commit"),
+    )
+
+
+def _seconds(name: str, value: object) -> float:
+    try:
+        seconds = float(str(value))
+    except ValueError:
+        seconds = -1.0
+    if not 0 < seconds < float("inf"):
+        raise pytest.UsageError(f"{name} = {value!r}: give a number of seconds above 0, such as 2 or 0.5")
+    return seconds
+
+
+def _dotted(name: str, value: str) -> str:
+    value = value.strip()
+    if value and not all(part.isidentifier() for part in value.replace(":", ".").split(".")):
+        raise pytest.UsageError(f"{name} = {value!r}: give 'package.module:attribute', such as 'config.celery:app'")
+    return value
+
+
+def import_attribute(path: str) -> Any:
+    """The object at ``package.module:attribute`` (or ``package.module.attribute``).
+
+    Raises:
+        pytest.UsageError: it can't be imported; the message says why.
+    """
+    module, _, attribute = path.partition(":") if ":" in path else path.rpartition(".")
+    try:
+        return getattr(import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise pytest.UsageError(f"{path!r} can't be imported: {error}") from error
+
+
+def once_per_config(make: Callable[[pytest.Config], Any]) -> Callable[[pytest.Config], Any]:
+    """Keep what ``make`` returns on the config, so that it is computed once a run."""
+    key = pytest.StashKey[Any]()
+
+    def get(config: pytest.Config) -> Any:
+        if key not in config.stash:
+            config.stash[key] = make(config)
+        return config.stash[key]
+
+    return get

@@ -1,0 +1,151 @@
+"""pytest's hooks: options, markers, the log of each test, and what fails a test without being asked.
+
+Thin on purpose, and it imports neither Django, Celery nor Channels: the fixtures' modules, registered here, import
+them when a test asks for a fixture. What a test that uses none of them pays is one empty log.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+import pytest
+
+from . import events
+from .errors import SLUGS
+from .options import add_options, options_of
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+FIXTURE_MODULES = (
+    "pytest_backchannel.fixtures.database",
+    "pytest_backchannel.fixtures.tasks",
+    "pytest_backchannel.fixtures.channels",
+    "pytest_backchannel.fixtures.servers",
+)
+
+MARKERS = (
+    "celery_integration: needs a real broker and a real worker; for the slower job of the CI.",
+    "allow_lost(slug, ...): what is lost or breaks under these slugs is intended in this test.",
+)
+
+_OBSERVED = pytest.StashKey[list[dict[str, str]]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare the options."""
+    add_options(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the markers, check the options, and register the modules of the fixtures."""
+    for marker in MARKERS:
+        config.addinivalue_line("markers", marker)
+    options_of(config)
+    if not hasattr(config, "workerinput"):  # with pytest-xdist, only the controller sums up
+        from .report.terminal import ObservedSummary
+
+        config.pluginmanager.register(ObservedSummary(), "backchannel-observed")
+    for module in FIXTURE_MODULES:
+        if not config.pluginmanager.has_plugin(module):
+            config.pluginmanager.import_plugin(module)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Check the arguments of ``allow_lost``, before any test has run."""
+    for item in items:
+        for marker in item.iter_markers("allow_lost"):
+            unknown = [slug for slug in marker.args if slug not in SLUGS]
+            if unknown or not marker.args or marker.kwargs:
+                raise pytest.UsageError(
+                    f"{item.nodeid}: allow_lost takes one or more slugs"
+                    + (f", and {unknown[0]!r} is none" if unknown else "")
+                    + f"; choose from {', '.join(sorted(SLUGS))}"
+                )
+
+
+# ------------------------------------------------------ the log of each test
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Begin an empty log."""
+    events.begin_log(item.nodeid, enforced=options_of(item.config).strict)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """At the end of the body, ask the doubles in use what went unseen."""
+    log = events.current_log()
+    try:
+        result = yield
+    except BaseException:
+        # The test has failed by itself: what went unseen is told in its report.
+        log.run_checks()
+        raise
+    log.run_checks()
+    _judge(item, log)
+    return result
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
+    """After the fixtures are gone, report what only their end has shown."""
+    try:
+        result = yield
+    finally:
+        log = events.current_log()
+    _judge(item, log)
+    return result
+
+
+def _judge(item: pytest.Item, log: events.EventLog) -> None:
+    problems = log.take_problems()
+    if not problems:
+        return
+    allowed = {slug for marker in item.iter_markers("allow_lost") for slug in marker.args}
+    problems = [problem for problem in problems if problem.slug not in allowed]
+    if not log.enforced:
+        seen = item.stash.setdefault(_OBSERVED, [])
+        seen += [{"slug": p.slug, "text": p.text, "where": str(p.where or "")} for p in problems]
+        return
+    for problem in problems:
+        if not problem.fatal:
+            _warn(problem)
+    fatal = [problem for problem in problems if problem.fatal]
+    if fatal:
+        # Without a traceback: it would show the plugin's own frames, and the message names the project's lines.
+        pytest.fail(events.unexpected_loss(fatal), pytrace=False)
+
+
+def _warn(problem: events.Problem) -> None:
+    category = SLUGS[problem.slug].warning
+    if problem.where is None:
+        warnings.warn(category(problem.text), stacklevel=1)
+    else:
+        warnings.warn_explicit(category(problem.text), None, problem.where.path, problem.where.line)
+
+
+# --------------------------------------------------------------- the reports
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Tell the story of a failed test, and carry what was observed to where the summary is made."""
+    report = yield
+    if report.failed and call.excinfo is not None:
+        from .report.story import story
+
+        text = story(events.current_log())
+        if text:
+            report.sections.append(("Behind the request", text))
+    if call.when == "teardown":
+        observed = item.stash.get(_OBSERVED, None)
+        if observed:
+            # A plain attribute of plain values: pytest-xdist sends it to the controller with the report.
+            report.backchannel_observed = observed  # type: ignore[attr-defined]
+        events.end_log()
+    return report

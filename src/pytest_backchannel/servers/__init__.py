@@ -1,0 +1,1 @@
+"""Real servers and workers as processes of a test session."""

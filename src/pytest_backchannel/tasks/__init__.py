@@ -1,0 +1,1 @@
+"""Doubles for Celery: eager mode made exact, and the real worker, stepped."""
