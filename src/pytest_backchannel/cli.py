@@ -11,9 +11,7 @@ from . import __version__
 
 def parser() -> argparse.ArgumentParser:
     """The command line; each subcommand's module adds its own part."""
-    top = argparse.ArgumentParser(
-        prog="backchannel", description="Test what a Django project does behind the request."
-    )
+    top = argparse.ArgumentParser(prog="backchannel", description="Test what a Django project does behind the request.")
     top.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     return top

@@ -1,0 +1,70 @@
+"""What the tests of the plugin share: a small Django project for pytester, and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+PROJECT = Path(__file__).parent / "sample"
+
+
+class Project:
+    """A Django project in pytester's folder, whose tests run in a process of their own, as a user's do."""
+
+    def __init__(self, pytester: pytest.Pytester) -> None:
+        self.pytester = pytester
+        self.path = pytester.path
+        for source in sorted(PROJECT.rglob("*.py")):
+            target = self.path / source.relative_to(PROJECT)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(source.read_text())
+        self.ini()
+
+    def ini(self, *lines: str, settings: str = "config.settings") -> None:
+        """Write pytest.ini: strict, warnings are errors, and the given lines."""
+        self.write(
+            "pytest.ini",
+            "\n".join(
+                [
+                    "[pytest]",
+                    f"DJANGO_SETTINGS_MODULE = {settings}",
+                    "pythonpath = .",
+                    "addopts = --strict-markers --strict-config -p no:cacheprovider -p no:randomly",
+                    "asyncio_default_fixture_loop_scope = function",
+                    "filterwarnings =",
+                    "    error",
+                    *lines,
+                ]
+            ),
+        )
+
+    def write(self, name: str, text: str) -> Path:
+        """Write one file, dedented; its folder is made."""
+        path = self.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(dedent(text))
+        return path
+
+    def settings(self, text: str) -> None:
+        """Append to the project's settings."""
+        path = self.path / "config" / "settings.py"
+        path.write_text(path.read_text() + "\n" + dedent(text))
+
+    def run(self, *args: str, timeout: float = 120) -> pytest.RunResult:
+        """Run the project's suite in a process of its own."""
+        return self.pytester.runpytest_subprocess(*args, timeout=timeout)
+
+    def test(self, text: str, *args: str) -> pytest.RunResult:
+        """Write one test module and run it."""
+        self.write("test_it.py", text)
+        return self.run("test_it.py", *args)
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester) -> Project:
+    """A Django project with Celery tasks and Channels consumers (tests/sample), to write tests into."""
+    return Project(pytester)
