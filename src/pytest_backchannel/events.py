@@ -12,10 +12,11 @@ import os
 import sys
 import sysconfig
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
+from types import FrameType
 from typing import Any, NamedTuple, TypeVar
 
 from .errors import SLUGS, UnexpectedLoss
@@ -72,16 +73,11 @@ def is_project_file(path: str) -> bool:
 
 def caller(skip: int = 1) -> Location | None:
     """The innermost frame of the project's own code, ``skip`` frames up; None where there is none."""
-    try:
-        frame = sys._getframe(skip)
-    except ValueError:
-        return None
+    frame: FrameType | None = sys._getframe(skip)
     while frame is not None:
         code = frame.f_code
         if is_project_file(code.co_filename):
             return Location(code.co_filename, frame.f_lineno, code.co_qualname)
-        if frame.f_back is None:
-            return None
         frame = frame.f_back
     return None
 
@@ -258,7 +254,7 @@ def end_log() -> None:
 
 
 @contextlib.contextmanager
-def caused_by(event: Event | int | None) -> Iterator[None]:
+def caused_by(event: Event | int | None) -> Generator[None]:
     """Within the block (and the tasks and executor jobs that it starts), new events have this cause."""
     token = _cause.set(event.id if isinstance(event, Event) else event)
     try:

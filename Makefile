@@ -1,0 +1,64 @@
+# make help lists the targets. `make demo` and `make test` need Python 3.11+, make and a package index, and nothing
+# else: no root, no Docker, no service that runs already.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+JOBS ?= auto
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-fast site check lint types docs build matrix bench lock clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+# The environment is as the committed lock says, to the hash; it is made anew when the lock or the build changes.
+$(VENV)/.ready: requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "pytest-backchannel needs Python 3.11 or later; say which: make PYTHON=python3.12 ..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(VENV)/.ready ## run the example project's suite under the plugin, with its report
+	$(BIN)/backchannel demo $(ARGS)
+
+test: $(VENV)/.ready ## run all tests; those of RabbitMQ, PostgreSQL and Chromium where these are found
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
+
+test-fast: $(VENV)/.ready ## run the tests that need no broker and no browser
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not celery_integration" $(ARGS)
+
+site: $(VENV)/.ready ## run the example site for real: Redis, ASGI server, worker, beat
+	$(BIN)/backchannel demo --serve $(ARGS)
+
+check: lint types docs test ## everything that CI does
+
+lint: $(VENV)/.ready ## ruff, and the one-way imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: $(VENV)/.ready ## mypy and pyright, both strict
+	$(BIN)/mypy
+	$(BIN)/pyright
+
+docs: $(VENV)/.ready ## build the documentation; a broken link fails
+	$(BIN)/sphinx-build -q -W -b html docs build/docs
+
+build: $(VENV)/.ready ## build the wheel and the source distribution
+	$(BIN)/python -m build --no-isolation
+
+matrix: $(VENV)/.ready ## a sampled matrix of Python, Django, Celery and Channels versions
+	$(BIN)/nox $(ARGS)
+
+bench: $(VENV)/.ready ## the benchmarks, as ratios within one run
+	@for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+lock: $(VENV)/.ready ## resolve the dependencies anew (needs uv)
+	sh requirements/lock.sh
+
+clean: ## remove what was built
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .nox

@@ -1,0 +1,13 @@
+"""Sphinx's configuration: Markdown by MyST, the furo theme, and every warning an error (see the Makefile)."""
+
+import pytest_backchannel
+
+project = "pytest-backchannel"
+copyright = "2026, the pytest-backchannel authors"
+version = release = pytest_backchannel.__version__
+extensions = ["myst_parser"]
+html_theme = "furo"
+html_title = f"pytest-backchannel {version}"
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 3
+exclude_patterns = ["build"]

@@ -1,0 +1,32 @@
+"""Imports point one way, and the plugin loads none of what it tests."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pytest_backchannel.plugin import FIXTURE_MODULES
+
+ROOT = Path(__file__).parents[2]
+HEAVY = ("django", "celery", "kombu", "channels", "redis", "time_machine", "msgpack", "mirakuru", "uvicorn")
+
+
+def test_imports_point_one_way():
+    done = subprocess.run(
+        [sys.executable, "-c", "from importlinter.cli import lint_imports_command as c; c(['--no-cache'])"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("module", ["pytest_backchannel.plugin", "pytest_backchannel.cli", *FIXTURE_MODULES])
+def test_importing_it_loads_nothing_heavy(module):
+    code = f"import {module}, sys; print(*[name for name in {HEAVY!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
