@@ -27,6 +27,8 @@ class Options:
         strict: whether every test is held to what a test with one of our fixtures is.
         async_db: ``shared`` lends the test's connection to every thread, ``off`` leaves it as pytest-django has it.
         on_commit: whether ``on_commit`` callbacks run in sync tests as in production, in every test.
+        redis_url: a running Redis for the real-server fixtures; empty starts a private one.
+        rabbitmq_url: a running RabbitMQ for the real-server fixtures; empty starts a private one.
     """
 
     celery_app: str
@@ -36,6 +38,8 @@ class Options:
     strict: bool
     async_db: str
     on_commit: bool
+    redis_url: str
+    rabbitmq_url: str
 
 
 _KEY = pytest.StashKey[Options]()
@@ -82,6 +86,24 @@ def add_options(parser: pytest.Parser) -> None:
     )
 
 
+def add_server_options(parser: pytest.Parser) -> None:
+    """Declare the flags of the real servers."""
+    group = parser.getgroup("backchannel", "pytest-backchannel")
+    group.addoption(
+        "--backchannel-redis-url",
+        default="",
+        metavar="URL",
+        help="Use this running Redis for redis_server (redis://host:port/0) instead of a private one.",
+    )
+    group.addoption(
+        "--backchannel-rabbitmq-url",
+        default="",
+        metavar="URL",
+        help="Use this running RabbitMQ for rabbitmq_server (amqp://user:password@host:port/vhost; '{worker}' is "
+        "replaced by the name of the pytest-xdist worker) instead of a private one.",
+    )
+
+
 def options_of(config: pytest.Config) -> Options:
     """What the project configured, read and checked at the first call.
 
@@ -110,7 +132,20 @@ def _read(config: pytest.Config) -> Options:
         strict=config.getini("backchannel_strict"),
         async_db=async_db,
         on_commit=config.getini("backchannel_on_commit"),
+        redis_url=_url("--backchannel-redis-url", config, ("redis", "rediss", "valkey")),
+        rabbitmq_url=_url("--backchannel-rabbitmq-url", config, ("amqp", "amqps", "pyamqp")),
     )
+
+
+def _url(flag: str, config: pytest.Config, schemes: tuple[str, ...]) -> str:
+    value = str(config.getoption(flag) or "").strip()
+    scheme, separator, rest = value.partition("://")
+    if value and (not separator or scheme not in schemes or not rest):
+        # The value is not repeated: it may carry a password.
+        raise pytest.UsageError(
+            f"{flag} begins with {scheme + separator if separator else 'no scheme'!r}: give a url such as {schemes[0]}://127.0.0.1"
+        )
+    return value
 
 
 def _seconds(name: str, value: object) -> float:

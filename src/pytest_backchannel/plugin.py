@@ -13,7 +13,7 @@ import pytest
 
 from . import events
 from .errors import SLUGS
-from .options import add_options, options_of
+from .options import add_options, add_server_options, options_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -36,6 +36,7 @@ _OBSERVED = pytest.StashKey[list[dict[str, str]]]()
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare the options."""
     add_options(parser)
+    add_server_options(parser)
 
 
 def pytest_configure(config: pytest.Config) -> None:

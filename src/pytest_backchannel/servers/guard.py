@@ -1,0 +1,92 @@
+"""No process outlives the test run: a watchdog ends what a killed run could not.
+
+``PR_SET_PDEATHSIG`` would reach only direct children, only on Linux, and fires when the *thread* that started the child
+ends (prctl(2)); a process that holds the other end of a pipe has none of these limits.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+from ..errors import BackchannelError
+
+_lock = threading.Lock()
+_guard: Guard | None = None
+
+
+class Guard:
+    """The connection to the watchdog of this process; :func:`guard` makes the one that is needed."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self._process = subprocess.Popen(
+            # -I and -S: no project code, no site-packages, about 15 ms.
+            [sys.executable, "-I", "-S", str(Path(__file__).with_name("_watchdog.py"))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            cwd="/",
+        )
+        assert self._process.stdout is not None
+        if self._process.stdout.readline() != b"ready\n":
+            raise BackchannelError(
+                f"the watchdog that ends servers after a killed run did not start (exit code {self._process.wait()}): "
+                f"is {sys.executable} able to run a script?"
+            )
+        self._process.stdout.close()
+
+    def add(self, group: int) -> None:
+        """Kill this process group when the test run is gone."""
+        self._send(f"add {group}")
+
+    def drop(self, group: int) -> None:
+        """This process group has ended."""
+        self._send(f"drop {group}")
+
+    def add_folder(self, path: Path) -> None:
+        """Remove this folder when the test run is gone."""
+        self._send(f"folder {path}")
+
+    def forget_folder(self, path: Path) -> None:
+        """This folder is removed."""
+        self._send(f"forget {path}")
+
+    def close(self) -> None:
+        """End the watchdog; it cleans up what is still listed."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()
+        self._process.wait()
+
+    def _send(self, line: str) -> None:
+        assert self._process.stdin is not None
+        with _lock:
+            try:
+                self._process.stdin.write(line.encode() + b"\n")
+                self._process.stdin.flush()
+            except OSError as error:
+                raise BackchannelError(
+                    f"the watchdog that ends servers after a killed run has gone (process {self._process.pid}): {error}"
+                ) from error
+
+
+def guard() -> Guard:
+    """The watchdog of this process; started at the first call, and again in a forked child."""
+    global _guard
+    if _guard is None or _guard.pid != os.getpid():
+        _guard = Guard()
+    return _guard
+
+
+def close_guard() -> None:
+    """End the watchdog of this process, if there is one."""
+    global _guard
+    if _guard is not None and _guard.pid == os.getpid():
+        _guard.close()
+    _guard = None

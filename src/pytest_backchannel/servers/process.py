@@ -1,0 +1,302 @@
+"""A server as a process of the test run: started, stopped, paused, its log kept, never left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import re
+import shutil
+import signal
+import socket
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import urlsplit, urlunsplit
+
+from mirakuru import SimpleExecutor
+from mirakuru.exceptions import ExecutorError
+
+from ..errors import BackchannelError
+from .guard import guard
+
+LOG_LINES = 40
+LOOPBACK = "127.0.0.1"
+
+_servers: list[Process] = []
+
+
+class ServerMissing(BackchannelError):
+    """The binary of a server is not on this machine; the message says how to get it."""
+
+
+class ServerFailed(BackchannelError):
+    """A server or a worker did not start, or died; the message ends with the last lines of its log."""
+
+
+def free_port() -> int:
+    """A loopback port where nothing listens.
+
+    Below the range that the system gives to outgoing connections (32768 and up on Linux, 49152 on macOS), so that no
+    connection takes it while the server is stopped for a test.
+    """
+    for _ in range(200):
+        port = random.SystemRandom().randrange(20000, 32000)
+        with socket.socket() as probe:
+            try:
+                probe.bind((LOOPBACK, port))
+            except OSError:
+                continue
+        return port
+    raise BackchannelError("found no free loopback port between 20000 and 32000 in 200 attempts")
+
+
+def listens(port: int, *, timeout: float = 1.0) -> bool:
+    """Whether something accepts connections at this loopback port."""
+    with socket.socket() as probe:
+        probe.settimeout(timeout)
+        return probe.connect_ex((LOOPBACK, port)) == 0
+
+
+def without_secrets(url: str) -> str:
+    """The URL with its password replaced by ``***``, for messages; a token alone in the user's place counts as one.
+
+    Example:
+        >>> without_secrets("redis://app:s3cret@cache:6379/1")
+        'redis://app:***@cache:6379/1'
+    """
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return "(an URL that can't be read)"
+    if "@" not in parts.netloc:
+        netloc = parts.netloc
+    else:
+        credentials, _, host = parts.netloc.rpartition("@")
+        user, colon, _ = credentials.partition(":")
+        netloc = f"{user}:***@{host}" if colon else f"***@{host}"
+    # A query may carry passwords too (redis://…?password=…), and says nothing that a message needs.
+    return urlunsplit((parts.scheme, netloc, parts.path, "***" if parts.query else "", ""))
+
+
+class Process:
+    """A process of the test run, in a group of its own, with its log in a file.
+
+    Args:
+        name: what messages call it, such as ``redis``.
+        folder: where its data and log are; made where None, and removed by :meth:`close`.
+    """
+
+    def __init__(self, name: str, folder: Path | None = None) -> None:
+        self.name = name
+        self._owns_folder = folder is None
+        self.folder = folder or Path(tempfile.mkdtemp(prefix=f"backchannel-{name}-"))
+        self.folder.mkdir(parents=True, exist_ok=True)
+        guard().add_folder(self.folder)
+        self.log_file = self.folder / f"{name}.log"
+        self.log_file.touch()
+        self._shown = 0
+        self._executor: SimpleExecutor | None = None
+        self._group: int | None = None
+        self.paused = False
+        _servers.append(self)
+
+    # ------------------------------------------------------------- lifetime
+
+    def launch(
+        self,
+        command: Sequence[str],
+        *,
+        ready: Callable[[], bool],
+        environment: Mapping[str, str] | None = None,
+        timeout: float,
+        stdin: int | None = None,
+    ) -> None:
+        """Start the process and wait until ``ready()``.
+
+        Args:
+            command: program and arguments.
+            ready: asked about every 20 ms.
+            environment: variables beside those of the test run.
+            timeout: how long it may take, in seconds.
+            stdin: a file descriptor; the null device where None.
+
+        Raises:
+            ServerFailed: it ended, or was not ready in time.
+        """
+        with open(self.log_file, "ab") as log, open(os.devnull, "rb") as null:
+            executor = SimpleExecutor(
+                list(command),
+                cwd=str(self.folder),
+                timeout=timeout,
+                sleep=0.02,
+                envvars=dict(environment or {}),
+                stdin=stdin if stdin is not None else null,
+                stdout=log,
+                stderr=log,
+            )
+            try:
+                executor.start()
+            except OSError as error:
+                raise ServerFailed(f"{self.name}: {command[0]} can't be run: {error}") from error
+        assert executor.process is not None
+        self._group = executor.process.pid
+        guard().add(self._group)
+        self._executor = executor
+
+        def answered() -> bool:
+            return not executor.running() or ready()
+
+        try:
+            executor.wait_for(answered)
+        except ExecutorError as error:
+            self._ended()
+            raise ServerFailed(f"{self.name} was not ready after {timeout:g} s{self._tail_for_message()}") from error
+        if not executor.running():
+            code = executor.process.returncode if executor.process else None
+            self._ended()
+            raise ServerFailed(f"{self.name} ended while it started (exit code {code}){self._tail_for_message()}")
+
+    def terminate(self, sig: int = signal.SIGTERM, *, timeout: float = 10.0) -> None:
+        """Ask the process to end, and kill it where it does not within ``timeout`` seconds."""
+        executor = self._executor
+        if executor is None:
+            return
+        self.resume()
+        executor._timeout = timeout  # --- private API: mirakuru 2.6–3.1 has no timeout for stop() ---
+        # How it ended is the server's affair; that it ended is ours.
+        with contextlib.suppress(ExecutorError):
+            executor.stop(sig)
+        self._ended()
+
+    def kill(self) -> None:
+        """SIGKILL to the process and its children: no chance to save or to say goodbye."""
+        if self._executor is not None:
+            self._executor.kill()
+            self._ended()
+
+    def _ended(self) -> None:
+        if self._executor is not None:
+            with contextlib.suppress(ExecutorError, ProcessLookupError):
+                self._executor.kill()
+        self._executor = None
+        self.paused = False
+        if self._group is not None:
+            guard().drop(self._group)
+            self._group = None
+
+    def close(self) -> None:
+        """End the process and remove its folder."""
+        self.terminate()
+        if self._owns_folder:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        guard().forget_folder(self.folder)
+        if self in _servers:
+            _servers.remove(self)
+
+    @property
+    def running(self) -> bool:
+        """Whether the process lives (also while it is paused)."""
+        return self._executor is not None and self._executor.running()
+
+    @property
+    def pid(self) -> int | None:
+        """The process id; None while it is stopped."""
+        return self._group
+
+    # ---------------------------------------------------------------- pause
+
+    def pause(self) -> None:
+        """Freeze the process (SIGSTOP): connections stay open and nothing answers.
+
+        Raises:
+            BackchannelError: it does not run.
+        """
+        if self._group is None:
+            raise BackchannelError(f"{self.name} is stopped: call start() before pause()")
+        os.killpg(self._group, signal.SIGSTOP)
+        self.paused = True
+
+    def resume(self) -> None:
+        """Let a paused process go on (SIGCONT); nothing happens to one that runs."""
+        if self.paused and self._group is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._group, signal.SIGCONT)
+        self.paused = False
+
+    # ------------------------------------------------------------------ log
+
+    @property
+    def log(self) -> str:
+        """Everything that the process has written."""
+        return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
+
+    def mark_log(self) -> None:
+        """What is written from now on belongs to the next test."""
+        self._shown = self.log_file.stat().st_size if self.log_file.exists() else 0
+
+    def recent_log(self, lines: int = LOG_LINES) -> str:
+        """The last lines since :meth:`mark_log`."""
+        if not self.log_file.exists():
+            return ""
+        with open(self.log_file, "rb") as file:
+            file.seek(self._shown)
+            text = file.read().decode(errors="replace")
+        return tail(text, lines)
+
+    def _tail_for_message(self) -> str:
+        last = tail(self.log, 15)
+        return ":\n" + "\n".join(f"    {line}" for line in last.splitlines()) if last else ", and wrote nothing"
+
+
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def tail(text: str, lines: int) -> str:
+    """The last ``lines`` lines of a text, with a note of what is left out."""
+    found = [line.rstrip() for line in _COLOURS.sub("", text).splitlines() if line.strip()]
+    left_out = len(found) - lines
+    if left_out > 0:
+        found = [f"… {left_out} earlier lines …", *found[-lines:]]
+    return "\n".join(found)
+
+
+def servers() -> list[Process]:
+    """The servers and workers of this test run that are not closed, in the order in which they were made."""
+    return list(_servers)
+
+
+Started = TypeVar("Started", bound=Process)
+
+
+def start_on_free_ports(make: Callable[[], Started], start: Callable[[Started], None]) -> Started:
+    """Make a server and start it; where another process took one of its ports meanwhile, once more with others."""
+    for attempt in range(3):
+        server = make()
+        try:
+            start(server)
+        except ServerFailed as error:
+            taken = "already in use" in str(error) or "eaddrinuse" in str(error)
+            server.close()
+            if not taken or attempt == 2:
+                raise
+        except BaseException:
+            server.close()
+            raise
+        else:
+            return server
+    raise AssertionError("unreachable")  # pragma: no cover
+
+
+def find_binary(*names: str, folders: Sequence[str] = ()) -> str | None:
+    """The first of ``names`` on PATH, or in ``folders``, or in the folders where daemons are installed."""
+    path = os.pathsep.join(
+        [os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin", "/usr/local/bin", "/opt/homebrew/sbin", *folders]
+    )
+    for name in names:
+        found = shutil.which(name, path=path)
+        if found:
+            return found
+    return None
