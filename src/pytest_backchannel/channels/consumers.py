@@ -1,0 +1,326 @@
+"""Which consumers are alive and which of their handlers run: a probe in Channels' own dispatch.
+
+The probe sees every :class:`channels.consumer.AsyncConsumer` (the sync ones derive from it), however it was opened: by
+our client, by Channels' communicators, by a worker or by a server in this process. It changes nothing that a consumer
+can see. Nothing here imports Channels before :func:`install`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import BackchannelError
+from ..events import Event, Location, caused_by, current_log, is_project_file
+from .records import ConsumerCrashed, HandlerStarted
+
+Message = Mapping[str, Any]
+Dispatch = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+@dataclass(eq=False)
+class Opening:
+    """Who opened a connection, and where.
+
+    Attributes:
+        where: the line of the project's own code.
+        client: the client or communicator that did.
+    """
+
+    where: Location | None
+    client: object
+
+
+#: Set in the context in which an application runs: it is inherited by every task that the application starts.
+opening: ContextVar[Opening | None] = ContextVar("pytest_backchannel_opening", default=None)
+
+
+@dataclass(eq=False)
+class LiveConsumer:
+    """One consumer, from its call to its end.
+
+    Attributes:
+        consumer: the instance.
+        scope: the ASGI scope that it was called with.
+        task: the task that runs it, or None outside of any.
+        opening: who opened its connection, where known.
+        handler: the name of the method that runs now, or None while it waits for a message.
+        handled: the type of each message whose handler has ended, in order.
+        error: what ended it, or None.
+    """
+
+    consumer: Any
+    scope: Mapping[str, Any]
+    task: asyncio.Task[Any] | None
+    opening: Opening | None
+    handler: str | None = None
+    handled: list[str] = field(default_factory=list[str])
+    error: BaseException | None = None
+
+    @property
+    def name(self) -> str:
+        """The name of its class."""
+        return type(self.consumer).__qualname__
+
+    @property
+    def path(self) -> str:
+        """The path of its connection; the channel's name for a worker consumer; empty where there is neither."""
+        return str(self.scope.get("path", self.scope.get("channel", "")))
+
+    @property
+    def channel_name(self) -> str | None:
+        """The name of its channel, or None where it has no channel layer (or none yet)."""
+        return getattr(self.consumer, "channel_name", None)
+
+    def __repr__(self) -> str:
+        return f"<LiveConsumer {self.name} {self.path}>"
+
+
+class Observer:
+    """What may be told of every handler; derive and override what is needed.
+
+    Example::
+
+        class Count(Observer):
+            def handled(self, consumer, message):
+                self.seen[consumer.name] += 1
+
+        with observing(Count()): ...
+    """
+
+    def will_handle(self, consumer: LiveConsumer, message: Message) -> Event | int | None:
+        """The handler for ``message`` is about to run.
+
+        Returns:
+            What caused the message (its delivery, or the number of that event), where this observer knows it.
+        """
+        return None
+
+    def handled(self, consumer: LiveConsumer, message: Message) -> None:
+        """The handler has ended without an error."""
+
+    def crashed(self, consumer: LiveConsumer, message: Message, error: Exception) -> None:
+        """The handler (or the search for it) has raised, which ends the consumer."""
+
+
+_live: dict[int, LiveConsumer] = {}
+_observers: list[Observer] = []
+_current: ContextVar[LiveConsumer | None] = ContextVar("pytest_backchannel_consumer", default=None)
+
+
+def live_consumers() -> tuple[LiveConsumer, ...]:
+    """The consumers that run now, in the order in which they were called; empty while the probe is not installed."""
+    return tuple(_live.values())
+
+
+def consumer_of(channel_name: str) -> LiveConsumer | None:
+    """The consumer that listens on a channel, or None.
+
+    Args:
+        channel_name: the consumer's own channel, or the name under which ``ChannelNameRouter`` knows a worker consumer.
+    """
+    for live in _live.values():
+        if live.channel_name == channel_name or live.scope.get("channel") == channel_name:
+            return live
+    return None
+
+
+def current_consumer() -> LiveConsumer | None:
+    """The consumer whose code runs now (also in the tasks and threads that it started), or None."""
+    return _current.get()
+
+
+@contextlib.contextmanager
+def observing(observer: Observer) -> Iterator[None]:
+    """Tell ``observer`` of every handler that begins or ends within the block; the probe must be installed."""
+    _observers.append(observer)
+    try:
+        yield
+    finally:
+        _observers.remove(observer)
+
+
+def handler_name(message: Message) -> str:
+    """The method that Channels calls for a message (channels 4.2–4.3, ``channels.consumer.get_handler_name``)."""
+    return str(message.get("type", "")).replace(".", "_")
+
+
+def definition(function: Any) -> Location | None:
+    """Where a function of the project is defined; None for one of a library, or without Python code."""
+    code = getattr(inspect.unwrap(getattr(function, "func", function)), "__code__", None)
+    if code is None or not is_project_file(code.co_filename):
+        return None
+    return Location(code.co_filename, code.co_firstlineno, code.co_qualname)
+
+
+def raised_at(error: BaseException) -> Location | None:
+    """The innermost line of the project's own code in the traceback of an exception."""
+    found = None
+    traceback = error.__traceback__
+    while traceback is not None:
+        code = traceback.tb_frame.f_code
+        if is_project_file(code.co_filename):
+            found = Location(code.co_filename, traceback.tb_lineno, code.co_qualname)
+        traceback = traceback.tb_next
+    return found
+
+
+async def _handle(live: LiveConsumer, dispatch: Dispatch, message: dict[str, Any]) -> None:
+    name = handler_name(message)
+    causes = [observer.will_handle(live, message) for observer in tuple(_observers)]
+    cause = next((cause for cause in causes if cause is not None), None)
+    with caused_by(cause) if cause is not None else contextlib.nullcontext():
+        started = current_log().record(
+            HandlerStarted,
+            where=definition(getattr(live.consumer, name, None)),
+            consumer=live.name,
+            path=live.path,
+            handler=name,
+            type=str(message.get("type", "")),
+        )
+    live.handler = name
+    try:
+        with caused_by(started):
+            await dispatch(message)
+    except Exception as error:
+        live.handler = None
+        if isinstance(error, _stop_consumer()):  # how a consumer says that it has ended
+            _ended(live, message)
+        else:
+            _crashed(live, error, name)
+            for observer in tuple(_observers):
+                observer.crashed(live, message, error)
+        raise
+    live.handler = None
+    _ended(live, message)
+
+
+def _ended(live: LiveConsumer, message: Message) -> None:
+    live.handled.append(str(message.get("type", "")))
+    for observer in tuple(_observers):
+        observer.handled(live, message)
+
+
+def _crashed(live: LiveConsumer, error: Exception, handler: str) -> None:
+    live.error = error
+    current_log().record(
+        ConsumerCrashed,
+        where=raised_at(error),
+        consumer=live.name,
+        path=live.path,
+        error=f"{type(error).__name__}: {error}",
+        handler=handler,
+    )
+
+
+# --- private API: channels.consumer.AsyncConsumer.__call__, channels.consumer.await_many_dispatch, seen on channels
+# 4.2–4.3: the one place through which every message to every consumer passes, whichever class overrides dispatch ---
+
+_installed = 0
+_originals: dict[str, Any] = {}
+
+
+def _stop_consumer() -> type[Exception]:
+    from channels.exceptions import StopConsumer
+
+    return StopConsumer
+
+
+async def _call(self: Any, scope: Any, receive: Any, send: Any) -> None:
+    call = _originals["__call__"]
+    if not _installed:
+        await call(self, scope, receive, send)
+        return
+    live = LiveConsumer(self, scope, asyncio.current_task(), opening.get())
+    _live[id(live)] = live
+    token = _current.set(live)
+    try:
+        await call(self, scope, receive, send)
+    except BaseException as error:
+        if live.error is None and isinstance(error, Exception):
+            _crashed(live, error, "")
+        live.error = error
+        raise
+    finally:
+        _current.reset(token)
+        del _live[id(live)]
+
+
+async def _await_many_dispatch(consumer_callables: Sequence[Any], dispatch: Dispatch) -> None:
+    original = _originals["await_many_dispatch"]
+    live = _current.get()
+    if not _installed or live is None:
+        await original(consumer_callables, dispatch)
+        return
+    consumer = live  # for the closure: mypy forgets that it is not None
+
+    async def handle(message: dict[str, Any]) -> None:
+        await _handle(consumer, dispatch, message)
+
+    await original(consumer_callables, handle)
+
+
+def install() -> None:
+    """Install the probe; each call needs its :func:`remove`.
+
+    Raises:
+        BackchannelError: this version of Channels is built differently.
+    """
+    global _installed
+    from channels import consumer
+
+    if not _installed:
+        if "__call__" not in vars(consumer.AsyncConsumer) or not hasattr(consumer, "await_many_dispatch"):
+            raise BackchannelError(
+                "channels.consumer has no AsyncConsumer.__call__ or no await_many_dispatch: this version of Channels is "
+                "not supported; install channels>=4.2,<4.4"
+            )
+        if vars(consumer.AsyncConsumer)["__call__"] is not _call:
+            _originals["__call__"] = vars(consumer.AsyncConsumer)["__call__"]
+            consumer.AsyncConsumer.__call__ = _call
+        if consumer.await_many_dispatch is not _await_many_dispatch:
+            _originals["await_many_dispatch"] = consumer.await_many_dispatch
+            consumer.await_many_dispatch = _await_many_dispatch
+    _installed += 1
+
+
+def remove() -> None:
+    """Undo one :func:`install`; the last one restores Channels exactly.
+
+    Where somebody has patched the same place meanwhile, theirs is kept, and ours below it only passes through.
+    """
+    global _installed
+    from channels import consumer
+
+    _installed -= 1
+    if not _installed:
+        if vars(consumer.AsyncConsumer)["__call__"] is _call:
+            consumer.AsyncConsumer.__call__ = _originals["__call__"]
+        if consumer.await_many_dispatch is _await_many_dispatch:
+            consumer.await_many_dispatch = _originals["await_many_dispatch"]
+
+
+# --- end of private API ---
+
+
+@contextlib.contextmanager
+def probing() -> Iterator[None]:
+    """Install the probe for a block; blocks may nest.
+
+    Example::
+
+        with probing():
+            communicator = WebsocketCommunicator(application, "/ws/rooms/7/")
+            await communicator.connect()
+            assert live_consumers()[0].name == "RoomConsumer"
+    """
+    install()
+    try:
+        yield
+    finally:
+        remove()
