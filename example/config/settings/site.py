@@ -1,0 +1,27 @@
+"""`run_site.py`: production's processes on one machine, with SQLite, files for mail, and no TLS."""
+
+from os import environ
+from pathlib import Path
+
+from .production import *  # noqa: F403
+
+DATA = Path(environ.get("SITE_DATA", BASE_DIR / ".site"))  # noqa: F405
+SECRET_KEY = environ.get("SECRET_KEY", "")
+ALLOWED_HOSTS = ["127.0.0.1", "localhost"]
+DEMO_DATA = True  # the command `demo_data` asks: it makes users whose password everybody knows
+
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": DATA / "site.sqlite3",
+        # Web server, worker and beat write to one file: wait for each other, and never upgrade a read lock.
+        "OPTIONS": {"timeout": 20, "transaction_mode": "IMMEDIATE", "init_command": "PRAGMA journal_mode=WAL"},
+    }
+}
+MEDIA_ROOT = DATA / "media"
+EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
+EMAIL_FILE_PATH = DATA / "mail"
+
+SECURE_SSL_REDIRECT = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = False
+SECURE_HSTS_SECONDS = 0
+SECURE_PROXY_SSL_HEADER = None

@@ -1,0 +1,26 @@
+"""The async-safe minimum, and what keeps tests fast and off the disk."""
+
+from .base import *  # noqa: F403
+from .base import MIDDLEWARE
+
+CELERY_TASK_ALWAYS_EAGER = True
+CELERY_TASK_EAGER_PROPAGATES = True
+CELERY_BROKER_URL = "memory://"
+CELERY_RESULT_BACKEND = "cache+memory://"
+
+CHANNEL_LAYERS = {
+    "default": {"BACKEND": "channels.layers.InMemoryChannelLayer"},
+}
+
+# Disable real outbound services in tests
+EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+
+SECRET_KEY = "tests only"
+ALLOWED_HOSTS = ["testserver", "localhost", "127.0.0.1"]
+DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
+STORAGES = {"default": {"BACKEND": "django.core.files.storage.InMemoryStorage"}}
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+# Signing in is out of the way of tests that are about something else, as CSRF is in Django's test client.
+# tests/test_access.py puts it back and tries every page.
+MIDDLEWARE = [name for name in MIDDLEWARE if not name.endswith(".LoginRequiredMiddleware")]

@@ -1,0 +1,66 @@
+"""The article's "Eager mode is the workhorse": does the task do its job?
+
+Below it, what eager mode does not look at: `task_queue` runs the same body in Celery's real worker, in this process.
+"""
+
+import pytest
+from billing.models import IncompleteInvoice
+from billing.tasks import generate_pdf, send_invoice_email, validate_invoice
+
+from tests.factories import InvoiceFactory
+
+
+def test_send_invoice_email_marks_invoice(db, celery_eager, mailoutbox):
+    invoice = InvoiceFactory()
+    result = send_invoice_email.delay(invoice.id)  # runs synchronously
+    assert result.get() == invoice.id  # task return value
+    invoice.refresh_from_db()
+    assert invoice.emailed_at is not None
+    assert len(mailoutbox) == 1
+
+
+def test_the_email_carries_the_pdf(db, celery_eager, mailoutbox):
+    invoice = InvoiceFactory()
+    send_invoice_email.delay(invoice.id)
+    [message] = mailoutbox
+    [attachment] = message.attachments
+    assert message.to == ["miller@example.com"]
+    assert attachment[0] == f"invoice-{invoice.number}.pdf"
+    assert attachment[1].startswith(b"%PDF-")
+    assert attachment[2] == "application/pdf"
+
+
+def test_a_message_delivered_twice_sends_one_email(db, celery_eager, mailoutbox):
+    invoice = InvoiceFactory()
+    send_invoice_email.delay(invoice.id)
+    send_invoice_email.delay(invoice.id)
+    assert len(mailoutbox) == 1
+
+
+def test_the_pdf_is_kept(db, celery_eager):
+    invoice = InvoiceFactory()
+    assert generate_pdf.delay(invoice.id).get() == invoice.id
+    invoice.refresh_from_db()
+    with invoice.pdf.open() as file:
+        assert file.read().startswith(b"%PDF-")
+
+
+def test_names_that_the_pdf_cannot_spell_do_not_stop_it(db, celery_eager):
+    invoice = InvoiceFactory(customer_name="Łukasz 李")
+    generate_pdf.delay(invoice.id)
+    invoice.refresh_from_db()
+    assert invoice.pdf
+
+
+@pytest.mark.parametrize(
+    ("invoice", "missing"),
+    [
+        ({"customer_email": ""}, "the customer's e-mail address"),
+        ({"line": None}, "a line"),
+        ({"customer_email": "", "line": None}, "the customer's e-mail address and a line"),
+    ],
+)
+def test_an_incomplete_invoice_is_refused_with_what_it_lacks(db, celery_eager, invoice, missing):
+    invoice = InvoiceFactory(**invoice)
+    with pytest.raises(IncompleteInvoice, match=f"{missing}$"):
+        validate_invoice.delay(invoice.id)
