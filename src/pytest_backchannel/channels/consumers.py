@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any
 
 from ..errors import BackchannelError
@@ -136,7 +137,7 @@ def current_consumer() -> LiveConsumer | None:
 
 
 @contextlib.contextmanager
-def observing(observer: Observer) -> Iterator[None]:
+def observing(observer: Observer) -> Generator[None]:
     """Tell ``observer`` of every handler that begins or ends within the block; the probe must be installed."""
     _observers.append(observer)
     try:
@@ -272,13 +273,12 @@ def install() -> None:
         BackchannelError: this version of Channels is built differently.
     """
     global _installed
-    from channels import consumer
-
+    consumer: Any = import_module("channels.consumer")
     if not _installed:
         if "__call__" not in vars(consumer.AsyncConsumer) or not hasattr(consumer, "await_many_dispatch"):
             raise BackchannelError(
-                "channels.consumer has no AsyncConsumer.__call__ or no await_many_dispatch: this version of Channels is "
-                "not supported; install channels>=4.2,<4.4"
+                "channels.consumer has no AsyncConsumer.__call__ or no await_many_dispatch: this version of Channels "
+                "is not supported; install channels>=4.2,<4.4"
             )
         if vars(consumer.AsyncConsumer)["__call__"] is not _call:
             _originals["__call__"] = vars(consumer.AsyncConsumer)["__call__"]
@@ -295,8 +295,7 @@ def remove() -> None:
     Where somebody has patched the same place meanwhile, theirs is kept, and ours below it only passes through.
     """
     global _installed
-    from channels import consumer
-
+    consumer: Any = import_module("channels.consumer")
     _installed -= 1
     if not _installed:
         if vars(consumer.AsyncConsumer)["__call__"] is _call:
@@ -309,7 +308,7 @@ def remove() -> None:
 
 
 @contextlib.contextmanager
-def probing() -> Iterator[None]:
+def probing() -> Generator[None]:
     """Install the probe for a block; blocks may nest.
 
     Example::
