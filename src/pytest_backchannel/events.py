@@ -176,7 +176,9 @@ class EventLog:
         self._checks: list[Callable[[], None]] = []
         self._taken = 0
 
-    def record(self, kind: type[E_], *, cause: int | None = None, where: Location | None = None, **fields: Any) -> E_:
+    def record(
+        self, kind: type[E_], /, *, cause: int | None = None, where: Location | None = None, **fields: Any
+    ) -> E_:
         """Append one event; its number, its cause (unless given) and its time are filled in."""
         event = kind(
             id=next(self._ids),

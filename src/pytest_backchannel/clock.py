@@ -1,0 +1,381 @@
+"""Time that stands still until it is moved: for countdowns, retries with delay, expiry, beat, and code that sleeps.
+
+What follows a :class:`VirtualClock`:
+
+* ``time.time``, ``datetime.now`` and all else that time-machine patches, on the level of C, so that every reference
+  to them follows, wherever it was imported.
+* ``time.sleep`` and ``asyncio.sleep``, called by the project's code or by a package on its behalf: they return at
+  once, move the clock and are recorded. ``from time import sleep`` follows too: each module that holds such a
+  reference is found and patched. A reference kept elsewhere (a default argument, an attribute of an object) is not.
+* ``time.monotonic`` and ``time.perf_counter``, by way of the ``time`` module and in the project's own modules: they
+  run on in real time, and leap ahead by what the clock was moved. Time outs that Python and pytest measure for
+  themselves (locks, queues, sockets, subprocesses, pytest-timeout) bound the real functions, and stay real.
+* asyncio's loops: see :mod:`pytest_backchannel.clock_loops`.
+
+A sleep without any of the project's code on its call stack, such as one of a server's own thread, is a real one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import asyncio.tasks
+import inspect
+import math
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from types import ModuleType
+from typing import Any
+
+from .clock_loops import Loops
+from .errors import BackchannelError
+from .events import Event, Location, caller, current_log, is_project_file
+
+#: A loop that sleeps, checks and sleeps again ends here instead of running for ever.
+MAX_SLEEPS = 100_000
+
+# Packages that wait for something outside of the process, or for pytest itself: for them a sleep is a real one.
+_REAL = ("execnet", "mirakuru", "playwright", "pytest_backchannel.servers", "pytest_timeout", "selenium", "xdist")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slept(Event):
+    """A sleep that took no real time.
+
+    Attributes:
+        seconds: how long it asked for.
+        kind: ``time.sleep`` or ``asyncio.sleep``.
+    """
+
+    seconds: float
+    kind: str
+
+    def headline(self) -> str:
+        """How long, and by which function."""
+        return f"{self.kind}({self.seconds:g})"
+
+
+class VirtualClock:
+    """Stops time, and moves it.
+
+    A context manager. While one is active, entering another gives the active one: a test, a fixture and a double
+    share one time.
+
+    Args:
+        start: where to begin: a timezone-aware datetime, or seconds since the epoch. By default the next whole
+            second after the real now (or just now, where time-machine has moved it already), so that sums of
+            seconds come out exact.
+
+    Attributes:
+        sleeps: the sleeps so far, each with ``seconds``, ``kind`` and ``where`` (file, line, function).
+
+    Raises:
+        BackchannelError: time-machine is not installed.
+
+    Example:
+        >>> with VirtualClock() as clock:
+        ...     before = clock.time()
+        ...     time.sleep(60)
+        ...     clock.shift(40)
+        ...     assert clock.time() == before + 100
+        ...     assert [sleep.seconds for sleep in clock.sleeps] == [60]
+    """
+
+    def __init__(self, start: datetime | float | None = None) -> None:
+        self._start = None if start is None else _timestamp(start)
+        self._depth = 0
+        self._moved = 0.0
+        self._lock = threading.RLock()
+        self.sleeps: list[Slept] = []
+
+    # ---------------------------------------------------------------- begin, end
+
+    def __enter__(self) -> VirtualClock:
+        global _active
+        if _active is not None:
+            _active._depth += 1
+            if self._start is not None:
+                _active.move_to(self._start)
+            return _active
+        time_machine = _time_machine()
+        start = self._start
+        if start is None:
+            start = time.time() if time_machine.escape_hatch.is_travelling() else math.ceil(time.time())
+        # A float, not a datetime: with a datetime time-machine would set the process's time zone as well.
+        self._travel = time_machine.travel(float(start), tick=False)
+        self._traveller = self._travel.start()
+        self._depth, self._moved, self.sleeps = 1, 0.0, []
+        self._loops = Loops(self._move, _real["monotonic"])
+        _active = self
+        try:
+            self._loops.install()
+            _references.replace()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        global _active
+        clock = self if self._depth else _active
+        if clock is None:
+            raise BackchannelError("this VirtualClock is not active: leave it as often as it was entered")
+        clock._depth -= 1
+        if clock._depth:
+            return
+        _references.restore()
+        clock._loops.uninstall()
+        _active = None
+        clock._travel.stop()
+
+    # ---------------------------------------------------------------------- read
+
+    def time(self) -> float:
+        """The seconds since the epoch, as ``time.time()`` gives them."""
+        return time.time()
+
+    @property
+    def now(self) -> datetime:
+        """The moment, in UTC."""
+        return datetime.now(UTC)
+
+    # ---------------------------------------------------------------------- move
+
+    def shift(self, seconds: float | timedelta) -> None:
+        """Move the clock forward; loop timers that it passes fire when their loop runs next.
+
+        Args:
+            seconds: how far, in seconds or as a timedelta.
+
+        Raises:
+            TypeError: it is neither.
+            ValueError: it is negative or not finite.
+        """
+        self._move(_seconds(seconds))
+
+    async def ashift(self, seconds: float | timedelta) -> None:
+        """Move the clock forward, letting the loop's timers on the way fire in order, each at its own time."""
+        await self._loops.pass_time(_seconds(seconds), real_sleep=_real_asyncio_sleep)
+
+    def move_to(self, when: datetime | float) -> None:
+        """Set the clock.
+
+        Timers of event loops and ``time.monotonic`` follow a move forward; a move back leaves them, since they
+        never go back.
+
+        Args:
+            when: a timezone-aware datetime, or seconds since the epoch.
+
+        Raises:
+            TypeError: it is neither.
+            ValueError: the datetime has no time zone, so that the moment is not clear.
+        """
+        self._move(_timestamp(when) - time.time(), back=True)
+
+    def _move(self, seconds: float, *, back: bool = False) -> None:
+        if _active is not self:
+            raise BackchannelError("this VirtualClock is not active: use the one that `with VirtualClock() as …` gave")
+        with self._lock:
+            target = time.time() + seconds
+            self._traveller.shift(seconds)
+            if abs(time.time() - target) > 1e-3:
+                raise BackchannelError(
+                    f"the clock was moved by {seconds:g} s, and time.time() did not follow: something else holds the "
+                    "time, such as time_machine.travel() or freezegun inside of the virtual clock. "
+                    "Fix: move time with virtual_clock.move_to(...) alone."
+                )
+            if not back or seconds > 0:
+                self._moved += seconds
+                self._loops.passed(seconds)
+
+    def _record(self, kind: str, seconds: float, where: Location | None) -> None:
+        if len(self.sleeps) >= MAX_SLEEPS:
+            slept = sum(sleep.seconds for sleep in self.sleeps)
+            raise BackchannelError(
+                f"{kind} was called {MAX_SLEEPS:,} times ({slept:g} virtual seconds): a loop at {where} waits for "
+                "something that never comes. Sleeps return at once here, so what it waits for has to happen "
+                "in this process."
+            )
+        self.sleeps.append(current_log().record(Slept, where=where, seconds=seconds, kind=kind))
+
+
+_active: VirtualClock | None = None
+
+
+def active_clock() -> VirtualClock | None:
+    """The clock that rules now; None where time is real."""
+    return _active
+
+
+def _time_machine() -> Any:
+    try:
+        import time_machine
+    except ImportError as error:
+        raise BackchannelError(
+            "a virtual clock needs time-machine, which is not installed: pip install 'pytest-backchannel[celery]' "
+            "(or [channels])"
+        ) from error
+    return time_machine
+
+
+def _seconds(value: object) -> float:
+    if isinstance(value, timedelta):
+        value = value.total_seconds()
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"shift() takes seconds or a timedelta, not {value!r}")
+    if not 0 <= value < math.inf:
+        raise ValueError(f"shift() moves forward: {value!r} s can't be. To go back, use move_to(when).")
+    return float(value)
+
+
+def _timestamp(value: object) -> float:
+    if isinstance(value, datetime):
+        if value.tzinfo is None:
+            raise ValueError(f"{value!r} has no time zone, so the moment is not clear: give it tzinfo=UTC, say")
+        return value.timestamp()
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise TypeError(f"a virtual clock takes a timezone-aware datetime or seconds since the epoch, not {value!r}")
+    return float(value)
+
+
+# ------------------------------------------------------ what stands in the time module
+
+_real: dict[str, Callable[..., Any]] = {
+    name: getattr(time, name) for name in ("sleep", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns")
+}
+_real_asyncio_sleep = asyncio.sleep
+
+
+def _is_real(module: str) -> bool:
+    return any(module == real or module.startswith(real + ".") for real in _REAL)
+
+
+# Each of these asks for the active clock at every call: a reference that outlives the clock behaves as the real one.
+
+
+def _sleep(seconds: Any, /) -> None:
+    clock = _active
+    if clock is None or isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < math.inf:
+        return _real["sleep"](seconds)
+    where = None if _is_real(sys._getframe(1).f_globals.get("__name__", "")) else caller(2)
+    if where is None:
+        return _real["sleep"](seconds)
+    clock._record("time.sleep", seconds, where)
+    clock._move(float(seconds))
+    return None
+
+
+def _asyncio_sleep(delay: float, result: Any = None) -> Coroutine[Any, Any, Any]:
+    # Not itself a coroutine function: who calls it is known now, not when a task first runs it.
+    if _active is None or not 0 < delay < math.inf:
+        return _real_asyncio_sleep(delay, result)
+    where = None if _is_real(sys._getframe(1).f_globals.get("__name__", "")) else caller(2)
+    if where is None:
+        return _real_asyncio_sleep(delay, result)
+    return _pass_time(delay, result, where)
+
+
+async def _pass_time(delay: float, result: Any, where: Location) -> Any:
+    clock = _active
+    if clock is None:
+        return await _real_asyncio_sleep(delay, result)
+    clock._record("asyncio.sleep", delay, where)
+    return await clock._loops.pass_time(delay, result, real_sleep=_real_asyncio_sleep)
+
+
+# So that unittest.mock.patch("asyncio.sleep") still makes an AsyncMock.
+if sys.version_info >= (3, 12):
+    inspect.markcoroutinefunction(_asyncio_sleep)
+else:
+    _asyncio_sleep._is_coroutine = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]
+
+
+def _monotonic() -> float:
+    return _real["monotonic"]() + (_active._moved if _active is not None else 0.0)
+
+
+def _monotonic_ns() -> int:
+    return _real["monotonic_ns"]() + (round(_active._moved * 1e9) if _active is not None else 0)
+
+
+def _perf_counter() -> float:
+    return _real["perf_counter"]() + (_active._moved if _active is not None else 0.0)
+
+
+def _perf_counter_ns() -> int:
+    return _real["perf_counter_ns"]() + (round(_active._moved * 1e9) if _active is not None else 0)
+
+
+_virtual: dict[str, Callable[..., Any]] = {
+    "sleep": _sleep,
+    "monotonic": _monotonic,
+    "monotonic_ns": _monotonic_ns,
+    "perf_counter": _perf_counter,
+    "perf_counter_ns": _perf_counter_ns,
+}
+
+
+class _References:
+    """Every module's references to the functions that a clock replaces, each module searched once.
+
+    Searching is what it takes: ``time.sleep`` can't be patched on the level of C, and ``from time import sleep`` is
+    common in code that backs off. Installed packages are searched for the sleeps alone, since their time outs on
+    ``monotonic`` are about real things; Python's and pytest's own modules are left out.
+    """
+
+    def __init__(self) -> None:
+        self._pairs = [(_real[name], _virtual[name]) for name in _real] + [(_real_asyncio_sleep, _asyncio_sleep)]
+        self._real_by_id = {id(function): real for real, virtual in self._pairs for function in (real, virtual)}
+        self._virtual_by_real = {id(real): virtual for real, virtual in self._pairs}
+        self._sleeps = {id(f) for f in (_real["sleep"], _sleep, _real_asyncio_sleep, _asyncio_sleep)}
+        self._searched: dict[str, int] = {}
+        self._found: list[tuple[weakref.ref[ModuleType], str, Callable[..., Any]]] = [
+            (weakref.ref(module), name, real)
+            for module, names in ((time, list(_real)), (asyncio, ["sleep"]), (asyncio.tasks, ["sleep"]))
+            for name in names
+            for real in [self._real_by_id[id(getattr(module, name))]]
+        ]
+
+    def _search(self) -> None:
+        for name, module in list(sys.modules.items()):
+            if self._searched.get(name) == id(module):
+                continue
+            self._searched[name] = id(module)
+            package = name.partition(".")[0]
+            if not isinstance(module, ModuleType) or package in sys.stdlib_module_names or name == __name__:
+                continue
+            if package in ("_pytest", "pytest", "time_machine") or _is_real(name):
+                continue
+            in_project = is_project_file(getattr(module, "__file__", None) or "<")
+            for key, value in list(vars(module).items()):
+                real = self._real_by_id.get(id(value))
+                if real is None:
+                    continue
+                if in_project or id(value) in self._sleeps:
+                    self._found.append((weakref.ref(module), key, real))
+                elif value is not real:  # imported while a clock was active
+                    setattr(module, key, real)
+
+    def _set(self, choose: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+        for reference, name, real in self._found:
+            module = reference()
+            # What the test itself has put there, such as a mock, stays.
+            if module is not None and self._real_by_id.get(id(getattr(module, name, None))) is real:
+                setattr(module, name, choose(real))
+
+    def replace(self) -> None:
+        """Put the virtual functions where the real ones are."""
+        self._search()
+        self._set(lambda real: self._virtual_by_real[id(real)])
+
+    def restore(self) -> None:
+        """Put the real ones back, also in modules imported since."""
+        self._search()
+        self._set(lambda real: real)
+
+
+_references = _References()
