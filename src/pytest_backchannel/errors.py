@@ -29,6 +29,24 @@ class UnexpectedLoss(BackchannelFailure):
     """
 
 
+class SharedConnectionBusy(BackchannelError):
+    """A thread waited too long for the test's shared database connection, or the test ended while it was in use.
+
+    The message names the thread that holds it, and the file and line.
+    """
+
+
+class ThreadOutlivedTest(BackchannelError):
+    """A thread that an earlier test left running asked for the database; the message names that test."""
+
+
+class EnqueuedInTransaction(BackchannelWarning):
+    """A task was enqueued inside ``transaction.atomic()``, and not through ``on_commit``.
+
+    A worker may run it before the commit, and not find the rows; a rollback does not take it back.
+    """
+
+
 @dataclass(frozen=True, slots=True)
 class Slug:
     """One way of failing without being asked.
@@ -61,3 +79,11 @@ def declare_slug(
         raise ValueError(f"the slug {name!r} is declared twice")
     SLUGS[name] = slug = Slug(name, summary, fatal, warning)
     return slug
+
+
+declare_slug(
+    "enqueued_in_transaction",
+    "A task was enqueued inside transaction.atomic() and not through on_commit.",
+    fatal=False,
+    warning=EnqueuedInTransaction,
+)

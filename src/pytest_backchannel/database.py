@@ -1,3 +1,0 @@
-"""One connection, lent to every thread of an async test."""
-
-from __future__ import annotations

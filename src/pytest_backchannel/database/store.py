@@ -1,0 +1,74 @@
+"""Where ``django.db.connections`` keeps its connections: replaced while connections are lent."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from . import threads
+
+
+class Store:
+    """Stands in for the store of ``django.db.connections``: every thread finds the lent connections.
+
+    A thread that sets a connection of its own (``connections["default"] = …``) finds that one. Aliases that are not
+    lent are looked up where they were, and a thread that outlived its test is refused.
+    """
+
+    def __init__(self, real: Any) -> None:
+        self._backchannel_real = real
+        self._backchannel_lent: dict[str, Any] = {}
+        self._backchannel_own = threading.local()
+
+    def __getattr__(self, alias: str) -> Any:
+        threads.check()
+        lent = self._backchannel_lent.get(alias)
+        if lent is None or alias in self._backchannel_own.__dict__:
+            return getattr(self._backchannel_real, alias)
+        return lent
+
+    def __setattr__(self, alias: str, connection: Any) -> None:
+        if alias.startswith("_backchannel_"):
+            object.__setattr__(self, alias, connection)
+            return
+        if self._backchannel_lent.get(alias) is connection:
+            self._backchannel_own.__dict__.pop(alias, None)
+            return
+        self._backchannel_own.__dict__[alias] = True
+        setattr(self._backchannel_real, alias, connection)
+
+    def __delattr__(self, alias: str) -> None:
+        self._backchannel_own.__dict__.pop(alias, None)
+        delattr(self._backchannel_real, alias)
+
+
+# --- private API: django.utils.connection.BaseConnectionHandler._connections, Django 5.2–6.1 -----------------------
+# The handler's store is an asgiref Local, per thread and per event loop, and nothing public lends a connection to
+# all threads: ConnectionHandler.__setitem__ sets it for the current one.
+
+
+def _handler() -> Any:
+    from django.db import connections
+
+    return connections
+
+
+def install() -> Store:
+    """Put a store of ours in place; the one that is there, if there is one."""
+    handler = _handler()
+    if not isinstance(handler._connections, Store):
+        handler._connections = Store(handler._connections)
+    return handler._connections
+
+
+def uninstall() -> None:
+    """Put Django's own store back."""
+    handler = _handler()
+    if isinstance(handler._connections, Store):
+        handler._connections = handler._connections._backchannel_real
+
+
+def uninstall_if_unused() -> None:
+    """Put Django's own store back, unless a thread that outlived its test must still be refused."""
+    if not threads.any_left():
+        uninstall()

@@ -1,0 +1,106 @@
+"""Threads that outlive their test: found at its end, and kept from the database of later tests.
+
+A thread that a test started, or a job that it gave to a pool, is known by the outermost frame of its work. It is
+left over if that frame runs when the test ends and did not run when it began. A pool's thread that waits for its
+next job is not: later tests may use the pool.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures.thread
+import queue
+import sys
+import threading
+from types import CodeType, FrameType
+
+from ..errors import ThreadOutlivedTest
+
+_left: dict[int, tuple[FrameType, str]] = {}
+
+
+def outlived(test: str) -> ThreadOutlivedTest:
+    """The error for the current thread, which ``test`` has left running."""
+    return ThreadOutlivedTest(
+        f"{threading.current_thread().name} was started by {test or 'a test'} and still runs after its end; it may "
+        "not touch the database of a later test. Join the thread (or shut down its pool or server) before the test "
+        "ends."
+    )
+
+
+class Watch:
+    """What ran when a test began; :meth:`end` finds what the test left running.
+
+    Args:
+        test: the test, for messages.
+    """
+
+    def __init__(self, test: str) -> None:
+        self.test = test
+        self._before = _work()
+
+    def end(self) -> bool:
+        """Remember the work that began since; True if there is any."""
+        for ident, frame in _work().items():
+            if self._before.get(ident) is not frame and ident != threading.get_ident():
+                _left[ident] = (frame, self.test)
+        self._before = {}
+        return any_left()
+
+
+def any_left() -> bool:
+    """Whether some work that outlived its test still runs."""
+    if _left:
+        running = _work()
+        for ident, (frame, _test) in list(_left.items()):
+            if running.get(ident) is not frame:
+                _left.pop(ident, None)
+    return bool(_left)
+
+
+def check() -> None:
+    """Refuse the database to the current thread if its work outlived its test.
+
+    Raises:
+        ThreadOutlivedTest: it did.
+    """
+    if not _left:
+        return
+    ident = threading.get_ident()
+    entry = _left.get(ident)
+    if entry is None:
+        return
+    root, test = entry
+    if _outermost(sys._getframe()) is root:
+        raise outlived(test)
+    _left.pop(ident, None)
+
+
+def _work() -> dict[int, FrameType]:
+    """The outermost frame of the work of each thread; idle threads of pools have none."""
+    found = ((ident, _outermost(frame)) for ident, frame in sys._current_frames().items())
+    return {ident: frame for ident, frame in found if frame is not None}
+
+
+def _outermost(frame: FrameType) -> FrameType | None:
+    loops = _pool_loops()
+    inner: FrameType | None = None
+    current: FrameType | None = frame
+    while current is not None:
+        if current.f_code in loops:
+            return None if inner is None or inner.f_code is queue.Queue.get.__code__ else inner
+        inner, current = current, current.f_back
+    return inner
+
+
+# --- private API: the loops of the threads of pools, which wait there for a job ------------------------------------
+# concurrent.futures.thread._worker and multiprocessing.pool.worker (Python 3.11–3.14), and anyio's
+# WorkerThread.run (anyio 4): nothing public says whether a pool's thread has a job.
+
+
+def _pool_loops() -> set[CodeType]:
+    loops = {concurrent.futures.thread._worker.__code__}
+    if module := sys.modules.get("multiprocessing.pool"):
+        loops.add(module.worker.__code__)
+    if module := sys.modules.get("anyio._backends._asyncio"):
+        loops.add(module.WorkerThread.run.__code__)
+    return loops
