@@ -1,6 +1,6 @@
 """The tasks that send invoices, and the nightly ones. Arguments and results are plain JSON."""
 
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 
 from celery import Task, chain, chord, shared_task
@@ -79,7 +79,7 @@ def total_month(month=None):
 
     `month` is any of its days in ISO format; without it, the month of yesterday is totalled.
     """
-    day = date.fromisoformat(month) if month else timezone.localdate() - timezone.timedelta(days=1)
+    day = date.fromisoformat(month) if month else timezone.localdate() - timedelta(days=1)
     first = day.replace(day=1).isoformat()
     ids = Invoice.objects.filter(emailed_at__year=day.year, emailed_at__month=day.month).values_list("id", flat=True)
     header = [total_invoice.s(invoice_id) for invoice_id in ids]

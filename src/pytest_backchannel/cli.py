@@ -5,15 +5,21 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 from . import __version__
+
+# Modules of this package, each with an add_parser() that sets the default `run` to what takes the parsed options.
+SUBCOMMANDS = ("demo",)
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line; each subcommand's module adds its own part."""
     top = argparse.ArgumentParser(prog="backchannel", description="Test what a Django project does behind the request.")
     top.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for module in SUBCOMMANDS:
+        import_module(f".{module}", __package__).add_parser(commands)
     return top
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from .production import *  # noqa: F403
 
 DATA = Path(environ.get("SITE_DATA", BASE_DIR / ".site"))  # noqa: F405
-SECRET_KEY = environ.get("SECRET_KEY", "")
+SECRET_KEY = (DATA / "secret-key").read_text() if (DATA / "secret-key").exists() else ""  # made by run_site.py
 ALLOWED_HOSTS = ["127.0.0.1", "localhost"]
 DEMO_DATA = True  # the command `demo_data` asks: it makes users whose password everybody knows
 
