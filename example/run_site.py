@@ -42,7 +42,7 @@ def choose_port(wanted: int | None) -> int:
 
 def lock(data: Path):
     """Two sites in one folder would spoil each other's database."""
-    file = open(data / "lock", "w")  # noqa: SIM115: open as long as the site runs
+    file = open(data / "lock", "w")  # noqa: SIM115  # open as long as the site runs
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

@@ -63,7 +63,7 @@ def run(options: argparse.Namespace) -> int:
         print(f"backchannel demo: {error}", file=sys.stderr)
         return 2
     program = ["run_site.py"] if options.serve else ["-m", "pytest"]
-    become([sys.executable, *program, *options.arguments], options.folder)
+    return become([sys.executable, *program, *options.arguments], options.folder)
 
 
 def example_folder() -> Path:
