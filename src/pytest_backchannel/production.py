@@ -122,7 +122,9 @@ def _django_settings() -> Mapping[str, Any]:
     settings = getattr(django_conf, "settings", None)
     if settings is None or not settings.configured:
         return {}
-    return {name: getattr(settings, name) for name in dir(settings) if name.isupper()}
+    # Only what _pick looks at: reading a deprecated setting warns.
+    wanted = ("CHANNEL_LAYERS", *(name.upper() for name in _CELERY_NAMES))
+    return {name: getattr(settings, name) for name in dir(settings) if name.isupper() and name.endswith(wanted)}
 
 
 def _pick(values: Mapping[str, Any], namespace: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import re
 import shutil
 import signal
 import socket
+import subprocess
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -24,7 +25,7 @@ from .guard import guard
 LOG_LINES = 40
 LOOPBACK = "127.0.0.1"
 
-_servers: list[Process] = []
+_servers: list[ProcessGroup] = []
 
 
 class ServerMissing(BackchannelError):
@@ -81,146 +82,60 @@ def without_secrets(url: str) -> str:
     return urlunsplit((parts.scheme, netloc, parts.path, "***" if parts.query else "", ""))
 
 
-class Process:
-    """A process of the test run, in a group of its own, with its log in a file.
+class ProcessGroup:
+    """A process group of the test run with a log: what servers and workers have in common.
 
     Args:
         name: what messages call it, such as ``redis``.
-        folder: where its data and log are; made where None, and removed by :meth:`close`.
+        log_file: where it writes.
     """
 
-    def __init__(self, name: str, folder: Path | None = None) -> None:
+    def __init__(self, name: str, log_file: Path) -> None:
         self.name = name
-        self._owns_folder = folder is None
-        self.folder = folder or Path(tempfile.mkdtemp(prefix=f"backchannel-{name}-"))
-        self.folder.mkdir(parents=True, exist_ok=True)
-        guard().add_folder(self.folder)
-        self.log_file = self.folder / f"{name}.log"
+        self.log_file = log_file
         self.log_file.touch()
         self._shown = 0
-        self._executor: SimpleExecutor | None = None
         self._group: int | None = None
         self.paused = False
         _servers.append(self)
 
-    # ------------------------------------------------------------- lifetime
+    @property
+    def pid(self) -> int | None:
+        """The id of its first process, and of its group; None while it is stopped."""
+        return self._group
 
-    def launch(
-        self,
-        command: Sequence[str],
-        *,
-        ready: Callable[[], bool],
-        environment: Mapping[str, str] | None = None,
-        timeout: float,
-        stdin: int | None = None,
-    ) -> None:
-        """Start the process and wait until ``ready()``.
+    @property
+    def running(self) -> bool:
+        """Whether it lives (also while it is paused)."""
+        return self._group is not None
 
-        Args:
-            command: program and arguments.
-            ready: asked about every 20 ms.
-            environment: variables beside those of the test run.
-            timeout: how long it may take, in seconds.
-            stdin: a file descriptor; the null device where None.
-
-        Raises:
-            ServerFailed: it ended, or was not ready in time.
-        """
-        with open(self.log_file, "ab") as log, open(os.devnull, "rb") as null:
-            executor = SimpleExecutor(
-                list(command),
-                cwd=str(self.folder),
-                timeout=timeout,
-                sleep=0.02,
-                envvars=dict(environment or {}),
-                stdin=stdin if stdin is not None else null,
-                stdout=log,
-                stderr=log,
-            )
-            try:
-                executor.start()
-            except OSError as error:
-                raise ServerFailed(f"{self.name}: {command[0]} can't be run: {error}") from error
-        assert executor.process is not None
-        self._group = executor.process.pid
-        guard().add(self._group)
-        self._executor = executor
-
-        def answered() -> bool:
-            return not executor.running() or ready()
-
-        try:
-            executor.wait_for(answered)
-        except ExecutorError as error:
-            self._ended()
-            raise ServerFailed(f"{self.name} was not ready after {timeout:g} s{self._tail_for_message()}") from error
-        if not executor.running():
-            code = executor.process.returncode if executor.process else None
-            self._ended()
-            raise ServerFailed(f"{self.name} ended while it started (exit code {code}){self._tail_for_message()}")
-
-    def terminate(self, sig: int = signal.SIGTERM, *, timeout: float = 10.0) -> None:
-        """Ask the process to end, and kill it where it does not within ``timeout`` seconds."""
-        executor = self._executor
-        if executor is None:
-            return
-        self.resume()
-        executor._timeout = timeout  # --- private API: mirakuru 2.6–3.1 has no timeout for stop() ---
-        # How it ended is the server's affair; that it ended is ours.
-        with contextlib.suppress(ExecutorError):
-            executor.stop(sig)
-        self._ended()
-
-    def kill(self) -> None:
-        """SIGKILL to the process and its children: no chance to save or to say goodbye."""
-        if self._executor is not None:
-            self._executor.kill()
-            self._ended()
+    def _began(self, group: int) -> None:
+        self._group = group
+        guard().add(group)
 
     def _ended(self) -> None:
-        if self._executor is not None:
-            with contextlib.suppress(ExecutorError, ProcessLookupError):
-                self._executor.kill()
-        self._executor = None
         self.paused = False
         if self._group is not None:
             guard().drop(self._group)
             self._group = None
 
-    def close(self) -> None:
-        """End the process and remove its folder."""
-        self.terminate()
-        if self._owns_folder:
-            shutil.rmtree(self.folder, ignore_errors=True)
-        guard().forget_folder(self.folder)
+    def _closed(self) -> None:
         if self in _servers:
             _servers.remove(self)
 
-    @property
-    def running(self) -> bool:
-        """Whether the process lives (also while it is paused)."""
-        return self._executor is not None and self._executor.running()
-
-    @property
-    def pid(self) -> int | None:
-        """The process id; None while it is stopped."""
-        return self._group
-
-    # ---------------------------------------------------------------- pause
-
     def pause(self) -> None:
-        """Freeze the process (SIGSTOP): connections stay open and nothing answers.
+        """Freeze it (SIGSTOP): connections stay open and nothing answers.
 
         Raises:
             BackchannelError: it does not run.
         """
         if self._group is None:
-            raise BackchannelError(f"{self.name} is stopped: call start() before pause()")
+            raise BackchannelError(f"{self.name} is stopped: only what runs can be paused")
         os.killpg(self._group, signal.SIGSTOP)
         self.paused = True
 
     def resume(self) -> None:
-        """Let a paused process go on (SIGCONT); nothing happens to one that runs."""
+        """Let a paused one go on (SIGCONT); nothing happens to one that runs."""
         if self.paused and self._group is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._group, signal.SIGCONT)
@@ -230,7 +145,7 @@ class Process:
 
     @property
     def log(self) -> str:
-        """Everything that the process has written."""
+        """Everything that it has written."""
         return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
 
     def mark_log(self) -> None:
@@ -251,6 +166,118 @@ class Process:
         return ":\n" + "\n".join(f"    {line}" for line in last.splitlines()) if last else ", and wrote nothing"
 
 
+class Process(ProcessGroup):
+    """A process that the test run starts itself, in a group of its own, with a temporary folder.
+
+    Args:
+        name: what messages call it, such as ``redis``.
+        folder: where its data and log are; made where None, and removed by :meth:`close`.
+    """
+
+    def __init__(self, name: str, folder: Path | None = None) -> None:
+        self._owns_folder = folder is None
+        self.folder = folder or Path(tempfile.mkdtemp(prefix=f"backchannel-{name}-"))
+        self.folder.mkdir(parents=True, exist_ok=True)
+        guard().add_folder(self.folder)
+        self._executor: SimpleExecutor | None = None
+        super().__init__(name, self.folder / f"{name}.log")
+
+    def launch(
+        self,
+        command: Sequence[str],
+        *,
+        ready: Callable[[], bool],
+        environment: Mapping[str, str] | None = None,
+        timeout: float,
+        cwd: Path | None = None,
+        pipes: bool = False,
+    ) -> None:
+        """Start the process and wait until ``ready()``.
+
+        Args:
+            command: program and arguments.
+            ready: asked about every 20 ms.
+            environment: variables beside those of the test run.
+            timeout: how long it may take, in seconds.
+            cwd: where it runs; its own folder where None.
+            pipes: whether its standard input and output are pipes to this process; else it has no input, and its output
+                goes to the log.
+
+        Raises:
+            ServerFailed: it ended, or was not ready in time.
+        """
+        with open(self.log_file, "ab") as log, open(os.devnull, "rb") as null:
+            executor = SimpleExecutor(
+                list(command),
+                cwd=str(cwd or self.folder),
+                timeout=timeout,
+                sleep=0.02,
+                envvars=dict(environment or {}),
+                stdin=subprocess.PIPE if pipes else null,
+                stdout=subprocess.PIPE if pipes else log,
+                stderr=log,
+            )
+            try:
+                executor.start()
+            except OSError as error:
+                raise ServerFailed(f"{self.name}: {command[0]} can't be run: {error}") from error
+        assert executor.process is not None
+        self._executor = executor
+        self._began(executor.process.pid)
+
+        def answered() -> bool:
+            return not executor.running() or ready()
+
+        try:
+            executor.wait_for(answered)
+        except ExecutorError as error:
+            self._ended()
+            raise ServerFailed(f"{self.name} was not ready after {timeout:g} s{self._tail_for_message()}") from error
+        if not executor.running():
+            code = executor.process.returncode
+            self._ended()
+            raise ServerFailed(f"{self.name} ended while it started (exit code {code}){self._tail_for_message()}")
+
+    def terminate(self, sig: int = signal.SIGTERM, *, timeout: float = 10.0) -> None:
+        """Ask the process to end, and kill it where it does not within ``timeout`` seconds."""
+        executor = self._executor
+        if executor is None:
+            return
+        self.resume()
+        # --- private API: mirakuru 2.6–3.1: one time limit serves start and stop ---
+        executor._timeout = timeout
+        # How it ended is the server's affair; that it ended is ours.
+        with contextlib.suppress(ExecutorError):
+            executor.stop(sig)
+        self._ended()
+
+    def kill(self) -> None:
+        """SIGKILL to the process and its children: no chance to save or to say goodbye."""
+        if self._executor is not None:
+            self._executor.kill()
+            self._ended()
+
+    def _ended(self) -> None:
+        executor, self._executor = self._executor, None
+        if executor is not None:
+            with contextlib.suppress(ExecutorError, ProcessLookupError):
+                executor.kill()
+        super()._ended()
+
+    def close(self) -> None:
+        """End the process and remove its folder."""
+        self.terminate()
+        if self._owns_folder:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        guard().forget_folder(self.folder)
+        self._closed()
+
+    @property
+    def running(self) -> bool:
+        """Whether the process lives (also while it is paused)."""
+        return self._executor is not None and self._executor.running()
+
+
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -263,7 +290,7 @@ def tail(text: str, lines: int) -> str:
     return "\n".join(found)
 
 
-def servers() -> list[Process]:
+def servers() -> list[ProcessGroup]:
     """The servers and workers of this test run that are not closed, in the order in which they were made."""
     return list(_servers)
 

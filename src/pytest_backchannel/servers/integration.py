@@ -1,0 +1,171 @@
+"""One test against a real broker: its own process pointed at it, its workers, and a broker as empty as before."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+from .pointing import pointed
+from .template import Project, template_for
+from .worker import Worker
+
+# A result backend of these kinds lives in one process, or is the server that the test replaces.
+_REPLACED = ("redis", "rediss", "sentinel", "valkey", "memory", "cache+memory", "amqp", "filesystem", "file")
+
+
+class Integration:
+    """The project's app on a real broker, for one test.
+
+    Args:
+        app: the project's Celery app.
+        app_path: where a worker process finds it.
+        settings: Django's settings module.
+        databases: what the test databases have that the settings have not (``database_names()``).
+        broker_url: the broker of this test.
+        result_backend: a URL, ``rpc://``, or None for no result backend.
+        channel_layers: ``CHANNEL_LAYERS`` for this test; None leaves the project's own.
+    """
+
+    def __init__(
+        self,
+        *,
+        app: Any,
+        app_path: str,
+        settings: str,
+        databases: dict[str, dict[str, Any]],
+        broker_url: str,
+        result_backend: str | None,
+        channel_layers: dict[str, Any] | None,
+    ) -> None:
+        self.app = app
+        self.broker_url = broker_url
+        self.result_backend = result_backend
+        self.workers: list[Worker] = []
+        self._app_path = app_path
+        self._settings = settings
+        self._databases = databases
+        self._channel_layers = channel_layers
+        self._queues: set[str] = set()
+        self._stack = contextlib.ExitStack()
+
+    @property
+    def conf(self) -> dict[str, Any]:
+        """Celery's settings that differ from the project's."""
+        return {
+            "broker_url": self.broker_url,
+            "broker_read_url": None,
+            "broker_write_url": None,
+            "broker_use_ssl": False,  # the servers of a test speak plainly, on loopback
+            "result_backend": self.result_backend,
+            "task_always_eager": False,
+        }
+
+    def __enter__(self) -> Self:
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(pointed(self.app, self.conf))
+            if self._channel_layers is not None:
+                from django.test import override_settings
+
+                stack.enter_context(override_settings(CHANNEL_LAYERS=self._channel_layers))
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._stack:
+            while self.workers:
+                self.workers.pop().close()
+            if self.broker_url.startswith(("amqp", "pyamqp")):
+                self._delete_queues()
+
+    def worker(
+        self,
+        *,
+        pool: str = "prefork",
+        concurrency: int = 1,
+        queues: Sequence[str] = (),
+        conf: Mapping[str, Any] | None = None,
+        arguments: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+        wait: bool = True,
+    ) -> Worker:
+        """Start a worker process.
+
+        Args:
+            pool: ``prefork``, ``solo``, ``threads``, ``gevent`` or ``eventlet``.
+            concurrency: how many tasks at once.
+            queues: what it consumes; the project's own where empty.
+            conf: Celery's settings for this worker alone, by their lower-case names.
+            arguments: further arguments of ``celery worker``.
+            environment: variables beside those of the test.
+            wait: whether to return only when it consumes.
+
+        Raises:
+            ServerFailed: it did not start.
+            BackchannelError: an argument that can't be used.
+        """
+        __tracebackhide__ = True
+        self._queues.update(queues if not isinstance(queues, str) else ())
+        worker = Worker(
+            template_for(
+                Project(
+                    app=self._app_path,
+                    settings=self._settings,
+                    databases=self._databases,
+                    channel_layers=self._channel_layers,
+                )
+            ),
+            conf={**self.conf, **(conf or {})},
+            environment=environment or {},
+            pool=pool,
+            concurrency=concurrency,
+            queues=queues,
+            arguments=arguments,
+        )
+        self.workers.append(worker)
+        worker.start(wait=wait)
+        return worker
+
+    def _delete_queues(self) -> None:
+        # AMQP can't list queues: those that the project declares, and those that the workers were given.
+        names = {*self.app.amqp.queues, *self._queues}
+        with contextlib.suppress(OSError), self.app.connection_for_write() as connection:  # a broker that is gone
+            connection.ensure_connection(max_retries=1, timeout=5)
+            for name in names:
+                with contextlib.suppress(Exception):  # not there, or in use by another
+                    connection.default_channel.queue_delete(name)
+
+
+def result_backend_for(configured: object, redis_url: str | None) -> str | None:
+    """The result backend of the test: of the kind that the project has, on the test's Redis where it is a server.
+
+    Args:
+        configured: what the project's configuration says.
+        redis_url: the test's Redis; None where there is none, and then results come over the broker.
+
+    Returns:
+        A URL; None where the project has no result backend.
+    """
+    if not isinstance(configured, str) or not configured or configured.startswith("disabled"):
+        return None
+    kind = configured.partition("://")[0]
+    if kind in _REPLACED or configured.startswith("cache+memory"):
+        return redis_url or "rpc://"
+    return configured
+
+
+def redis_channel_layers(url: str, kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """``CHANNEL_LAYERS`` on the test's Redis.
+
+    Args:
+        url: the test's Redis.
+        kind: ``core`` or ``pubsub``, the two layers of channels-redis.
+        options: the ``CONFIG`` of the project's production layer.
+    """
+    backends = {
+        "core": "channels_redis.core.RedisChannelLayer",
+        "pubsub": "channels_redis.pubsub.RedisPubSubChannelLayer",
+    }
+    # redis-py 8 gives up on a quiet socket after 5 s, and with it the consumer that waits there (channels_redis#422).
+    host = {"address": url, "socket_timeout": None}
+    return {"default": {"BACKEND": backends[kind], "CONFIG": {**options, "hosts": [host]}}}

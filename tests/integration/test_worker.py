@@ -1,0 +1,116 @@
+"""A real worker process for the project's app, on the test's database."""
+
+from __future__ import annotations
+
+import pytest
+
+pytestmark = pytest.mark.celery_integration
+
+FILE_DATABASE = """
+    import os
+    DATABASES["default"]["TEST"] = {"NAME": os.path.join(os.path.dirname(__file__), "test.sqlite3")}
+"""
+
+
+def test_it_runs_tasks_on_the_tests_database_and_leaves_everything_as_before(project):
+    project.settings(FILE_DATABASE)
+    result = project.test(
+        """
+        import os, time
+        import pytest
+        from config import celery_app as app
+        from shop.models import Order
+        from shop.tasks import add, confirm_order, fail
+
+        def state():
+            return dict(app.conf.changes), len(app.conf.maps), app._pool, app._backend_cache, dict(os.environ)
+
+        @pytest.fixture(autouse=True)
+        def as_before():
+            app.conf.finalize()
+            before = state()
+            yield
+            after = state()
+            after[-1].pop("PYTEST_CURRENT_TEST"), before[-1].pop("PYTEST_CURRENT_TEST")
+            assert before == after
+
+        def test_a_task_changes_the_row(worker_process):
+            order = Order.objects.create(reference="A")
+            worker = worker_process()
+            assert confirm_order.delay(order.pk).get(timeout=5) == order.pk
+            order.refresh_from_db()
+            assert order.confirmed
+            assert "confirm_order" in worker.log
+
+        def test_b_rabbitmq_with_results_in_redis(worker_process, rabbitmq_server):
+            worker_process()
+            assert app.conf.broker_url == rabbitmq_server.url
+            assert add.delay(1, 2).get(timeout=5) == 3
+
+        @pytest.mark.parametrize("pool", ["solo", "threads"])
+        def test_c_pools(worker_process, pool):
+            worker = worker_process(pool=pool, concurrency=2)
+            assert add.delay(1, 2).get(timeout=5) == 3
+            assert worker.children == []
+
+        def test_d_queues(worker_process):
+            worker_process(queues=["other"])
+            waiting = add.delay(1, 2)
+            assert add.apply_async((2, 2), queue="other").get(timeout=5) == 4
+            assert waiting.state == "PENDING"
+
+        def test_e_the_next_test_sees_no_message_of_the_last(worker_process):
+            worker = worker_process()
+            assert add.delay(1, 2).get(timeout=5) == 3
+            assert worker.log.count("received") == 1
+
+        def test_f_fast(worker_process):
+            start = time.monotonic()
+            worker_process()
+            assert add.delay(1, 2).get(timeout=5) == 3
+            assert time.monotonic() - start < 1
+
+        def test_g_warm_stop_and_start(worker_process):
+            worker = worker_process()
+            assert worker.running and len(worker.children) == 1
+            worker.stop()
+            assert not worker.running and worker.exit_code == 0
+            waiting = add.delay(1, 2)
+            worker.start()
+            assert waiting.get(timeout=5) == 3
+
+        def test_h_pause(worker_process):
+            worker = worker_process()
+            worker.pause()
+            waiting = add.delay(1, 2)
+            time.sleep(0.3)
+            assert waiting.state == "PENDING"
+            worker.resume()
+            assert waiting.get(timeout=5) == 3
+
+        def test_i_its_log_is_in_the_report(worker_process):
+            worker_process()
+            fail.delay("mark of the task").get(timeout=5)
+
+        def test_j_a_bad_argument(worker_process):
+            worker_process(pool="preforked")
+
+        def test_k_a_worker_that_does_not_start(worker_process):
+            worker_process(arguments=["--nonsense"])
+        """,
+    )
+    result.assert_outcomes(passed=9, failed=3)
+    result.stdout.fnmatch_lines(["*Log of worker*", "*mark of the task*"])
+    result.stdout.fnmatch_lines(["*worker_process(pool='preforked'): choose one of 'prefork', 'solo'*"])
+    result.stdout.fnmatch_lines(["*ended before it was ready (exit code 2)*", "*No such option*--nonsense*"])
+
+
+def test_an_in_memory_sqlite_is_an_error_with_the_remedy(project):
+    result = project.test(
+        """
+        def test_it(worker_process):
+            worker_process()
+        """
+    )
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*test database 'default' is an SQLite in memory*", '*"TEST"] = {"NAME":*'])
