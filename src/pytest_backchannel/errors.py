@@ -13,6 +13,10 @@ class BackchannelError(Exception):
     """Base of the errors that say the tool was used wrongly, or that the project cannot be tested as it is."""
 
 
+class BadExpectation(BackchannelError, TypeError):
+    """What an assertion was given can't describe what was enqueued; the message says what to pass instead."""
+
+
 class BackchannelFailure(AssertionError):
     """Base of the failures: what the test expected of the project did not happen."""
 

@@ -36,6 +36,8 @@ class EnqueuedTask:
         priority: the message's priority; None where the producer set none.
         retries: how many times the task was retried before this message.
         headers: the message's headers, as published.
+        properties: the message's properties, as published.
+        content_type: how its body was serialised, such as ``application/json``.
         id: the task's id.
         root_id: the id of the task that began the workflow.
         parent_id: the id of the task that sent this one.
@@ -67,6 +69,8 @@ class EnqueuedTask:
     priority: int | None = None
     retries: int = 0
     headers: Mapping[str, Any] = field(default_factory=dict)
+    properties: Mapping[str, Any] = field(default_factory=dict)
+    content_type: str = ""
     id: str = ""
     root_id: str | None = None
     parent_id: str | None = None
@@ -166,6 +170,8 @@ def decode(
         expires=_moment(fields.pop("expires", None), timezone),
         priority=properties.get("priority"),
         headers=headers,
+        properties=properties,
+        content_type=content_type or "",
         in_transaction=in_transaction,
         where=where,
         event=event,

@@ -6,42 +6,17 @@ import enum
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from celery import Celery, chain, chord, group
+from celery import chain, chord, group
 from kombu.transport import virtual
+from recorded_messages import published, recording_app, sent
 
 from pytest_backchannel.events import Location
 from pytest_backchannel.tasks.messages import EnqueuedTask, decode
 
-published: list[tuple[str, dict]] = []
-
-
-class Channel(virtual.Channel):
-    def _new_queue(self, queue, **kwargs):
-        pass
-
-    def _has_queue(self, queue, **kwargs):
-        return True
-
-    def _size(self, queue):
-        return 0
-
-    def _put(self, queue, message, **kwargs):
-        published.append((queue, message))
-
-
-class Transport(virtual.Transport):
-    Channel = Channel
-    driver_type = driver_name = "recording"
-
-    def driver_version(self):
-        return "1"
-
 
 @pytest.fixture
 def app():
-    published.clear()
-    app = Celery("unit", broker=f"{__name__}:Transport://", set_as_current=False)
-    app.conf.update(broker_url="memory://", broker_transport=Transport, result_backend="cache+memory://")
+    app = recording_app("messages")
 
     @app.task(name="add", shared=False)
     def add(x, y=2):
@@ -49,10 +24,6 @@ def app():
 
     yield app
     app.close()
-
-
-def sent(app) -> list[EnqueuedTask]:
-    return [decode(message, queue=queue, app=app) for queue, message in published]
 
 
 def test_a_plain_call(app):

@@ -1,0 +1,327 @@
+"""Where a workflow that was enqueued differs from the one that was wanted."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from kombu import compression, serialization
+
+from ..errors import BadExpectation
+from .messages import EnqueuedTask, cut
+from .workflows import BOOKKEEPING, Chain, Chord, Group, Node, Step, chained, of_signature, option_text
+
+#: Options that tell the producer how to publish, and do not travel with the message.
+NOT_IN_THE_MESSAGE = frozenset(
+    ("add_to_parent", "confirm_timeout", "connection", "declare", "mandatory", "producer", "publisher", "retry",
+     "retry_policy", "router", "timeout")
+)  # fmt: skip
+
+_WIDTH = 100
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One field that differs.
+
+    Attributes:
+        field: which, with its path inside the value, such as ``order['lines'][2]``.
+        wanted: what was wanted, for a message.
+        found: what was found, for a message.
+    """
+
+    field: str
+    wanted: str
+    found: str
+
+    def __str__(self) -> str:
+        return f"{self.field}: wanted {self.wanted}, found {self.found}"
+
+
+class Comparison:
+    """Compares workflows of one Celery app.
+
+    Args:
+        app: the app, whose tasks' own signatures say which argument is which.
+    """
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+
+    def differences(self, wanted: Node, found: Node, *, partial: bool = False) -> Iterator[Difference]:
+        """What differs, outermost first; nothing where they match.
+
+        Args:
+            wanted: the expectation.
+            found: what was enqueued.
+            partial: whether both get the result of an earlier step as their first argument.
+        """
+        if isinstance(wanted, Chord) and isinstance(found, Chain) and len(wanted.header) == 1:
+            # A chord of one is published as a chain by some versions of Celery (celery/canvas.py, 5.5).
+            wanted = chained([wanted.header[0], wanted.body])
+        if isinstance(wanted, Step) and isinstance(found, Step):
+            yield from self._step(wanted, found, partial)
+        elif isinstance(wanted, Chain) and isinstance(found, Chain):
+            yield from self._several("step", wanted.steps, found.steps, [partial] + [True] * len(wanted.steps))
+        elif isinstance(wanted, Group) and isinstance(found, Group):
+            yield from self._several("member", wanted.members, found.members, [partial] * len(wanted.members))
+        elif isinstance(wanted, Chord) and isinstance(found, Chord):
+            yield from self._several("header task", wanted.header, found.header, [partial] * len(wanted.header))
+            yield from self._inside("body", self.differences(wanted.body, found.body, partial=True))
+        else:
+            yield Difference("workflow", _kind(wanted), _kind(found))
+
+    def _several(
+        self, label: str, wanted: Sequence[Node], found: Sequence[Node], partial: Sequence[bool]
+    ) -> Iterator[Difference]:
+        if len(wanted) != len(found):
+            yield Difference(f"number of {label}s", str(len(wanted)), str(len(found)))
+        for index, (one, other) in enumerate(zip(wanted, found, strict=False)):
+            yield from self._inside(f"{label} {index + 1}", self.differences(one, other, partial=partial[index]))
+
+    @staticmethod
+    def _inside(label: str, differences: Iterator[Difference]) -> Iterator[Difference]:
+        for difference in differences:
+            yield Difference(f"{label}, {difference.field}", difference.wanted, difference.found)
+
+    def _step(self, wanted: Step, found: Step, partial: bool) -> Iterator[Difference]:
+        if wanted.name != found.name:
+            yield Difference("task", repr(wanted.name), repr(found.name))
+            return
+        if partial and wanted.immutable != found.immutable and not wanted.any_arguments:
+            kinds = {True: "immutable (.si)", False: "given the result before it (.s)"}
+            yield Difference("signature", kinds[wanted.immutable], kinds[found.immutable])
+        if found.message is not None and found.message.unreadable:
+            yield Difference("body", "a readable message", found.message.unreadable)
+        elif not wanted.any_arguments:
+            yield from self._arguments(wanted, found, partial and not wanted.immutable)
+        for name, value in wanted.options.items():
+            if name not in BOOKKEEPING and name not in NOT_IN_THE_MESSAGE:
+                yield from self._option(name, value, found)
+
+    # ------------------------------------------------------------- arguments
+
+    def _arguments(self, wanted: Step, found: Step, partial: bool) -> Iterator[Difference]:
+        task = self._app.tasks.get(wanted.name)
+        ours = bind(task, wanted.args, wanted.kwargs, partial=partial)
+        theirs = bind(task, found.args, found.kwargs, partial=partial)
+        if ours is None or theirs is None:
+            ours = {**{f"args[{i}]": value for i, value in enumerate(wanted.args)}, **wanted.kwargs}
+            theirs = {**{f"args[{i}]": value for i, value in enumerate(found.args)}, **found.kwargs}
+        for name in [*ours, *(name for name in theirs if name not in ours)]:
+            if name not in theirs:
+                yield Difference(name, _show(ours[name]), "nothing")
+            elif name not in ours:
+                yield Difference(name, "nothing", _show(theirs[name]))
+            else:
+                yield from value_differences(name, ours[name], theirs[name])
+
+    # --------------------------------------------------------------- options
+
+    def _option(self, name: str, wanted: Any, found: Step) -> Iterator[Difference]:
+        if name in ("link", "link_error"):
+            yield from self._links(name, wanted, found)
+            return
+        if found.message is None:
+            value = found.options.get(name)
+        else:
+            value = _OPTIONS.get(name, _other_option(name))(found.message, wanted)
+        if name == "headers" and isinstance(wanted, Mapping):
+            # Celery keeps its own beside the project's.
+            for key, header in wanted.items():
+                yield from value_differences(f"headers[{key!r}]", header, (value or {}).get(key))
+            return
+        if name == "queue":
+            wanted, value = getattr(wanted, "name", wanted), getattr(value, "name", value)
+        if name == "exchange":
+            wanted, value = getattr(wanted, "name", wanted), getattr(value, "name", value)
+        if name == "compression" and isinstance(wanted, str):
+            encoder: Any = compression.get_encoder(wanted)
+            wanted = encoder[1]
+        if not _same_option(wanted, value):
+            yield Difference(name, _show(wanted), "none" if value is None else _show(value))
+
+    def _links(self, name: str, wanted: Any, found: Step) -> Iterator[Difference]:
+        if found.message is None:
+            links = found.options.get(name) or ()
+        else:
+            links = found.message.callbacks if name == "link" else found.message.errbacks
+        links = [links] if isinstance(links, Mapping) else links
+        for link in [wanted] if isinstance(wanted, Mapping) else wanted:
+            node = of_signature(link)
+            # A link gets the result; an errback is called in ways of its own, so its arguments are compared as given.
+            if not any(not list(self.differences(node, of_signature(other), partial=True)) for other in links):
+                yield Difference(name, str(node), option_text(list(links)) if links else "none")
+
+
+def bind(task: Any, args: Sequence[Any], kwargs: Mapping[str, Any], *, partial: bool) -> dict[str, Any] | None:
+    """The arguments by name, defaults filled in, so that positional or keyword makes no difference.
+
+    Returns:
+        None where the task is not registered, checks no arguments (``typing=False``), or does not take these.
+    """
+    if task is None or not task.typing:
+        return None
+    try:
+        bound = inspect.signature(task.run).bind(*([_EARLIER] if partial else []), *args, **kwargs)
+    except TypeError:
+        return None
+    bound.apply_defaults()
+    named: dict[str, Any] = {}
+    for name, value in bound.arguments.items():
+        kind = bound.signature.parameters[name].kind
+        if kind is inspect.Parameter.VAR_POSITIONAL:
+            named.update({f"{name}[{index}]": item for index, item in enumerate(value)})
+        elif kind is inspect.Parameter.VAR_KEYWORD:
+            named.update(value)
+        else:
+            named[name] = value
+    return {name: value for name, value in named.items() if value is not _EARLIER}
+
+
+def check_call(app: Any, step: Step, *, partial: bool) -> None:
+    """Refuse an expectation whose arguments the task does not take.
+
+    Raises:
+        BadExpectation: nothing that the task accepts could match it.
+    """
+    task = app.tasks.get(step.name)
+    if task is None or step.any_arguments or not task.typing:
+        return
+    signature = inspect.signature(task.run)
+    try:
+        signature.bind(*([_EARLIER] if partial and not step.immutable else []), *step.args, **step.kwargs)
+    except TypeError as error:
+        raise BadExpectation(
+            f"{step.name} can't be called as in {step}: {error}. It takes {signature}. "
+            "To match any arguments, pass the task itself instead of a signature."
+        ) from None
+
+
+class _Earlier:
+    """Stands for the result of the step before."""
+
+
+_EARLIER = _Earlier()
+
+
+# ---------------------------------------------------------------------------- values
+
+
+def value_differences(path: str, wanted: Any, found: Any) -> Iterator[Difference]:
+    """Where two values differ: inside lists and dicts, at the innermost place."""
+    if equal(wanted, found):
+        return
+    inside: list[Difference] = []
+    if _is_plain(wanted, dict) and isinstance(found, Mapping) and _keys(wanted) == _keys(found):
+        by_text = {str(key): value for key, value in found.items()}
+        for key, value in wanted.items():
+            inside += value_differences(f"{path}[{key!r}]", value, by_text[str(key)])
+    elif (
+        (_is_plain(wanted, list) or _is_plain(wanted, tuple))
+        and isinstance(found, list | tuple)
+        and len(wanted) == len(found)
+    ):
+        for index, (one, other) in enumerate(zip(wanted, found, strict=True)):
+            inside += value_differences(f"{path}[{index}]", one, other)
+    else:
+        inside = [Difference(path, _show(wanted), _show(found))]
+    yield from inside
+
+
+def _is_plain(value: Any, kind: Any) -> bool:
+    # A subclass that compares in a way of its own, such as one of dirty-equals, is not looked into.
+    return isinstance(value, kind) and type(value).__eq__ is kind.__eq__
+
+
+def _keys(mapping: Mapping[Any, Any]) -> set[str]:
+    return {str(key) for key in mapping}
+
+
+def equal(wanted: Any, found: Any) -> bool:
+    """``==`` from either side; also what becomes equal by the serialiser's round trip, such as an enum's value."""
+    try:
+        if bool(wanted == found) or bool(found == wanted):
+            return True
+    except Exception:  # a comparison that can't answer, such as an array's
+        return False
+    if isinstance(wanted, list | tuple | dict) or type(wanted) is type(found):
+        return False
+    try:
+        content_type, encoding, body = serialization.dumps(wanted, serializer="json")
+        return bool(serialization.loads(body, content_type, encoding) == found)
+    except Exception:  # it can't be serialised, so nothing like it was
+        return False
+
+
+def _same_option(wanted: Any, found: Any) -> bool:
+    if isinstance(wanted, int | float) and isinstance(found, int | float) and not isinstance(wanted, bool):
+        return abs(wanted - found) < 0.01
+    if isinstance(wanted, datetime) and isinstance(found, datetime):
+        wanted, found = (when if when.tzinfo else when.replace(tzinfo=UTC) for when in (wanted, found))
+        return abs((wanted - found).total_seconds()) < 0.01
+    if found is None and isinstance(wanted, int | float) and not wanted:
+        return True
+    return equal(wanted, found)
+
+
+def _show(value: Any) -> str:
+    return cut(repr(value), _WIDTH)
+
+
+def _kind(node: Node) -> str:
+    if isinstance(node, Step):
+        return f"one task, {cut(str(node), _WIDTH)}"
+    if isinstance(node, Chain):
+        return f"a chain of {len(node.steps)}"
+    if isinstance(node, Group):
+        return f"a group of {len(node.members)}"
+    return f"a chord with a header of {len(node.header)}"
+
+
+# ------------------------------------------------------------- options in a message
+
+_Read = Callable[[EnqueuedTask, Any], Any]
+
+
+def _expires(message: EnqueuedTask, wanted: Any) -> Any:
+    return message.expires if isinstance(wanted, datetime) else message.expires_in
+
+
+def _time_limit(index: int) -> _Read:
+    def read(message: EnqueuedTask, wanted: Any) -> Any:
+        return (message.headers.get("timelimit") or (None, None))[index]
+
+    return read
+
+
+def _serializer(message: EnqueuedTask, wanted: Any) -> Any:
+    registry: Any = serialization.registry  # type: ignore[attr-defined]  # the stubs leave it out
+    return registry.type_to_name.get(message.content_type, message.content_type)
+
+
+def _other_option(name: str) -> _Read:
+    def read(message: EnqueuedTask, wanted: Any) -> Any:
+        return message.headers.get(name, message.properties.get(name))
+
+    return read
+
+
+_OPTIONS: dict[str, _Read] = {
+    "queue": lambda message, wanted: message.queue,
+    "exchange": lambda message, wanted: message.exchange,
+    "routing_key": lambda message, wanted: message.routing_key,
+    "countdown": lambda message, wanted: message.countdown,
+    "eta": lambda message, wanted: message.eta,
+    "expires": _expires,
+    "priority": lambda message, wanted: message.priority,
+    "retries": lambda message, wanted: message.retries,
+    "task_id": lambda message, wanted: message.id,
+    "headers": lambda message, wanted: message.headers,
+    "time_limit": _time_limit(0),
+    "soft_time_limit": _time_limit(1),
+    "serializer": _serializer,
+}
