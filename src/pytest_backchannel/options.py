@@ -29,6 +29,7 @@ class Options:
         on_commit: whether ``on_commit`` callbacks run in sync tests as in production, in every test.
         redis_url: a running Redis for the real-server fixtures; empty starts a private one.
         rabbitmq_url: a running RabbitMQ for the real-server fixtures; empty starts a private one.
+        asgi_server: which server ``asgi_server`` runs, ``uvicorn`` or ``daphne``.
     """
 
     celery_app: str
@@ -40,6 +41,7 @@ class Options:
     on_commit: bool
     redis_url: str
     rabbitmq_url: str
+    asgi_server: str
 
 
 _KEY = pytest.StashKey[Options]()
@@ -102,6 +104,12 @@ def add_server_options(parser: pytest.Parser) -> None:
         help="Use this running RabbitMQ for rabbitmq_server (amqp://user:password@host:port/vhost; '{worker}' is "
         "replaced by the name of the pytest-xdist worker) instead of a private one.",
     )
+    group.addoption(
+        "--backchannel-asgi-server",
+        default="uvicorn",
+        choices=("uvicorn", "daphne"),
+        help="The server that asgi_server runs (default: uvicorn).",
+    )
 
 
 def options_of(config: pytest.Config) -> Options:
@@ -134,6 +142,7 @@ def _read(config: pytest.Config) -> Options:
         on_commit=config.getini("backchannel_on_commit"),
         redis_url=_url("--backchannel-redis-url", config, ("redis", "rediss", "valkey")),
         rabbitmq_url=_url("--backchannel-rabbitmq-url", config, ("amqp", "amqps", "pyamqp")),
+        asgi_server=config.getoption("--backchannel-asgi-server"),
     )
 
 
