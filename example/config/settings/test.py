@@ -1,5 +1,9 @@
 """The async-safe minimum, and what keeps tests fast and off the disk."""
 
+import os
+from pathlib import Path
+from tempfile import gettempdir
+
 from .base import *  # noqa: F403
 from .base import MIDDLEWARE
 
@@ -17,7 +21,11 @@ EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 
 SECRET_KEY = "tests only"
 ALLOWED_HOSTS = ["testserver", "localhost", "127.0.0.1"]
-DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
+# A file, for a worker process to see it too; of this run alone, for two runs not to meet.
+TEST_DATABASE = Path(gettempdir()) / f"example-test-{os.getpid()}.sqlite3"
+DATABASES = {
+    "default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:", "TEST": {"NAME": str(TEST_DATABASE)}}
+}
 STORAGES = {"default": {"BACKEND": "django.core.files.storage.InMemoryStorage"}}
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
