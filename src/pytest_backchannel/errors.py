@@ -51,6 +51,78 @@ class EnqueuedInTransaction(BackchannelWarning):
     """
 
 
+class ContractViolation(BackchannelFailure, RuntimeError):
+    """An application sent what no ASGI server would carry, or at a time when it may not.
+
+    Raised inside the application, from its ``send``, as uvicorn raises ``RuntimeError``.
+    """
+
+
+class ClientDisconnected(OSError):
+    """An application sent to a client that is gone.
+
+    Raised inside the application, from its ``send``, as the ASGI specification has it since version 2.4 of its
+    WebSocket part, and as uvicorn does.
+    """
+
+
+class WebSocketRejected(BackchannelFailure):
+    """The application refused the handshake.
+
+    Args:
+        message: what happened.
+        code: the close code that the application gave; None where it gave none. No real client ever sees it.
+        http_status: the status that a real client sees: 403, or the application's own HTTP response.
+        headers: the headers of that response.
+        body: the body of that response.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        code: int | None,
+        http_status: int,
+        headers: tuple[tuple[bytes, bytes], ...] = (),
+        body: bytes = b"",
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.http_status = http_status
+        self.headers = headers
+        self.body = body
+
+
+class WebSocketClosed(BackchannelFailure):
+    """The connection is closed, and the test expected it to be open.
+
+    Args:
+        message: what happened.
+        code: the close code, as a client sees it: 1006 where the connection broke.
+        reason: the reason that came with it.
+    """
+
+    def __init__(self, message: str, code: int, reason: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+        self.reason = reason
+
+
+class NoFrame(BackchannelFailure, TimeoutError):
+    """No frame came in time. The consumer lives on; the message names the line at which it waits."""
+
+
+class UnexpectedFrame(BackchannelFailure):
+    """A frame came where none was expected, or one of another kind; it can still be received."""
+
+
+class ConsumerHung(BackchannelFailure, TimeoutError):
+    """A consumer did not end in time after its client had gone; the message names the line at which it waits."""
+
+
+class NotIdle(BackchannelFailure):
+    """It can't be said that nothing more will happen: something still runs; the message names it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Slug:
     """One way of failing without being asked.
@@ -90,4 +162,14 @@ declare_slug(
     "A task was enqueued inside transaction.atomic() and not through on_commit.",
     fatal=False,
     warning=EnqueuedInTransaction,
+)
+
+declare_slug(
+    "consumer_crashed", "An exception ended a consumer (or the application around it), and no test code saw it."
+)
+declare_slug(
+    "consumer_left_open", "A WebSocket connection was still open when the test ended: its disconnect never ran."
+)
+declare_slug(
+    "consumer_hung", "A consumer did not end after its client had gone, and was cancelled while it disconnected."
 )

@@ -78,6 +78,7 @@ class _Watch:
     def __init__(self) -> None:
         self.users = 0
         self.jobs: dict[asyncio.Future[Any], Job] = {}
+        self.replaced: Any = None
 
 
 _watches: WeakKeyDictionary[asyncio.AbstractEventLoop, _Watch] = WeakKeyDictionary()
@@ -91,7 +92,9 @@ def watch(loop: asyncio.AbstractEventLoop) -> None:
     seen.users += 1
     if seen.users > 1:
         return
-    original = loop.run_in_executor
+    # Only what was set on this very loop is kept; the class's own is looked up at each call, since the virtual clock
+    # may replace it meanwhile.
+    seen.replaced = vars(loop).get("run_in_executor") if hasattr(loop, "__dict__") else None
     jobs = seen.jobs
 
     def run_in_executor(executor: Any, function: Any, *args: Any) -> asyncio.Future[Any]:
@@ -104,7 +107,10 @@ def watch(loop: asyncio.AbstractEventLoop) -> None:
             finally:
                 job.thread = None
 
-        future = original(executor, run)
+        if seen.replaced is not None:
+            future = seen.replaced(executor, run)
+        else:
+            future = type(loop).run_in_executor(loop, executor, run)
         jobs[future] = job
         future.add_done_callback(lambda done: jobs.pop(done, None))
         return future
@@ -120,7 +126,10 @@ def unwatch(loop: asyncio.AbstractEventLoop) -> None:
     seen.users -= 1
     if not seen.users:
         with contextlib.suppress(AttributeError):
-            del loop.run_in_executor
+            if seen.replaced is None:
+                del loop.run_in_executor
+            else:
+                loop.run_in_executor = seen.replaced  # type: ignore[method-assign]
         del _watches[loop]
 
 

@@ -22,6 +22,7 @@ FIXTURE_MODULES = (
     "pytest_backchannel.fixtures.database",
     "pytest_backchannel.fixtures.tasks",
     "pytest_backchannel.fixtures.channels",
+    "pytest_backchannel.fixtures.websocket",
     "pytest_backchannel.fixtures.servers",
 )
 

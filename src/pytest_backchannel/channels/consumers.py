@@ -15,6 +15,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
+from weakref import ReferenceType
 
 from ..errors import BackchannelError
 from ..events import Event, Location, caused_by, current_log, is_project_file
@@ -26,15 +27,39 @@ Dispatch = Callable[[dict[str, Any]], Awaitable[None]]
 
 @dataclass(eq=False)
 class Opening:
-    """Who opened a connection, and where.
+    """One run of an application for one connection: who asked for it, and what became of it.
 
     Attributes:
-        where: the line of the project's own code.
-        client: the client or communicator that did.
+        kind: the name of the client's class, for messages.
+        scope: the ASGI scope that the application is called with.
+        where: the line of the project's own code that opened it.
+        client: the client; a weak reference, since a client that is gone can no longer close anything.
+        task: the task that runs the application.
+        consumers: the consumers that it called, in order; usually one.
+        sent: the types of the messages that the application sent.
+        last_input: the event of the message that the application took last from its client, where known.
+        given_up: whether the client has cancelled the application knowingly: at a time out, or by its ``stop()``.
     """
 
+    kind: str
+    scope: Mapping[str, Any]
     where: Location | None
-    client: object
+    client: ReferenceType[Any]
+    task: asyncio.Task[Any] | None = None
+    consumers: list[LiveConsumer] = field(default_factory=list["LiveConsumer"])
+    sent: set[str] = field(default_factory=set[str])
+    last_input: Event | None = None
+    given_up: bool = False
+
+    @property
+    def name(self) -> str:
+        """The name of the consumer's class; where there is no consumer (yet), ``the application``."""
+        return self.consumers[-1].name if self.consumers else "the application"
+
+    @property
+    def path(self) -> str:
+        """The path of the connection, or the channel's name."""
+        return str(self.scope.get("path", self.scope.get("channel", "")))
 
 
 #: Set in the context in which an application runs: it is inherited by every task that the application starts.
@@ -52,6 +77,7 @@ class LiveConsumer:
         opening: who opened its connection, where known.
         handler: the name of the method that runs now, or None while it waits for a message.
         handled: the type of each message whose handler has ended, in order.
+        failed_in: the name of the method that raised what ended it, or None.
         error: what ended it, or None.
     """
 
@@ -61,6 +87,7 @@ class LiveConsumer:
     opening: Opening | None
     handler: str | None = None
     handled: list[str] = field(default_factory=list[str])
+    failed_in: str | None = None
     error: BaseException | None = None
 
     @property
@@ -174,6 +201,8 @@ def raised_at(error: BaseException) -> Location | None:
 async def _handle(live: LiveConsumer, dispatch: Dispatch, message: dict[str, Any]) -> None:
     name = handler_name(message)
     causes = [observer.will_handle(live, message) for observer in tuple(_observers)]
+    if live.opening is not None and str(message.get("type", "")).startswith("websocket."):
+        causes.append(live.opening.last_input)  # a consumer handles one message at a time
     cause = next((cause for cause in causes if cause is not None), None)
     with caused_by(cause) if cause is not None else contextlib.nullcontext():
         started = current_log().record(
@@ -209,6 +238,7 @@ def _ended(live: LiveConsumer, message: Message) -> None:
 
 def _crashed(live: LiveConsumer, error: Exception, handler: str) -> None:
     live.error = error
+    live.failed_in = handler or None
     current_log().record(
         ConsumerCrashed,
         where=raised_at(error),
@@ -239,6 +269,8 @@ async def _call(self: Any, scope: Any, receive: Any, send: Any) -> None:
         return
     live = LiveConsumer(self, scope, asyncio.current_task(), opening.get())
     _live[id(live)] = live
+    if live.opening is not None:
+        live.opening.consumers.append(live)
     token = _current.set(live)
     try:
         await call(self, scope, receive, send)

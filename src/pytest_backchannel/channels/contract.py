@@ -1,8 +1,8 @@
 """What an application may send over a WebSocket, and when, as real servers enforce it.
 
-The rules are those of the ASGI specification (HTTP & WebSocket 2.4) and of RFC 6455, and what uvicorn 0.54
-(``websockets-sansio``) and daphne 4.2 (autobahn) make of them; where these two differ, the stricter one counts.
-``docs/explanation/websocket-contract.md`` lists the differences.
+The rules are those of the ASGI specification (HTTP & WebSocket 2.4) and of RFC 6455, as uvicorn 0.54
+(``websockets-sansio``) and daphne 4.2 (autobahn) enforce them. Where one of the two is stricter or laxer than the
+specification, ``docs/explanation/websocket-contract.md`` says so.
 """
 
 from __future__ import annotations
@@ -37,9 +37,18 @@ _ALLOWED = {
     State.CLOSED: set[str](),
 }
 _WHY = {
-    (State.CONNECTING, "websocket.send"): "A frame can be sent only after the connection is accepted: await accept() first",
-    (State.OPEN, "websocket.accept"): "The connection is accepted already: accept() twice ends it on uvicorn with an error",
-    (State.CLOSED, "websocket.send"): "The connection is closed: uvicorn raises RuntimeError here, daphne drops the frame",
+    (
+        State.CONNECTING,
+        "websocket.send",
+    ): "A frame can be sent only after the connection is accepted: await accept() first",
+    (
+        State.OPEN,
+        "websocket.accept",
+    ): "The connection is accepted already: accept() twice ends it on uvicorn with an error",
+    (
+        State.CLOSED,
+        "websocket.send",
+    ): "The connection is closed: uvicorn raises RuntimeError here, daphne drops the frame",
     (State.CLOSED, "websocket.close"): "The connection is closed: closing it twice is a RuntimeError on uvicorn",
     (State.CLOSED, "websocket.accept"): "The connection is refused already: a refused connection can't be accepted",
 }
@@ -133,7 +142,9 @@ def _check_close(message: Mapping[str, Any], state: State, offered: list[str]) -
 def _check_response_start(message: Mapping[str, Any], state: State, offered: list[str]) -> None:
     status = message.get("status")
     if not isinstance(status, int) or not 200 <= status <= 599:
-        raise ContractViolation(f"websocket.http.response.start: 'status' is {status!r}, not an HTTP status of a refusal")
+        raise ContractViolation(
+            f"websocket.http.response.start: 'status' is {status!r}, not an HTTP status of a refusal"
+        )
     _check_headers(message, "websocket.http.response.start")
 
 

@@ -1,0 +1,102 @@
+"""Watches the communicators of Channels and asgiref, so that what they leave behind is seen too.
+
+It changes nothing that a test can see: which exceptions are raised, when, and what a communicator returns.
+"""
+
+from __future__ import annotations
+
+import sys
+import weakref
+from importlib import import_module
+from typing import Any
+
+from ..events import caller
+from . import leftovers
+from .consumers import Opening, opening
+
+# --- private API: asgiref.testing.ApplicationCommunicator.future, .receive_output and .stop, seen on asgiref 3.8–3.13:
+# the application's task is made by the property, cancelled after a time out, and cancelled by stop ---
+
+_users = 0
+_originals: dict[str, Any] = {}
+_openings: weakref.WeakKeyDictionary[Any, Opening] = weakref.WeakKeyDictionary()
+
+
+def _future(self: Any) -> Any:
+    make = _originals["future"].fget
+    if not _users or self._future is not None:
+        return make(self)
+    found = Opening(type(self).__name__, self.scope, caller(), weakref.ref(self))
+    application = self.application
+
+    async def noted(scope: Any, receive: Any, send: Any) -> Any:
+        async def noting_send(message: Any) -> Any:
+            if isinstance(message, dict):
+                found.sent.add(str(message.get("type")))
+            return await send(message)
+
+        token = opening.set(found)
+        try:
+            return await application(scope, receive, noting_send)
+        finally:
+            opening.reset(token)
+
+    self.application = noted
+    try:
+        found.task = task = make(self)
+    finally:
+        self.application = application
+    _openings[self] = found
+    leftovers.add(found, lambda: leftovers.task_crash(task))
+    return task
+
+
+async def _receive_output(self: Any, timeout: float = 1) -> Any:
+    try:
+        return await _originals["receive_output"](self, timeout)
+    except TimeoutError:
+        _give_up(self)
+        raise
+
+
+def _stop(self: Any, exceptions: bool = True) -> Any:
+    if sys._getframe(1).f_code.co_name != "__del__":
+        _give_up(self)
+    return _originals["stop"](self, exceptions)
+
+
+def _give_up(communicator: Any) -> None:
+    found = _openings.get(communicator)
+    if found is not None:
+        found.given_up = True
+
+
+_REPLACED = {"future": property(_future), "receive_output": _receive_output, "stop": _stop}
+
+
+def install() -> None:
+    """Watch from now on; each call needs its :func:`remove`."""
+    global _users
+    communicator: Any = import_module("asgiref.testing").ApplicationCommunicator
+    if not _users:
+        for name, ours in _REPLACED.items():
+            current = vars(communicator)[name]
+            if current is not ours:
+                _originals[name] = current
+                setattr(communicator, name, ours)
+    _users += 1
+
+
+def remove() -> None:
+    """Undo one :func:`install`; the last one restores asgiref, but for what somebody else has replaced meanwhile."""
+    global _users
+    _users -= 1
+    if _users:
+        return
+    communicator: Any = import_module("asgiref.testing").ApplicationCommunicator
+    for name, ours in _REPLACED.items():
+        if vars(communicator)[name] is ours:
+            setattr(communicator, name, _originals[name])
+
+
+# --- end of private API ---

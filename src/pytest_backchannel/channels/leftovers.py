@@ -1,0 +1,136 @@
+"""What a test leaves behind: a crash that nobody saw, a connection that nobody closed, a disconnect that hung.
+
+Connections of our client are judged here, and those of Channels' communicators. A connection whose client is still held
+by somebody (a fixture) when the body of the test ends may yet be closed: it is judged when the fixtures are gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ..events import current_log
+from .consumers import Opening, raised_at
+from .crash import short_traceback, summary
+
+
+@dataclass(eq=False)
+class _Entry:
+    opening: Opening
+    unseen_crash: Callable[[], BaseException | None]
+    in_setup: bool
+
+
+_entries: list[_Entry] = []
+_in_setup = False
+
+
+def begin(*, setup: bool) -> None:
+    """A phase of a test begins: its setup, or its body."""
+    global _in_setup
+    _in_setup = setup
+
+
+def add(opening: Opening, unseen_crash: Callable[[], BaseException | None]) -> None:
+    """Judge one connection when the test ends.
+
+    Args:
+        opening: the connection.
+        unseen_crash: gives what ended the application, if no code of the test has seen it.
+    """
+    _entries.append(_Entry(opening, unseen_crash, _in_setup))
+
+
+def discard(opening: Opening) -> None:
+    """A client has ended its connection, and raised what there was to raise: nothing is left to judge."""
+    _entries[:] = [entry for entry in _entries if entry.opening is not opening]
+
+
+def check_body() -> None:
+    """The body of the test has ended: judge what nobody can close or look at any more, and crashes of our clients."""
+    for entry in tuple(_entries):
+        reachable = entry.opening.client() is not None
+        if _judge_crash(entry, reachable) or (not reachable and _judge_open(entry)):
+            _entries.remove(entry)
+
+
+def check_all() -> None:
+    """The fixtures are gone: judge the rest.
+
+    A connection that the setup opened and that lives on belongs to a fixture of a wider scope, and is left alone.
+    """
+    for entry in tuple(_entries):
+        task = entry.opening.task
+        if entry.in_setup and task is not None and not task.done() and not task.get_loop().is_closed():
+            continue
+        _entries.remove(entry)
+        if not _judge_crash(entry, reachable=False):
+            _judge_open(entry)
+
+
+def _judge_crash(entry: _Entry, reachable: bool) -> bool:
+    if reachable and entry.opening.kind != "WebSocketClient":
+        return False  # a fixture's teardown may still await its communicator, and then it raises there
+    error = entry.unseen_crash()
+    if error is None:
+        return False
+    lines = [f"    {line}" for line in short_traceback(error)]
+    current_log().problem(
+        "consumer_crashed",
+        "\n".join([f"{entry.opening.name} ({entry.opening.path}) raised {summary(error)}", *lines, _opened(entry)]),
+        where=raised_at(error) or entry.opening.where,
+    )
+    return True
+
+
+def _judge_open(entry: _Entry) -> bool:
+    opening = entry.opening
+    if opening.scope.get("type") != "websocket" or opening.given_up or opening.task is None:
+        return False
+    live = opening.consumers[-1] if opening.consumers else None
+    cancelled = opening.task.cancelled() or (live is not None and isinstance(live.error, asyncio.CancelledError))
+    if opening.task.done() and not cancelled:
+        return False
+    if live is not None and live.handler == "websocket_disconnect":
+        current_log().problem(
+            "consumer_hung",
+            f"{opening.name}.websocket_disconnect ({opening.path}) did not end, and was cancelled\n{_opened(entry)}",
+            where=opening.where,
+        )
+        return True
+    if opening.sent & {"websocket.close", "websocket.http.response.start"}:
+        return False  # the application has closed it by itself
+    current_log().problem(
+        "consumer_left_open",
+        f"{opening.name} ({opening.path}) was still open at the end of the test: its disconnect has not run\n"
+        f"{_opened(entry)}\n{_advice(opening)}",
+        where=opening.where,
+    )
+    return True
+
+
+def _opened(entry: _Entry) -> str:
+    opening = entry.opening
+    return f"It was opened by {opening.kind}" + (f" at {opening.where}." if opening.where else ".")
+
+
+def _advice(opening: Opening) -> str:
+    if opening.kind == "WebSocketClient":
+        return "Enter the client with 'async with', or await its close()."
+    return "Await the communicator's disconnect()."
+
+
+# --- private API: asyncio.Task._log_traceback, seen on Python 3.11–3.14: whether anybody has retrieved what ended a
+# task, without retrieving it ---
+
+
+def task_crash(task: asyncio.Task[Any]) -> BaseException | None:
+    """What ended a task, if nobody has retrieved it."""
+    if task.done() and not task.cancelled() and task._log_traceback:
+        return task.exception()
+    return None
+
+
+# --- end of private API ---

@@ -1,0 +1,81 @@
+"""What a failure tells of a connection: where its consumer waits, and what passed over it."""
+
+from __future__ import annotations
+
+import asyncio
+
+from .. import idle
+from ..errors import WebSocketClosed
+from .connection import ABNORMAL, Close, Connection
+from .contract import State
+from .records import shortened
+
+_FRAMES = 10
+
+
+def no_answer(connection: Connection, what: str, seconds: float) -> str:
+    """Something did not happen in time: what, where the consumer waits, and the frames so far."""
+    return "\n".join(
+        [f"{what} within {seconds:g} s ({connection.path})", *waiting(connection), told(connection)],
+    )
+
+
+def waiting(connection: Connection) -> list[str]:
+    """The lines at which the consumer waits now, the innermost last."""
+    opening = connection.opening
+    if opening.task is None or opening.task.done():
+        return [f"{connection.name} has ended"]
+    live = opening.consumers[-1] if opening.consumers else None
+    stack = idle.awaiting(opening.task)
+    if live is not None and live.handler is None and not stack:
+        last = f"; it handled {live.handled[-1]} last" if live.handled else ""
+        return [f"{connection.name} waits for a message{last}"]
+    doing = connection.name
+    if live is not None and live.handler is not None:
+        doing = f"{live.name}.{live.handler} runs, and"
+    if not stack:
+        return [f"{doing} waits at a line outside of the project's code"]
+    return [f"{doing} waits at:", *(f"    {where} in {where.function}" for where in stack)]
+
+
+def told(connection: Connection) -> str:
+    """The frames so far, the last ones in full lines."""
+    frames = connection.frames
+    if not frames:
+        return "frames so far: none"
+    shown = frames[-_FRAMES:]
+    more = f" (the last {len(shown)} of {len(frames)})" if len(frames) > len(shown) else ""
+    unread = f", {len(connection.unread)} not received yet" if connection.unread else ""
+    lines = [f"    {'from' if frame.to_client else 'to'} the consumer: {shortened(frame.data)}" for frame in shown]
+    return "\n".join([f"frames so far{more}{unread}:", *lines])
+
+
+def closed(connection: Connection) -> WebSocketClosed:
+    """The error for a connection that is closed: by whom, and with which code."""
+    close = connection.closed or Close(ABNORMAL, "")
+    reason = f", {close.reason!r}" if close.reason else ""
+    if connection.state is State.GONE:
+        text = f"the connection to {connection.path} is closed: this client closed it (code {close.code}{reason})"
+    elif close.code == ABNORMAL:
+        text = f"{connection.name} ended without closing the connection to {connection.path}; a client sees code 1006"
+    else:
+        text = f"{connection.name} closed the connection to {connection.path} (code {close.code}{reason})"
+    return WebSocketClosed(f"{text}\n{told(connection)}", close.code, close.reason)
+
+
+def crashed(connection: Connection) -> str:
+    """What a consumer did when it crashed, and for which connection."""
+    consumers = connection.opening.consumers
+    doing = f" in {consumers[-1].failed_in}" if consumers and consumers[-1].failed_in else ""
+    where = f", opened at {connection.opening.where}" if connection.opening.where else ""
+    return f"It ended {connection.name}{doing} (connection {connection.path}{where})."
+
+
+def still_running(loop: asyncio.AbstractEventLoop, seconds: float) -> str:
+    """Why it can't be said that nothing more will happen."""
+    lines: list[str] = []
+    for job in idle.jobs(loop):
+        where = job.where()
+        lines.append(f"    a job in an executor{f', at {where} in {where.function}' if where else ''}")
+    what = "\n".join(lines) or "    tasks that never wait for anything"
+    return f"can't say that nothing will be received: after {seconds:g} s there still run\n{what}"
