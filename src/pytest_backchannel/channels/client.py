@@ -25,7 +25,7 @@ from .connection import ABNORMAL, Close, Connection, Frame
 from .contract import State, may_be_sent
 from .crash import add_note_once, own_traceback, short_traceback, summary
 from .records import NothingReceived, shortened
-from .scope import Headers, websocket_scope
+from .scope import Headers, check_subprotocols, header_list, websocket_scope
 from .session import check_session, consumer_scope, is_signed_in, session_cookies, set_cookies
 
 #: How long ``receive_nothing`` waits where the loop can't be seen into, in seconds; as Channels' communicators do.
@@ -98,9 +98,9 @@ class WebSocketClient:
         self._cookies = dict(cookies or {})
         self._scope_args: dict[str, Any] = {
             "path": path,
-            "headers": headers if isinstance(headers, Mapping) else list(headers),
+            "headers": header_list(headers),
             "origin": origin,
-            "subprotocols": subprotocols if isinstance(subprotocols, str) else list(subprotocols),
+            "subprotocols": check_subprotocols(subprotocols),
         }
         self._timeout = _check_timeout(timeout)
         self._connection: Connection | None = None
@@ -398,6 +398,26 @@ class WebSocketClient:
                 return True
             await connection.wait(news, due[0].due_in + 1e-3)
 
+    async def wait_idle(self) -> None:
+        """Let the consumer do what it can do now, until it waits for a message, a timer, or a client that reads.
+
+        Raises:
+            NotIdle: something still runs after the client's timeout.
+            Exception: what the consumer raised.
+
+        Example::
+
+            with browser.pause_reading(buffer=1):
+                await browser.send_json({"subscribe": "prices"})
+                await browser.wait_idle()
+        """
+        __tracebackhide__ = True
+        connection = self._opened()
+        if await idle.settle(self._timeout, until=lambda: connection.ended) is idle.Verdict.BUSY:
+            raise NotIdle(messages.still_running(asyncio.get_running_loop(), self._timeout))
+        if not connection.crash_seen:
+            self._raise_crash(connection)
+
     async def expect_close(self, *, timeout: float | None = None) -> Close:
         """Wait until the consumer closes the connection, and has run its ``disconnect``.
 
@@ -443,7 +463,8 @@ class WebSocketClient:
         Example::
 
             with browser.pause_reading(buffer=1):
-                await layer.group_send("news", {"type": "news.item", "text": "…"})
+                await channel_layer.group_send("news", {"type": "news.item", "text": "…"})
+                await browser.wait_idle()
         """
         if not isinstance(buffer, int) or buffer < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
             raise BackchannelError(f"pause_reading(buffer={buffer!r}): give the number of frames that fit, from 1 on")

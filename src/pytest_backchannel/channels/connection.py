@@ -77,7 +77,8 @@ class Connection:
         accepted: the ``websocket.accept`` message, once there is one.
         response: what the client of a refused handshake sees, once there is one.
         closed: how it was closed, once it is.
-        crash: what ended the application, or None.
+        ended: whether the application has ended.
+        crash: the exception that ended it, or None.
         crash_seen: whether the test's code has seen the crash.
         crash_traceback: what it was shown of the crash.
         limit: how many unread frames fit, where the client does not read; None where it does.
@@ -95,6 +96,7 @@ class Connection:
         self.accepted: dict[str, Any] | None = None
         self.response: Response | None = None
         self.closed: Close | None = None
+        self.ended = False
         self.crash: BaseException | None = None
         self.crash_seen = False
         self.crash_traceback: TracebackType | None = None
@@ -115,11 +117,6 @@ class Connection:
     def name(self) -> str:
         """The name of the consumer's class, or ``the application``."""
         return self.opening.name
-
-    @property
-    def ended(self) -> bool:
-        """Whether the application has ended."""
-        return self.opening.task is not None and self.opening.task.done()
 
     def take_unseen_crash(self) -> BaseException | None:
         """What ended the application, if no code of the test has seen it; from now on it is seen."""
@@ -291,6 +288,7 @@ class Connection:
             _wake(waiter)
 
     def _done(self, task: asyncio.Task[None]) -> None:
+        self.ended = True
         if not task.cancelled():
             self.crash = task.exception()
         if self.crash is not None and not any(live.error is self.crash for live in self.opening.consumers):

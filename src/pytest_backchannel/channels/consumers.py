@@ -92,8 +92,8 @@ class LiveConsumer:
 
     @property
     def name(self) -> str:
-        """The name of its class."""
-        return type(self.consumer).__qualname__
+        """The name of its class, without the function that it may be defined in."""
+        return type(self.consumer).__qualname__.rpartition("<locals>.")[2]
 
     @property
     def path(self) -> str:
@@ -222,7 +222,8 @@ async def _handle(live: LiveConsumer, dispatch: Dispatch, message: dict[str, Any
         if isinstance(error, _stop_consumer()):  # how a consumer says that it has ended
             _ended(live, message)
         else:
-            _crashed(live, error, name)
+            with caused_by(started):
+                _crashed(live, error, name)
             for observer in tuple(_observers):
                 observer.crashed(live, message, error)
         raise

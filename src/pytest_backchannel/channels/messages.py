@@ -78,4 +78,4 @@ def still_running(loop: asyncio.AbstractEventLoop, seconds: float) -> str:
         where = job.where()
         lines.append(f"    a job in an executor{f', at {where} in {where.function}' if where else ''}")
     what = "\n".join(lines) or "    tasks that never wait for anything"
-    return f"can't say that nothing will be received: after {seconds:g} s there still run\n{what}"
+    return f"can't say that nothing more will happen: after {seconds:g} s there still run\n{what}"

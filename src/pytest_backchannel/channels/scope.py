@@ -55,7 +55,7 @@ def header_list(headers: object) -> list[tuple[bytes, bytes]]:
     Raises:
         BackchannelError: something in it can't be a header.
     """
-    pairs = headers.items() if isinstance(headers, Mapping) else headers
+    pairs: object = headers.items() if isinstance(headers, Mapping) else headers
     if isinstance(pairs, str | bytes) or not isinstance(pairs, Iterable):
         raise BackchannelError(f"headers={headers!r}: give a mapping, or pairs of name and value")
     found: list[tuple[bytes, bytes]] = []

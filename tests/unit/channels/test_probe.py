@@ -171,20 +171,31 @@ async def test_the_consumer_of_the_running_code_is_known():
     await communicator.disconnect()
 
 
-async def test_channels_is_restored_exactly():
-    consumers.remove()  # the fixture's own
-    try:
-        before = vars(channels_consumer.AsyncConsumer)["__call__"], channels_consumer.await_many_dispatch
-        with consumers.probing(), consumers.probing():
-            assert channels_consumer.await_many_dispatch is not before[1]
-        assert (vars(channels_consumer.AsyncConsumer)["__call__"], channels_consumer.await_many_dispatch) == before
-        assert before[0].__module__ == "channels.consumer"
-        assert before[1].__module__ == "channels.utils"
-    finally:
+@pytest.fixture
+def removed():
+    """The probe is out, however often it was installed; and in again afterwards."""
+    count = 0
+    while consumers._installed:
+        consumers.remove()
+        count += 1
+    yield
+    for _ in range(count):
         consumers.install()
 
 
-async def test_a_patch_that_came_later_is_kept_and_ours_below_it_passes_through(monkeypatch):
+@pytest.mark.usefixtures("removed")
+async def test_channels_is_restored_exactly():
+    before = vars(channels_consumer.AsyncConsumer)["__call__"], channels_consumer.await_many_dispatch
+    with consumers.probing(), consumers.probing():
+        assert channels_consumer.await_many_dispatch is not before[1]
+    assert (vars(channels_consumer.AsyncConsumer)["__call__"], channels_consumer.await_many_dispatch) == before
+    assert before[0].__module__ == "channels.consumer"
+    assert before[1].__module__ == "channels.utils"
+
+
+@pytest.mark.usefixtures("removed")
+async def test_a_patch_that_came_later_is_kept_and_ours_below_it_passes_through():
+    original = channels_consumer.await_many_dispatch
     consumers.install()
     ours = channels_consumer.await_many_dispatch
 
@@ -193,23 +204,18 @@ async def test_a_patch_that_came_later_is_kept_and_ours_below_it_passes_through(
 
     channels_consumer.await_many_dispatch = theirs
     consumers.remove()
-    consumers.remove()
     try:
         assert channels_consumer.await_many_dispatch is theirs
         communicator = await opened(Talker)
         assert consumers.live_consumers() == ()
         await communicator.disconnect()
     finally:
-        channels_consumer.await_many_dispatch = ours
-        consumers.install()
+        channels_consumer.await_many_dispatch = original
 
 
-async def test_a_channels_built_differently_is_a_clear_error(monkeypatch):
-    consumers.remove()
-    try:
-        monkeypatch.delattr(channels_consumer, "await_many_dispatch")
+@pytest.mark.usefixtures("removed")
+async def test_a_channels_built_differently_is_a_clear_error():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delattr(channels_consumer, "await_many_dispatch")
         with pytest.raises(consumers.BackchannelError, match="this version of Channels is not supported"):
             consumers.install()
-    finally:
-        monkeypatch.undo()
-        consumers.install()
