@@ -7,5 +7,6 @@ thread; :func:`in_code_transaction` says whether the code under test is inside `
 from __future__ import annotations
 
 from .loan import WAIT_LIMIT, Loan, current_loan, in_code_transaction, lend
+from .workers import WorkerConnections
 
-__all__ = ["WAIT_LIMIT", "Loan", "current_loan", "in_code_transaction", "lend"]
+__all__ = ["WAIT_LIMIT", "Loan", "WorkerConnections", "current_loan", "in_code_transaction", "lend"]

@@ -5,10 +5,9 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Any
 
 from ..errors import BackchannelError, SharedConnectionBusy
-from . import store
+from . import patches, store
 from .shared import SharedConnection
 from .threads import Watch
 
@@ -66,7 +65,9 @@ class Loan:
         for alias, shared in self.shared.items():
             shared.start()
             lent._backchannel_lent[alias] = shared.connection
-        _patch()
+        self._patches = contextlib.ExitStack()
+        self._patches.enter_context(patches.atomic_blocks(self.shared.get))
+        self._patches.enter_context(patches.captures(self.shared.get))
         _current = self
 
     def stop(self) -> None:
@@ -80,11 +81,11 @@ class Loan:
             return
         busy = {alias: shared.end(self.test) for alias, shared in self.shared.items()}
         _current = None
-        _unpatch()
+        self._patches.close()
         lent = store.install()
         lent._backchannel_lent.clear()
         self._watch.end()
-        store.uninstall_if_unused()
+        store.install_if_needed()
         for alias, holder in busy.items():
             if holder:
                 raise SharedConnectionBusy(
@@ -125,6 +126,11 @@ def lend(test: str = "", *, wait_limit: float = WAIT_LIMIT) -> Iterator[Loan]:
         yield loan
 
 
+def find_shared(alias: str) -> SharedConnection | None:
+    """The connection of an alias that is lent now; None where none is."""
+    return _current.shared.get(alias) if _current is not None else None
+
+
 def in_code_transaction(alias: str | None = None) -> bool:
     """Whether the current thread is inside ``transaction.atomic()`` of the code under test.
 
@@ -149,56 +155,3 @@ def in_code_transaction(alias: str | None = None) -> bool:
         if connection.alias not in lent and alias in (None, connection.alias)
         for block in connection.atomic_blocks
     )
-
-
-# --- private API: django.db.transaction.Atomic and TestCase.captureOnCommitCallbacks, Django 5.2–6.1 ---------------
-# A savepoint belongs to the thread that is inside its block, which only the entering and leaving of Atomic shows.
-# Django's capture of callbacks reads the connection's queue, and nothing says that it is going on.
-
-_replaced: list[tuple[Any, str, Any]] = []
-
-
-def _patch() -> None:
-    from django.db import DEFAULT_DB_ALIAS
-    from django.db.transaction import Atomic
-    from django.test import TestCase
-
-    enter, leave = Atomic.__enter__, Atomic.__exit__
-    capture: Any = TestCase.__dict__["captureOnCommitCallbacks"]
-
-    def __enter__(self: Any) -> None:
-        shared = _current and _current.shared.get(self.using or DEFAULT_DB_ALIAS)
-        if shared:
-            shared.enter(lambda: enter(self))
-        else:
-            enter(self)
-
-    def __exit__(self: Any, kind: Any, error: Any, traceback: Any) -> None:
-        shared = _current and _current.shared.get(self.using or DEFAULT_DB_ALIAS)
-        if shared:
-            shared.leave(lambda: leave(self, kind, error, traceback), failed=kind is not None)
-        else:
-            leave(self, kind, error, traceback)
-
-    @contextlib.contextmanager
-    def captureOnCommitCallbacks(cls: Any, *, using: str = DEFAULT_DB_ALIAS, execute: bool = False) -> Iterator[Any]:
-        shared = _current and _current.shared.get(using)
-        with contextlib.ExitStack() as stack:
-            if shared:
-                stack.enter_context(shared.captured())
-            yield stack.enter_context(capture.__get__(None, cls)(using=using, execute=execute))
-
-    _replace(Atomic, "__enter__", __enter__)
-    _replace(Atomic, "__exit__", __exit__)
-    _replace(TestCase, "captureOnCommitCallbacks", classmethod(captureOnCommitCallbacks))
-
-
-def _replace(owner: Any, name: str, replacement: Any) -> None:
-    _replaced.append((owner, name, owner.__dict__[name]))
-    setattr(owner, name, replacement)
-
-
-def _unpatch() -> None:
-    while _replaced:
-        owner, name, before = _replaced.pop()
-        setattr(owner, name, before)

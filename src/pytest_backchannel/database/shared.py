@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -170,13 +171,53 @@ class SharedConnection:
     def _one_query(self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
         threads.check()
         with self.lock.held("run a query"):
-            return execute(sql, params, many, context)
+            if self.connection.vendor != "sqlite":
+                return execute(sql, params, many, context)
+            return _finished(execute, sql, params, many, context)
 
     def _ensure_connection(self) -> None:
         if self.connection.connection is not None and _loop_runs():
             # Django's is refused inside a coroutine; the counters of queries call it there, and it would do nothing.
             return
         type(self.connection).ensure_connection(self.connection)
+
+
+class _Fetched:
+    """A cursor whose rows have been fetched already."""
+
+    def __init__(self, cursor: Any) -> None:
+        self.cursor = cursor
+        self._rows = iter(cursor.fetchall())
+
+    def fetchone(self) -> Any:
+        return next(self._rows, None)
+
+    def fetchmany(self, size: int = 1) -> list[Any]:
+        return list(itertools.islice(self._rows, size))
+
+    def fetchall(self) -> list[Any]:
+        return list(self._rows)
+
+    def __iter__(self) -> Iterator[Any]:
+        return self._rows
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.cursor, name)
+
+
+def _finished(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
+    """Execute on SQLite, and finish what writes: INSERT … RETURNING is under way until its rows are fetched.
+
+    Until then SQLite refuses a savepoint on the connection ("SQL statements in progress"), also to other threads.
+    """
+    wrapper = context["cursor"]
+    if isinstance(wrapper.cursor, _Fetched):
+        wrapper.cursor = wrapper.cursor.cursor
+    result = execute(sql, params, many, context)
+    if sql.lstrip()[:6].upper() != "SELECT" and wrapper.cursor.description is not None:
+        wrapper.cursor = _Fetched(wrapper.cursor)
+        return wrapper.cursor
+    return result
 
 
 def _call(callback: Callable[[], Any], robust: bool, when: str) -> None:

@@ -61,14 +61,16 @@ def install() -> Store:
     return handler._connections
 
 
+def install_if_needed() -> None:
+    """Put a store of ours in place if a thread that outlived its test must be refused; Django's own if none must."""
+    if threads.any_left():
+        install()
+    else:
+        uninstall()
+
+
 def uninstall() -> None:
     """Put Django's own store back."""
     handler = _handler()
     if isinstance(handler._connections, Store):
         handler._connections = handler._connections._backchannel_real
-
-
-def uninstall_if_unused() -> None:
-    """Put Django's own store back, unless a thread that outlived its test must still be refused."""
-    if not threads.any_left():
-        uninstall()

@@ -15,6 +15,9 @@ from types import CodeType, FrameType
 
 from ..errors import ThreadOutlivedTest
 
+#: How often half a millisecond is waited for work that is about to end.
+GRACE = 100
+
 _left: dict[int, tuple[FrameType, str]] = {}
 
 
@@ -28,7 +31,7 @@ def outlived(test: str) -> ThreadOutlivedTest:
 
 
 class Watch:
-    """What ran when a test began; :meth:`end` finds what the test left running.
+    """What ran when a test began; :meth:`end` remembers what the test left running.
 
     Args:
         test: the test, for messages.
@@ -38,13 +41,25 @@ class Watch:
         self.test = test
         self._before = _work()
 
-    def end(self) -> bool:
-        """Remember the work that began since; True if there is any."""
-        for ident, frame in _work().items():
-            if self._before.get(ident) is not frame and ident != threading.get_ident():
-                _left[ident] = (frame, self.test)
+    def end(self) -> None:
+        """Remember the work that began since and still runs."""
+        left = self._new()
+        for _ in range(GRACE):
+            if not left:
+                break
+            # A job has told its result before its thread is through with it: give it a moment. Not time.sleep(),
+            # which a test may have replaced.
+            threading.Event().wait(0.0005)
+            left = self._new()
+        for ident, frame in left.items():
+            _left[ident] = (frame, self.test)
         self._before = {}
-        return any_left()
+
+    def _new(self) -> dict[int, FrameType]:
+        mine = threading.get_ident()
+        return {
+            ident: frame for ident, frame in _work().items() if self._before.get(ident) is not frame and ident != mine
+        }
 
 
 def any_left() -> bool:

@@ -1,0 +1,55 @@
+"""The connections that other threads opened in a test without a transaction of its own: closed at its end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import store
+from .threads import Watch
+
+
+class WorkerConnections:
+    """Watches, and at the end closes, what threads other than the test's own opened.
+
+    Left open they keep a table locked while the tables are emptied, and the database from being dropped: a thread of
+    an executor lives on, and with it its connection.
+
+    Args:
+        test: the test, for messages.
+    """
+
+    def __init__(self, test: str = "") -> None:
+        self.test = test
+        self._opened: list[Any] = []
+
+    def start(self) -> None:
+        """Begin to watch."""
+        from django.db.backends.signals import connection_created
+
+        self._watch = Watch(self.test)
+        connection_created.connect(self._created)
+
+    def stop(self) -> None:
+        """Close them all, but those of the calling thread; and refuse later tests' database to threads left over."""
+        from django.db import connections
+        from django.db.backends.base.base import BaseDatabaseWrapper
+        from django.db.backends.signals import connection_created
+
+        connection_created.disconnect(self._created)
+        self._watch.end()
+        store.install_if_needed()
+        own = connections.all(initialized_only=True)
+        for connection in self._opened:
+            if not any(connection is mine for mine in own):
+                connection.inc_thread_sharing()
+                try:
+                    # Not its own close(), which for SQLite in memory does nothing.
+                    BaseDatabaseWrapper.close(connection)
+                finally:
+                    connection.dec_thread_sharing()
+        self._opened.clear()
+
+    def _created(self, connection: Any, **kwargs: Any) -> None:
+        # A reference that keeps it alive: of a thread that has ended, it would be collected while open, which warns.
+        if not any(connection is known for known in self._opened):
+            self._opened.append(connection)

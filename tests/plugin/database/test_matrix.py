@@ -1,0 +1,30 @@
+"""The matrix: every case on SQLite in memory, SQLite in a file and PostgreSQL, with a leak check after each."""
+
+from __future__ import annotations
+
+import pytest
+
+CASES = 70
+
+
+def cases_of(project):
+    (project.path / "matrix_cases.py").rename(project.path / "test_matrix.py")
+    (project.path / "anyio_cases.py").rename(project.path / "test_anyio.py")
+
+
+def test_matrix(matrix):
+    cases_of(matrix)
+    matrix.run().assert_outcomes(passed=CASES)
+
+
+def test_matrix_in_any_order(matrix):
+    cases_of(matrix)
+    result = matrix.run("-p", "randomly")
+    result.stdout.fnmatch_lines(["Using --randomly-seed=*"])
+    result.assert_outcomes(passed=CASES)
+
+
+@pytest.mark.parametrize("matrix", ["postgresql"], indirect=True)
+def test_matrix_with_xdist(matrix):
+    cases_of(matrix)
+    matrix.run("-n", "2", "--dist", "loadscope").assert_outcomes(passed=CASES)
