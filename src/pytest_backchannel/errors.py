@@ -123,6 +123,14 @@ class NotIdle(BackchannelFailure):
     """It can't be said that nothing more will happen: something still runs; the message names it."""
 
 
+class NotSerialisable(TypeError):
+    """A message that the production channel layer can't carry.
+
+    Raised by the sender, with each value that can't be carried and what to send instead. A ``TypeError``, as the
+    serialiser of channels-redis raises for most such values, so that code which expects that goes on as in production.
+    """
+
+
 @dataclass(frozen=True, slots=True)
 class Slug:
     """One way of failing without being asked.
@@ -173,3 +181,10 @@ declare_slug(
 declare_slug(
     "consumer_hung", "A consumer did not end after its client had gone, and was cancelled while it disconnected."
 )
+
+declare_slug("no_handler", "A message reached a consumer that has no method for its type, and the consumer died of it.")
+declare_slug("over_capacity", "A message was dropped because too many were waiting to be read.")
+declare_slug("not_serialisable", "A message holds a value that the production channel layer can't carry.")
+declare_slug("no_members", "A message was sent to a group or a channel that nobody ever listened to.", fatal=False)
+declare_slug("expired", "A message was dropped because it had waited for too long.", fatal=False)
+declare_slug("unread", "A message was still waiting at the end, on a channel that nobody listens to.", fatal=False)

@@ -1,0 +1,361 @@
+"""A channel layer in memory that refuses, drops and forgets what the production layer does, and accounts for it all."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+import types
+from collections.abc import Callable, Coroutine, Generator, Sequence
+from typing import Any, TypeVar
+
+from asgiref.sync import markcoroutinefunction
+from channels.exceptions import ChannelFull
+from channels.layers import BaseChannelLayer
+
+from ..errors import BackchannelError, NotSerialisable
+from ..events import EventLog, Location, current_log
+from .account import Account
+from .callsite import call_site
+from .core import CoreTransport
+from .group_sends import find_group_sends
+from .layer_records import GroupSend, Lost, Sent
+from .pubsub import PubSubTransport
+from .readers import Copy, Reader
+from .transport import LayerOptions, Transport
+from .wire import wire_of
+
+PATIENCE = 0.1
+"""How long a sender lets a reader run before a message counts as over capacity, in seconds of real time."""
+
+KINDS: dict[str, type[CoreTransport] | type[PubSubTransport]] = {"core": CoreTransport, "pubsub": PubSubTransport}
+
+F = TypeVar("F", bound=Callable[..., Coroutine[Any, Any, Any]])
+
+
+def _coroutine_function(function: F) -> F:
+    """Mark a plain function that returns a coroutine, so that ``async_to_sync`` takes it.
+
+    It is plain because its call site is known only when it is called: when the coroutine runs, ``async_to_sync`` or
+    ``create_task`` has left the caller's stack.
+    """
+    marked: F = markcoroutinefunction(function)
+    return marked
+
+
+class StrictLayer(BaseChannelLayer):
+    """A Channels layer for one test, with the semantics of a layer of channels-redis.
+
+    It takes what the production layer takes: a message makes the serialiser's round trip (with msgpack, tuples become
+    lists, and datetime, Decimal, UUID and set are refused), capacity and expiry count, names are checked, and a group
+    forgets its members after ``group_expiry``. Expiry is decided by ``time.time()``, so that a virtual clock moves it.
+    It may be used from any thread and event loop of the process.
+
+    Args:
+        kind: ``core`` (``channels_redis.core.RedisChannelLayer``) or ``pubsub``
+            (``channels_redis.pubsub.RedisPubSubChannelLayer``).
+        options: the configuration of that layer; by default that of channels-redis.
+        alias: its key in ``CHANNEL_LAYERS``.
+        log: where its events go; by default the log of the running test.
+
+    Attributes:
+        account: what became of every message.
+
+    Raises:
+        BackchannelError: another kind, or a serialiser that can't be had.
+
+    Example::
+
+        layer = StrictLayer("core", LayerOptions(capacity=10))
+        channel = await layer.new_channel()
+        await layer.group_add("room-7", channel)
+        await layer.group_send("room-7", {"type": "room.message", "sizes": (1, 2)})
+        assert await layer.receive(channel) == {"type": "room.message", "sizes": [1, 2]}
+
+    Channels 4.2–4.3 (layers.py) and channels-redis 4.2.1–4.3.0 (core.py, pubsub.py).
+    """
+
+    extensions = ["groups", "flush"]
+
+    def __init__(
+        self,
+        kind: str = "core",
+        options: LayerOptions | None = None,
+        *,
+        alias: str = "default",
+        log: EventLog | None = None,
+    ) -> None:
+        if kind not in KINDS:
+            raise BackchannelError(
+                f"the kind of channel layer is {kind!r}: choose one of {', '.join(map(repr, KINDS))}"
+            )
+        options = options or LayerOptions()
+        super().__init__(expiry=options.expiry, capacity=options.capacity)
+        self.kind = kind
+        self.options = options
+        self.account = Account(log or current_log(), alias)
+        self._wire = wire_of(options.serializer_format)
+        self._lock = threading.RLock()
+        self._transport: Transport = KINDS[kind](options, self.account.lose)
+        self._stalled: set[str] = set()
+
+    def __repr__(self) -> str:
+        return f"<StrictLayer {self.account.layer!r} ({self.kind})>"
+
+    # ------------------------------------------------------ what a test asks for
+
+    @property
+    def group_sends(self) -> list[GroupSend]:
+        """The messages sent to groups, in order: ``group``, ``message``, ``members``, ``where``, ``at``."""
+        return list(self.account.group_sends)
+
+    @property
+    def lost(self) -> list[Lost]:
+        """The messages that were lost until now: each with ``reason``, ``group``, ``consumer`` and ``text``.
+
+        One entry for each channel that missed the message; what waits on a channel that nobody has read yet is lost
+        only when the test ends. The test has looked at these from now on: they do not fail it at its end.
+        """
+        with self._lock:
+            self.account.find_unread(self._transport.waiting(), final=False)
+        return self.account.lost
+
+    def assert_group_sent(self, group: str, message: Any = None, *, count: int | None = None) -> GroupSend:
+        """A message was sent to a group, whether or not anybody was in it.
+
+        Args:
+            group: the name of the group.
+            message: what ``==`` the message as its receivers get it: a dict, or an object of dirty-equals; None is any.
+            count: how often; None is once or more.
+
+        Returns:
+            The first such group send.
+
+        Raises:
+            GroupSendNotFound: there is none, or another number; the message shows the nearest.
+            ValueError: ``count`` is below 1.
+
+        Example::
+
+            channel_layer.assert_group_sent("room-7", {"type": "room.message", "text": "hello"})
+            channel_layer.assert_group_sent("room-7", IsPartialDict(type="room.message"), count=2)
+        """
+        __tracebackhide__ = True
+        if count is not None and count < 1:
+            raise ValueError(f"count = {count}: give 1 or more; assert_not_group_sent(...) is for none")
+        found = find_group_sends(self.account.group_sends, group, message, count)
+        self.account.look_at(found)
+        return found[0]
+
+    def assert_not_group_sent(self, group: str, message: Any = None) -> None:
+        """No such message was sent to a group.
+
+        Args:
+            group: the name of the group.
+            message: what ``==`` the message; None is any.
+
+        Raises:
+            GroupSendNotFound: there is one; the message shows it and its call site.
+        """
+        __tracebackhide__ = True
+        find_group_sends(self.account.group_sends, group, message, 0)
+
+    def members(self, group: str) -> list[str]:
+        """The names of the channels in a group, in the order in which they joined.
+
+        Raises:
+            TypeError: the name of a group can't be that.
+        """
+        self._check_group(group)
+        with self._lock:
+            return self._transport.members(group)
+
+    def report_losses(self) -> None:
+        """Make problems of the test's log of what was lost and not looked at; nothing is said twice."""
+        with self._lock:
+            self.account.find_unread(self._transport.waiting(), final=True)
+        self.account.report()
+
+    # ------------------------------------------------------- what Channels asks for
+
+    @_coroutine_function
+    def send(self, channel: str, message: dict[str, Any]) -> Coroutine[Any, Any, None]:
+        """Send a message to one channel.
+
+        Raises:
+            ChannelFull: as many messages as its capacity wait on it (core).
+            NotSerialisable: the production layer can't carry the message.
+            TypeError: the name of a channel can't be that (core).
+        """
+        return self._send(channel, message, call_site())
+
+    @_coroutine_function
+    def group_send(self, group: str, message: dict[str, Any]) -> Coroutine[Any, Any, None]:
+        """Send a message to every channel in a group; a channel that is over capacity misses it silently (core).
+
+        Raises:
+            NotSerialisable: the production layer can't carry the message.
+            TypeError: the name of a group can't be that (core).
+        """
+        return self._group_send(group, message, call_site())
+
+    async def receive(self, channel: str) -> Any:
+        """Wait for the next message on a channel.
+
+        Raises:
+            TypeError: the name of a channel can't be that (core).
+            AssertionError: the channel belongs to another process (core).
+        """
+        self._check_channel(channel)
+        with self._lock:
+            self._stalled.clear()
+            reader = Reader(channel)
+            self._transport.start(reader)
+        if reader.copy is None:
+            try:
+                await reader.future
+            except BaseException:
+                with self._lock:
+                    self._transport.cancel(reader)
+                raise
+        copy = reader.copy
+        assert copy is not None, "a reader is woken only when it was given a copy"
+        self.account.handed_over(copy)
+        return copy.message
+
+    async def new_channel(self, prefix: str | None = None) -> str:
+        """Make a channel that only this process receives from."""
+        with self._lock:
+            return self._transport.new_channel(prefix)
+
+    async def group_add(self, group: str, channel: str) -> None:
+        """Put a channel into a group.
+
+        Raises:
+            TypeError: a name can't be that (core).
+            RuntimeError: the channel is not one of this event loop (pub/sub).
+        """
+        self._check_group(group)
+        self._check_channel(channel)
+        with self._lock:
+            self._transport.join(group, channel)
+            self.account.joined(group)
+
+    async def group_discard(self, group: str, channel: str) -> None:
+        """Take a channel out of a group; nothing happens where it is not in it.
+
+        Raises:
+            TypeError: a name can't be that (core).
+        """
+        self._check_group(group)
+        self._check_channel(channel)
+        with self._lock:
+            self._transport.leave(group, channel)
+
+    async def flush(self) -> None:
+        """Forget all messages and groups."""
+        with self._lock:
+            for copy in self._transport.clear():
+                self.account.flushed(copy)
+
+    # ----------------------------------------------------------------- within
+
+    async def _send(self, channel: str, message: Any, where: Location | None) -> None:
+        self._check_channel(channel)
+        self._check_message(message)
+        packed = self._pack(message, lambda carried: self.account.sent(channel, carried, where))
+        send = self.account.sent(channel, self._wire.unpack(packed), where)
+        copy = Copy(send, "", channel, self._wire.unpack(packed))
+        if await self._put([copy]):
+            raise ChannelFull(channel)
+
+    async def _group_send(self, group: str, message: Any, where: Location | None) -> None:
+        self._check_group(group)
+        self._check_message(message)
+        with self._lock:
+            members = self._transport.members(group)
+            occupied = {} if members else self._transport.occupied()
+
+        def record(carried: Any) -> GroupSend:
+            return self.account.group_sent(group, carried, members, occupied, where)
+
+        packed = self._pack(message, record)
+        send = record(self._wire.unpack(packed))
+        # As on Redis, the consumers of one process share one message: what a handler changes in it, the next one sees.
+        messages: dict[str, Any] = {}
+        for channel in members:
+            messages.setdefault(self._transport.queue_of(channel), self._wire.unpack(packed))
+        await self._put(
+            [Copy(send, group, channel, messages[self._transport.queue_of(channel)]) for channel in members]
+        )
+
+    def _pack(self, message: Any, record: Callable[[Any], GroupSend | Sent]) -> bytes:
+        try:
+            return self._wire.packed(message)
+        except NotSerialisable as error:
+            self.account.refused(record(message), error)
+            raise
+
+    async def _put(self, copies: Sequence[Copy]) -> list[Copy]:
+        await self._make_room([copy.channel for copy in copies])
+        with self._lock:
+            for copy in copies:
+                self.account.address(copy, listened=self._transport.listened(copy.channel))
+            refused = self._transport.put(copies)
+            for copy in refused:
+                capacity = self.options.capacity_of(copy.channel)
+                self.account.lose(
+                    copy, "over_capacity", f"dropped, for {capacity} messages were waiting that nobody read (capacity)"
+                )
+        # On Redis, sending always lets others run.
+        await _turn()
+        return refused
+
+    async def _make_room(self, channels: Sequence[str]) -> None:
+        """Let readers read before a message counts as over capacity.
+
+        On Redis, sending takes about as long as reading does; here it takes no time at all. A reader that is there
+        and reads is therefore given the time; one that does not is given it once.
+        """
+        deadline = time.perf_counter() + PATIENCE
+        while True:
+            with self._lock:
+                full = {self._transport.queue_of(channel) for channel in self._transport.full(channels)}
+            if not full - self._stalled:
+                return
+            if time.perf_counter() > deadline:
+                self._stalled |= full
+                return
+            await _turn(0.0005)
+
+    def _check_channel(self, channel: str) -> None:
+        if self._transport.checks_names:
+            self.require_valid_channel_name(channel)
+
+    def _check_group(self, group: str) -> None:
+        if self._transport.checks_names:
+            self.require_valid_group_name(group)
+
+    def _check_message(self, message: Any) -> None:
+        if self._transport.checks_names:
+            assert isinstance(message, dict), f"message is not a dict: {message!r}"
+            assert "__asgi_channel__" not in message, "the key '__asgi_channel__' is reserved by channels-redis"
+
+
+@types.coroutine
+def _bare_yield() -> Generator[None, None, None]:
+    yield
+
+
+async def _turn(seconds: float = 0) -> None:
+    """Let others run. Not by ``asyncio.sleep``, which a virtual clock replaces."""
+    if not seconds:
+        await _bare_yield()
+        return
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[None] = loop.create_future()
+    handle = loop.call_later(seconds, future.cancel)
+    try:
+        await asyncio.wait([future])
+    finally:
+        handle.cancel()

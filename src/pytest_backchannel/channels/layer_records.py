@@ -1,0 +1,110 @@
+"""What happens to the messages of a channel layer, as records in the log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..events import Event
+
+
+def short(value: object, width: int = 72) -> str:
+    """The ``repr`` of a value, cut to ``width`` characters."""
+    text = repr(value)
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupSend(Event):
+    """A message was sent to a group.
+
+    Attributes:
+        group: the group's name.
+        message: the message as its receivers get it: with lists for tuples.
+        members: the channels that were in the group.
+        layer: the alias of the layer.
+    """
+
+    group: str
+    message: Mapping[str, Any]
+    members: tuple[str, ...]
+    layer: str
+
+    def headline(self) -> str:
+        """The group, the message, and how many it was for."""
+        count = len(self.members)
+        return f"group send to {self.group!r} ({count} member{'' if count == 1 else 's'}): {short(self.message)}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sent(Event):
+    """A message was sent to one channel.
+
+    Attributes:
+        channel: the channel's name.
+        message: the message as its receiver gets it.
+        layer: the alias of the layer.
+    """
+
+    channel: str
+    message: Mapping[str, Any]
+    layer: str
+
+    def headline(self) -> str:
+        """The channel and the message."""
+        return f"sent to {short(self.channel, 40)}: {short(self.message)}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivered(Event):
+    """A message has reached its receiver; what the receiver's handler does has this event as its cause.
+
+    Attributes:
+        channel: the channel it arrived on.
+        consumer: the class of the consumer, or empty where something else received it.
+        handler: the name of the handler that it was given to, or empty.
+        message: the message.
+    """
+
+    channel: str
+    consumer: str
+    handler: str
+    message: Mapping[str, Any]
+
+    def headline(self) -> str:
+        """The consumer and its handler."""
+        if self.consumer:
+            return f"delivered to {self.consumer}.{self.handler}"
+        return f"received on {short(self.channel, 40)}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lost(Event):
+    """A message will not be handled by the one that it was for.
+
+    Attributes:
+        reason: ``no_members``, ``no_handler``, ``over_capacity``, ``expired``, ``unread`` or ``not_serialisable``.
+        group: the group it was sent to, or empty.
+        channel: the channel it was for, or empty where it was for nobody.
+        consumer: the class of the consumer it was for, or empty where none is known.
+        message: the message.
+        text: what happened, and the fix, in one or more lines.
+    """
+
+    reason: str
+    group: str
+    channel: str
+    consumer: str
+    message: Any
+    text: str
+
+    def headline(self) -> str:
+        """The reason and who missed it."""
+        whom = f" for {self.consumer}" if self.consumer else ""
+        return f"lost{whom}: {self.reason}"
+
+    @property
+    def broke(self) -> bool:
+        """A lost message breaks the chain."""
+        return True
