@@ -83,8 +83,9 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     try:
         result = yield
     except BaseException:
-        # The test has failed by itself: what went unseen is told in its report.
+        # The test has failed by itself: what went unseen is told in its report, and fails nothing once more.
         log.run_checks()
+        log.take_problems()
         raise
     log.run_checks()
     _judge(item, log)
