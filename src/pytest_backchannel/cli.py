@@ -10,7 +10,7 @@ from importlib import import_module
 from . import __version__
 
 # Modules of this package, each with an add_parser() that sets the default `run` to what takes the parsed options.
-SUBCOMMANDS = ("demo",)
+SUBCOMMANDS = ("demo", "smoke")
 
 
 def parser() -> argparse.ArgumentParser:

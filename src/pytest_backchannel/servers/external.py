@@ -7,7 +7,7 @@ import socket
 from typing import Any, NoReturn
 
 from ..errors import BackchannelError
-from .process import without_secrets
+from .urls import with_database, without_secrets
 
 WORKER_PLACEHOLDER = "{worker}"
 
@@ -168,18 +168,6 @@ def _database_of(url: str) -> int:
     if not path.isdigit():
         raise ValueError(f"the part after the last slash is {path!r}: give the number of a database, such as /0")
     return int(path)
-
-
-def with_database(url: str, number: int) -> str:
-    """The same Redis server, another database.
-
-    Example:
-        >>> with_database("redis://:pw@cache:6379/0?timeout=2", 3)
-        'redis://:pw@cache:6379/3?timeout=2'
-    """
-    base, mark, query = url.partition("?")
-    scheme, _, rest = base.partition("://")
-    return f"{scheme}://{rest.partition('/')[0]}/{number}{mark}{query}"
 
 
 def _alive(pid: str) -> bool:

@@ -14,7 +14,6 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import urlsplit, urlunsplit
 
 from mirakuru import SimpleExecutor
 from mirakuru.exceptions import ExecutorError
@@ -58,28 +57,6 @@ def listens(port: int, *, timeout: float = 1.0) -> bool:
     with socket.socket() as probe:
         probe.settimeout(timeout)
         return probe.connect_ex((LOOPBACK, port)) == 0
-
-
-def without_secrets(url: str) -> str:
-    """The URL with its password replaced by ``***``, for messages; a token alone in the user's place counts as one.
-
-    Example:
-        >>> without_secrets("redis://app:s3cret@cache:6379/1")
-        'redis://app:***@cache:6379/1'
-    """
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
-        return "(an URL that can't be read)"
-    if "@" not in parts.netloc:
-        netloc = parts.netloc
-    else:
-        credentials, _, host = parts.netloc.rpartition("@")
-        user, colon, _ = credentials.partition(":")
-        netloc = f"{user}:***@{host}" if colon else f"***@{host}"
-    # A query may carry passwords too (redis://…?password=…), and says nothing that a message needs.
-    return urlunsplit((parts.scheme, netloc, parts.path, "***" if parts.query else "", ""))
 
 
 class ProcessGroup:

@@ -1,0 +1,7 @@
+"""``backchannel smoke``: whether what was deployed came up, from the broker to the browser's socket."""
+
+from __future__ import annotations
+
+from .command import add_parser
+
+__all__ = ["add_parser"]
