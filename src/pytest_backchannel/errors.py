@@ -17,12 +17,28 @@ class BadExpectation(BackchannelError, TypeError):
     """What an assertion was given can't describe what was enqueued; the message says what to pass instead."""
 
 
+class NotSerialisable(BackchannelError):
+    """A task was given, or returned, a value that its message or its result can't carry in production."""
+
+
+class UnknownTask(BackchannelError):
+    """A task was sent by a name that nobody has registered, and so can't be run."""
+
+
+class AsyncTaskFunction(BackchannelError):
+    """A task's function is ``async def``, which Celery does not run."""
+
+
 class BackchannelFailure(AssertionError):
     """Base of the failures: what the test expected of the project did not happen."""
 
 
 class BackchannelWarning(UserWarning):
     """Base of the warnings, so that one line of pytest's ``filterwarnings`` addresses them all."""
+
+
+class RealBrokerContacted(BackchannelFailure):
+    """A unit test was about to connect to a real broker; the message says which, and from where."""
 
 
 class UnexpectedLoss(BackchannelFailure):
@@ -188,3 +204,4 @@ declare_slug("not_serialisable", "A message holds a value that the production ch
 declare_slug("no_members", "A message was sent to a group or a channel that nobody ever listened to.", fatal=False)
 declare_slug("expired", "A message was dropped because it had waited for too long.", fatal=False)
 declare_slug("unread", "A message was still waiting at the end, on a channel that nobody listens to.", fatal=False)
+declare_slug("real_broker", "A unit test connected to a real broker.")

@@ -1,0 +1,321 @@
+"""Eager mode, made exact: tasks run in-process, raise, and reach no broker.
+
+What Celery's ``task_always_eager`` alone leaves out is added: it holds for every app of the process, for tasks sent by
+name, and for what ``app.conf`` was assigned; a connection to a real broker raises; values that eager mode passes on
+as they are have to be such that a message could carry them; and everything is as before afterwards.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import celery._state
+import celery.app.base
+import celery.backends.cache
+from celery import Celery
+from celery.app.backends import BACKEND_ALIASES
+from celery.app.task import Task
+from celery.backends.cache import CacheBackend
+from celery.exceptions import Ignore, Reject, Retry
+from kombu import Connection
+from kombu import pools as kombu_pools
+from kombu.utils.uuid import uuid
+
+from ..errors import AsyncTaskFunction, BackchannelError, RealBrokerContacted, UnknownTask
+from ..events import caller, caused_by, current_log
+from .eager_records import CalledEagerly, EndedEagerly
+from .matching import near_names
+from .messages import call_text, cut
+from .serialising import carry_arguments, check_result
+
+#: kombu's transports that reach nothing outside of the process.
+IN_PROCESS = ("memory",)
+#: Celery's result backends that reach no server of their own: they are left as the project has them.
+LOCAL_BACKENDS = ("disabled", "django-db", "django-cache", "file", "filesystem")
+
+_OVERRIDES = {"task_always_eager": True, "task_eager_propagates": True}
+_MISSING: Any = object()
+_state: Any = celery._state  # the type stubs leave out what is private
+_pools: Any = kombu_pools
+_cache: Any = celery.backends.cache
+_active: EagerMode | None = None
+
+
+class EagerMode:
+    """Runs tasks when they are called, in this process; a context manager.
+
+    On every Celery app of the process, also on one that is made meanwhile:
+
+    * ``.delay()``, ``.apply_async()``, chains, groups and chords, and ``send_task()`` and signatures by name, run the
+      task at once, and raise what it raises. ``self.retry()`` raises ``Retry``.
+    * A connection to a real broker raises, and is told at the end of the test where the code caught it.
+    * Arguments in a canvas, those of ``.apply()``, and results are checked against the project's serialisers and
+      ``accept_content``; a step of a canvas gets them as a worker would.
+    * A result backend that is a server is replaced by one in memory, empty.
+
+    Raises:
+        BackchannelError: eager mode is active already.
+
+    Example:
+        >>> with EagerMode():
+        ...     assert add.delay(1, 2).get() == 3
+    """
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        self._apps: weakref.WeakSet[Celery] = weakref.WeakSet()
+
+    def __enter__(self) -> EagerMode:
+        global _active
+        if _active is not None:
+            raise BackchannelError("eager mode is active already: one EagerMode at a time")
+        try:
+            self._stack.enter_context(_method(Task, "apply", _apply))
+            self._stack.enter_context(_method(Celery, "send_task", _send_task))
+            self._stack.enter_context(_no_pools())
+            self._stack.enter_context(_method(Connection, "_establish_connection", _establish_connection))
+            self._stack.enter_context(_method(celery.app.base, "_register_app", self._register))
+            for app in list(_state._get_active_apps()):
+                self._adopt(app, load=True)
+        except BaseException:
+            self._stack.close()
+            raise
+        _active = self
+        self._stack.callback(_deactivate)
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._stack.close()
+
+    # --- private API: celery._state, celery.app.base.Celery, celery.app.task.Task.apply, kombu.pools and
+    # --- kombu.Connection._establish_connection, seen on celery 5.5-5.7 and kombu 5.5-5.7: the apps of a process, and
+    # --- what each keeps bound once it was used. tests/unit/tasks/test_eager.py compares all of it before and after.
+
+    def _register(self, app: Celery, *, original: Callable[[Celery], None]) -> None:
+        original(app)
+        self._adopt(app, load=False)
+
+    def _adopt(self, app: Any, *, load: bool) -> None:
+        if app in self._apps:
+            return
+        self._apps.add(app)
+        if load:
+            # What is bound late would keep what holds in this test: bind the tasks, and load the configuration, first.
+            # An app that can't be loaded can't be used either; should it be, it is adopted then.
+            try:
+                if app.autofinalize:
+                    app.finalize()
+                app.conf.get("task_always_eager")
+            except Exception:
+                load = False
+        own = vars(app)
+        changed: dict[str, Any] = {"_pool": None, "_backend_cache": None, "_local": threading.local()}
+        make_backend = app._get_backend
+        changed["_get_backend"] = lambda: _backend(app, make_backend)
+        before = {name: own.get(name, _MISSING) for name in changed}
+        own.update(changed)
+        if "amqp" in own:
+            self._stack.callback(setattr, own["amqp"], "_producer_pool", own["amqp"]._producer_pool)
+            own["amqp"]._producer_pool = None
+        else:
+            before["amqp"] = _MISSING
+        self._stack.callback(_put_back, weakref.ref(app), before)
+        if load:
+            self._override(app.conf)
+
+        def configured(sender: Any = None, source: Any = None, **kwargs: Any) -> None:
+            self._override(source)
+
+        if app.on_after_configure is not None:  # None while an app of a subclass is still being made
+            app.on_after_configure.connect(configured, weak=False)
+            self._stack.callback(app.on_after_configure.disconnect, configured)
+
+    def _override(self, conf: Any) -> None:
+        changes = conf.changes
+        before = {key: changes.get(conf._key(key), _MISSING) for key in _OVERRIDES}
+        for key, value in _OVERRIDES.items():
+            changes[conf._key(key)] = value
+        self._stack.callback(_put_back_settings, conf, before)
+
+
+def _deactivate() -> None:
+    global _active
+    _active = None
+
+
+def _put_back(app: weakref.ref[Any], before: dict[str, Any]) -> None:
+    target = app()
+    if target is None:
+        return
+    own = vars(target)
+    for name, value in before.items():
+        if value is _MISSING:
+            own.pop(name, None)
+        else:
+            own[name] = value
+
+
+def _put_back_settings(conf: Any, before: dict[str, Any]) -> None:
+    for key, value in before.items():
+        if value is _MISSING:
+            conf.changes.pop(conf._key(key), None)
+        else:
+            conf.changes[conf._key(key)] = value
+
+
+@contextmanager
+def _method(owner: Any, name: str, replacement: Callable[..., Any]) -> Iterator[None]:
+    """Replace a function or method by one that gets the original as ``original=``."""
+    original = vars(owner)[name]
+
+    def replaced(*args: Any, **kwargs: Any) -> Any:
+        return replacement(*args, original=original, **kwargs)
+
+    setattr(owner, name, replaced)
+    try:
+        yield
+    finally:
+        setattr(owner, name, original)
+
+
+@contextmanager
+def _no_pools() -> Iterator[None]:
+    """Take kombu's pools away: a connection in one of them may be open already."""
+    before = {id(group): dict(group) for group in (_pools.connections, _pools.producers)}
+    limit = _pools._limit[0]
+    for group in (_pools.connections, _pools.producers):
+        dict.clear(group)
+    try:
+        yield
+    finally:
+        for group in (_pools.producers, _pools.connections):
+            for pool in dict.values(group):
+                pool.force_close_all()
+            dict.clear(group)
+            dict.update(group, before[id(group)])
+        _pools._limit[0] = limit
+
+
+def _backend(app: Any, make: Callable[[], Any]) -> Any:
+    name = app.backend_cls or app.conf.result_backend
+    if not isinstance(name, str):
+        return make()
+    scheme = name.partition("://")[0]
+    kind = scheme.partition("+")[0]
+    local = kind in LOCAL_BACKENDS or scheme in ("cache+memory", "cache+dummy") or name in ("cache+memory", "memory")
+    if local or kind not in BACKEND_ALIASES or (kind in ("db", "database") and "sqlite" in name):
+        return make()
+    backend = CacheBackend(app=app, backend="memory://")
+    client = _cache.DummyClient()
+    client.cache = {}
+    vars(backend)["client"] = client
+    return backend
+
+
+def _establish_connection(connection: Any, *, original: Callable[..., Any]) -> Any:
+    if getattr(connection.transport, "driver_type", None) in IN_PROCESS or _active is None:
+        return original(connection)
+    where = caller(3)
+    text = (
+        f"a test in eager mode connects to a real broker, {connection.as_uri()}"
+        + (f", at {where}" if where else "")
+        + ".\nTasks run in the process of the test here; what needs a broker is remote control (app.control), a "
+        "connection of one's own, or a task that is sent to another queue system. Fix: test that code with "
+        "task_queue, which brings a simulated broker, or mark the test celery_integration and use redis_server."
+    )
+    current_log().problem("real_broker", text, where=where)
+    raise RealBrokerContacted(text)
+
+
+# --- end of private API
+
+
+def _send_task(
+    app: Any, name: str, args: Any = None, kwargs: Any = None, *rest: Any, original: Callable[..., Any], **options: Any
+) -> Any:
+    if _active is None or not app.conf.task_always_eager:
+        return original(app, name, args, kwargs, *rest, **options)
+    task = _registered(app, name)
+    if rest:
+        # countdown, eta, task_id: eager mode has no use for when, and an id is all that is left.
+        options = {**dict(zip(("countdown", "eta", "task_id"), rest, strict=False)), **options}
+    for name_of_option in ("task_type", "connection", "router", "result_cls", "producer", "publisher"):
+        options.pop(name_of_option, None)
+    return task.apply_async(args, kwargs, **options)
+
+
+def _registered(app: Any, name: str) -> Any:
+    if name not in app.tasks:
+        # A worker imports every module of tasks when it starts; a test may not have imported this one yet.
+        app.loader.import_default_modules()
+    if name in app.tasks:
+        return app.tasks[name]
+    near = near_names(name, app)
+    guess = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+    raise UnknownTask(
+        f"send_task({name!r}): no task of that name is registered, so that it can't run here, and no worker of this "
+        f"project would know it.{guess}\n"
+        "If another project's worker runs it, test the call with task_queue.assert_enqueued(...)."
+    )
+
+
+def _apply(
+    task: Any, args: Any = None, kwargs: Any = None, *rest: Any, original: Callable[..., Any], **options: Any
+) -> Any:
+    app = task._get_app()
+    if _active is None or not app.conf.task_always_eager:
+        return original(task, args, kwargs, *rest, **options)
+    args, kwargs = tuple(args or ()), dict(kwargs or {})
+    # The frame above is that of the replaced method.
+    above = sys._getframe(2)
+    dump = getattr(task, "_dump_pydantic_arguments", None)  # since celery 5.7; apply_async() has done it already
+    if dump is not None and above.f_code is not Task.apply_async.__code__:
+        args, kwargs = dump(args, kwargs)
+    carried = carry_arguments(task, args, kwargs, options.get("serializer"))
+    if above.f_globals.get("__name__") == "celery.canvas":
+        args, kwargs = carried
+    task_id = options["task_id"] = options.get("task_id") or uuid()
+    log = current_log()
+    call = call_text(task.name, args, kwargs)
+    event = log.record(CalledEagerly, where=caller(3), task=task.name, task_id=task_id, call=call)
+
+    def ended(state: str, result: str = "", where: Any = None) -> None:
+        log.record(
+            EndedEagerly, cause=event.id, where=where, task=task.name, task_id=task_id, state=state, result=result
+        )
+
+    with caused_by(event):
+        try:
+            result = original(task, args, kwargs, *rest, **options)
+        except (Retry, Ignore, Reject) as signal:
+            ended(type(signal).__name__.upper(), str(signal))
+            raise
+        except Exception as error:
+            ended("FAILURE", f"{type(error).__name__}: {error}")
+            raise
+    value = result._result
+    if inspect.iscoroutine(value):
+        value.close()
+        raise AsyncTaskFunction(
+            f"{task.name} is async def: Celery does not await it, a worker would run nothing of it. "
+            "Fix: make it a plain function that calls async_to_sync(...)."
+        )
+    if result.state == "SUCCESS":
+        if _stores_result(task, app, options):
+            check_result(task, value)
+        ended("SUCCESS", "" if value is None else cut(repr(value)))
+    else:
+        ended(result.state, f"{type(value).__name__}: {value}")
+    return result
+
+
+def _stores_result(task: Any, app: Any, options: dict[str, Any]) -> bool:
+    backend = app.backend_cls or app.conf.result_backend
+    ignored = options.get("ignore_result", task.ignore_result)
+    return not ignored and bool(backend) and not str(backend).startswith("disabled")
