@@ -17,10 +17,6 @@ class BadExpectation(BackchannelError, TypeError):
     """What an assertion was given can't describe what was enqueued; the message says what to pass instead."""
 
 
-class NotSerialisable(BackchannelError):
-    """A task was given, or returned, a value that its message or its result can't carry in production."""
-
-
 class UnknownTask(BackchannelError):
     """A task was sent by a name that nobody has registered, and so can't be run."""
 
@@ -140,10 +136,11 @@ class NotIdle(BackchannelFailure):
 
 
 class NotSerialisable(TypeError):
-    """A message that the production channel layer can't carry.
+    """A message (or the result of a task) that production can't carry.
 
-    Raised by the sender, with each value that can't be carried and what to send instead. A ``TypeError``, as the
-    serialiser of channels-redis raises for most such values, so that code which expects that goes on as in production.
+    On a channel layer it is raised by the sender, with each value that can't be carried and what to send instead. A
+    ``TypeError``, as the serialiser of channels-redis raises for most such values, so that code which expects that
+    goes on as in production.
     """
 
 

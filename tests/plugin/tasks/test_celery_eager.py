@@ -1,0 +1,260 @@
+"""celery_eager as a project sees it: the article's snippets, settings of every kind, and a clean end."""
+
+from __future__ import annotations
+
+import pytest
+
+BILLING = """
+    from celery import shared_task
+    from django.core.mail import send_mail
+    from shop.models import Order
+
+    class TransientSMTPError(Exception):
+        pass
+
+    class EmailLog:
+        @staticmethod
+        def send(order):
+            send_mail("Order", "Thanks", None, ["a@example.com"])
+
+    @shared_task(bind=True, max_retries=3, default_retry_delay=10)
+    def send_invoice_email(self, invoice_id):
+        invoice = Order.objects.get(pk=invoice_id)
+        try:
+            EmailLog.send(invoice)
+        except TransientSMTPError as exc:
+            raise self.retry(exc=exc)
+        invoice.confirmed = True
+        invoice.save()
+        return invoice.id
+
+    @shared_task
+    def validate_invoice(invoice_id):
+        return invoice_id
+
+    @shared_task
+    def generate_pdf(invoice_id):
+        return invoice_id
+"""
+
+ARTICLE = """
+    from unittest.mock import patch
+
+    import pytest
+    from celery import chain
+    from celery.exceptions import Retry
+    from shop.billing import TransientSMTPError, generate_pdf, send_invoice_email, validate_invoice
+    from shop.models import Order
+
+    def InvoiceFactory():
+        return Order.objects.create(reference="a")
+
+    def test_send_invoice_email_marks_invoice(db, celery_eager, mailoutbox):
+        invoice = InvoiceFactory()
+        result = send_invoice_email.delay(invoice.id)        # runs synchronously
+        assert result.get() == invoice.id                    # task return value
+        invoice.refresh_from_db()
+        assert invoice.confirmed
+        assert len(mailoutbox) == 1
+
+    def test_send_invoice_email_retries_on_transient_smtp(db, celery_eager):
+        invoice = InvoiceFactory()
+        with patch("shop.billing.EmailLog.send", side_effect=TransientSMTPError):
+            with pytest.raises(Retry):
+                send_invoice_email.delay(invoice.id).get()
+        invoice.refresh_from_db()
+        assert not invoice.confirmed                    # didn't mark prematurely
+
+    def test_invoice_workflow(db, celery_eager):
+        invoice = InvoiceFactory()
+        workflow = chain(
+            validate_invoice.s(invoice.id),
+            generate_pdf.s(),
+            send_invoice_email.s(),
+        )
+        workflow.apply_async().get()
+        invoice.refresh_from_db()
+        assert invoice.confirmed
+
+    def test_the_call_site_may_be_patched(db, celery_eager):
+        with patch("shop.billing.send_invoice_email.delay") as mock_delay:
+            send_invoice_email.delay(7)
+        mock_delay.assert_called_once_with(7)
+"""
+
+ARTICLE_SETTINGS = """
+    CELERY_TASK_ALWAYS_EAGER     = True
+    CELERY_TASK_EAGER_PROPAGATES = True
+    CELERY_BROKER_URL            = "memory://"
+    CELERY_RESULT_BACKEND        = "cache+memory://"
+    EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+"""
+
+ARTICLE_CONFTEST = '''
+    import pytest
+
+    @pytest.fixture
+    def celery_eager(settings):
+        """Run Celery tasks in-process. Use for unit tests where the task body
+           is what matters; do NOT use this for tests that exercise the broker."""
+        settings.CELERY_TASK_ALWAYS_EAGER = True
+        settings.CELERY_TASK_EAGER_PROPAGATES = True       # raise in tests, don't swallow
+        settings.CELERY_BROKER_URL = "memory://"           # never connect to Redis/RMQ
+        yield
+'''
+
+
+@pytest.mark.parametrize("conftest", ["", ARTICLE_CONFTEST], ids=["ours", "the article's fixture"])
+@pytest.mark.parametrize("settings", ["", ARTICLE_SETTINGS], ids=["real broker", "the article's settings"])
+def test_the_articles_snippets_pass_as_written(project, conftest, settings):
+    project.write("shop/billing.py", BILLING)
+    project.settings(settings)
+    project.write("conftest.py", conftest)
+    # Django 6.1 warns about the settings of its mailer as the article has them.
+    project.test(ARTICLE, "-W", "default").assert_outcomes(passed=4)
+
+
+def test_with_the_settings_fixture_in_either_order_and_with_what_is_assigned(project):
+    project.test(
+        """
+        import pytest
+        from celery import Celery, chord, shared_task
+        from celery.exceptions import Retry
+        from config.celery import app
+        from shop.tasks import add, fail
+
+        @shared_task(bind=True)
+        def retrying(self):
+            raise self.retry()
+
+        @shared_task
+        def total(numbers):
+            return sum(numbers)
+
+        def test_settings_first(settings, celery_eager):
+            settings.CELERY_TASK_ALWAYS_EAGER = False
+            assert add.delay(1, 2).get() == 3
+
+        def test_settings_last(celery_eager, settings):
+            settings.CELERY_RESULT_BACKEND = "cache+memory://"
+            settings.CELERY_BROKER_URL = "memory://"
+            assert chord([add.s(1, 1), add.s(2, 2)], total.s()).delay().get() == 6
+            assert type(app.backend).__name__ == "CacheBackend"
+
+        def test_the_backend_of_that_test_is_gone():
+            assert type(app.backend).__name__ == "RedisBackend"
+
+        def test_assigned(celery_eager):
+            app.conf.task_eager_propagates = False
+            assert fail.delay().state == "FAILURE"
+
+        def test_what_was_assigned_is_gone(celery_eager):
+            with pytest.raises(ValueError):
+                fail.delay()
+            with pytest.raises(Retry):
+                retrying.delay()
+
+        def test_an_app_of_the_tests_own(celery_eager):
+            other = Celery("other", broker="redis://127.0.0.1:1/0")
+            @other.task(shared=False)
+            def double(x):
+                return 2 * x
+            assert double.delay(2).get() == 4
+            assert other.send_task(double.name, (3,)).get() == 6
+
+        def test_without_it_the_settings_hold():
+            assert app.conf.task_always_eager is False
+            assert "task_always_eager" not in app.conf.changes
+        """
+    ).assert_outcomes(passed=7)
+
+
+def test_failures_name_what_to_do(project):
+    result = project.test(
+        """
+        import pytest
+        from celery import chain
+        from config.celery import app
+        from shop.tasks import add, confirm_order
+        from shop.models import Order
+
+        def test_control(celery_eager):
+            app.control.revoke("x")
+
+        def test_swallowed(celery_eager):
+            try:
+                app.control.revoke("x")
+            except BaseException:
+                pass
+
+        @pytest.mark.allow_lost("real_broker")
+        def test_swallowed_and_intended(celery_eager):
+            try:
+                app.control.revoke("x")
+            except BaseException:
+                pass
+
+        def test_by_name(celery_eager):
+            app.send_task("shop.tasks.ad", (1, 2))
+
+        def test_an_instance_in_a_chain(db, celery_eager):
+            order = Order.objects.create(reference="a")
+            chain(add.s(1, 2), confirm_order.si(order)).apply_async()
+
+        def test_in_a_view(client, db, celery_eager, django_capture_on_commit_callbacks):
+            with django_capture_on_commit_callbacks(execute=True):
+                client.get("/orders/1/confirm/")
+            assert False
+        """
+    )
+    result.assert_outcomes(failed=5, passed=1)
+    for pattern in (
+        "*a test in eager mode connects to a real broker, redis://*127.0.0.1:1/0, at test_it.py:9.*",
+        "real_broker: a test in eager mode connects to a real broker*test_it.py:13*",
+        "*UnknownTask: send_task('shop.tasks.ad')*Did you mean 'shop.tasks.add'*",
+        "*NotSerialisable: shop.tasks.confirm_order is called with order_id = <Order: Order object (1)> (Order), "
+        "which the serialiser 'json' can't encode*",
+    ):
+        result.stdout.fnmatch_lines([pattern])
+    result.stdout.fnmatch_lines(
+        [
+            "*Behind the request*",
+            "*ran shop.tasks.confirm_order(1), eagerly*shop/views.py:9*",
+            "*└─ SUCCESS 1*",
+        ]
+    )
+
+
+def test_without_celery_it_says_what_to_install(project):
+    project.write(
+        "conftest.py",
+        """
+        import importlib.util
+        found = importlib.util.find_spec
+        importlib.util.find_spec = lambda name, *rest: None if name == "celery" else found(name, *rest)
+        import pytest_backchannel.fixtures.tasks as tasks
+        tasks.find_spec = importlib.util.find_spec
+        """,
+    )
+    result = project.test("def test_it(celery_eager): pass\n")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*the fixture celery_eager needs celery, which is not installed: pip install*"])
+
+
+def test_unittest_classes_and_xdist(project):
+    project.test(
+        """
+        import pytest
+        from django.test import TestCase
+        from shop.tasks import add
+
+        @pytest.mark.usefixtures("celery_eager")
+        class TestIt(TestCase):
+            def test_it(self):
+                assert add.delay(1, 2).get() == 3
+
+        def test_other(celery_eager):
+            assert add.delay(1, 2).get() == 3
+        """,
+        "-n2",
+    ).assert_outcomes(passed=2)
