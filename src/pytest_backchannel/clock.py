@@ -59,6 +59,12 @@ class Slept(Event):
         return f"{self.kind}({self.seconds:g})"
 
 
+@dataclass(frozen=True, eq=False)
+class _Deadline:
+    moment: float
+    error: Callable[[], BaseException]
+
+
 class VirtualClock:
     """Stops time, and moves it.
 
@@ -91,6 +97,7 @@ class VirtualClock:
         self._moved = 0.0
         self._lock = threading.RLock()
         self.sleeps: list[Slept] = []
+        self._deadlines: list[_Deadline] = []
 
     # ---------------------------------------------------------------- begin, end
 
@@ -192,6 +199,34 @@ class VirtualClock:
                 self._moved += seconds
                 self._loops.passed(seconds)
 
+    def add_deadline(self, seconds: float, error: Callable[[], BaseException]) -> object:
+        """Cut off, from now on, the ``time.sleep`` that crosses a moment: it ends then, and raises.
+
+        Args:
+            seconds: how far from now the moment is.
+            error: makes what the sleep raises.
+
+        Returns:
+            What :meth:`remove_deadline` takes.
+        """
+        deadline = _Deadline(time.time() + seconds, error)
+        self._deadlines.append(deadline)
+        return deadline
+
+    def remove_deadline(self, deadline: object) -> None:
+        """Forget a moment that :meth:`add_deadline` gave; one that was passed is forgotten already."""
+        self._deadlines = [other for other in self._deadlines if other is not deadline]
+
+    def _sleep_for(self, seconds: float) -> None:
+        end = time.time() + seconds
+        due = min((d for d in self._deadlines if d.moment < end), key=lambda d: d.moment, default=None)
+        if due is None:
+            self._move(seconds)
+            return
+        self.remove_deadline(due)
+        self._move(max(0.0, due.moment - time.time()))
+        raise due.error()
+
     def _record(self, kind: str, seconds: float, where: Location | None) -> None:
         if len(self.sleeps) >= MAX_SLEEPS:
             slept = sum(sleep.seconds for sleep in self.sleeps)
@@ -265,7 +300,7 @@ def _sleep(seconds: Any, /) -> None:
     if where is None:
         return _real["sleep"](seconds)
     clock._record("time.sleep", seconds, where)
-    clock._move(float(seconds))
+    clock._sleep_for(float(seconds))
     return None
 
 

@@ -33,6 +33,10 @@ class BackchannelWarning(UserWarning):
     """Base of the warnings, so that one line of pytest's ``filterwarnings`` addresses them all."""
 
 
+class PendingChord(BackchannelWarning):
+    """A chord was begun, and its callback can never run, since a part of its header will not return."""
+
+
 class RealBrokerContacted(BackchannelFailure):
     """A unit test was about to connect to a real broker; the message says which, and from where."""
 
@@ -201,4 +205,16 @@ declare_slug("not_serialisable", "A message holds a value that the production ch
 declare_slug("no_members", "A message was sent to a group or a channel that nobody ever listened to.", fatal=False)
 declare_slug("expired", "A message was dropped because it had waited for too long.", fatal=False)
 declare_slug("unread", "A message was still waiting at the end, on a channel that nobody listens to.", fatal=False)
+declare_slug("unknown_task", "A message names a task that no worker knows.")
+declare_slug("unserved_queue", "A message waits in a queue that no worker consumes.")
+declare_slug("failed_task", "A task failed, and the test has not looked at it.")
+declare_slug("swallowed_retry", "A task called self.retry() and caught the Retry that it raises.")
+declare_slug("undecodable_message", "A worker could not read a message, and has thrown it away.")
+declare_slug("unroutable_message", "A message was published for which no queue is bound.")
 declare_slug("real_broker", "A unit test connected to a real broker.")
+declare_slug(
+    "pending_chord",
+    "The callback of a chord can never run: a part of its header will not return.",
+    fatal=False,
+    warning=PendingChord,
+)

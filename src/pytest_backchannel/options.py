@@ -188,7 +188,7 @@ def import_attribute(path: str) -> Any:
 
 def once_per_config(make: Callable[[pytest.Config], Any]) -> Callable[[pytest.Config], Any]:
     """Keep what ``make`` returns on the config, so that it is computed once a run."""
-    key = pytest.StashKey[Any]()
+    key: pytest.StashKey[Any] = pytest.StashKey()
 
     def get(config: pytest.Config) -> Any:
         if key not in config.stash:

@@ -299,7 +299,7 @@ def _time_limit(index: int) -> _Read:
 
 
 def _serializer(message: EnqueuedTask, wanted: Any) -> Any:
-    registry: Any = serialization.registry  # type: ignore[attr-defined]  # the stubs leave it out
+    registry: Any = serialization.registry  # the stubs leave it out
     return registry.type_to_name.get(message.content_type, message.content_type)
 
 

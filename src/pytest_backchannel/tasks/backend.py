@@ -1,0 +1,256 @@
+"""Result backends that behave as the project's configured kind does, in memory, and step the worker in ``get()``.
+
+* ``redis``: Celery's own ``RedisBackend``, over fakeredis. Chords are joined in Redis itself, so that one whose
+  header has ``ignore_result`` works there, and only there.
+* ``cache``, ``memcached``, ``dynamodb``, ``django-db`` … : Celery's own key-value backend with a counter for chords.
+* ``db``, ``mongodb``, ``file`` …: no counter; a chord polls with ``celery.chord_unlock``.
+* ``rpc``: no chords at all.
+* ``disabled``: nothing is stored; ``get()`` says so.
+
+Source: celery 5.5 to 5.7, ``celery/backends/``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Protocol
+
+from celery import states
+from celery.backends.base import DisabledBackend, KeyValueStoreBackend
+from celery.result import ResultSet
+
+from ..errors import BackchannelError
+
+REDIS = ("redis", "rediss", "sentinel")
+RPC = ("rpc", "amqp")
+POLLING = (
+    "db", "database", "sqlalchemy", "mongodb", "file", "filesystem", "cassandra", "elasticsearch", "couchdb",
+    "couchbase", "cosmosdbsql", "azureblockblob", "s3", "consul", "arangodb",
+)  # fmt: skip
+
+
+class Stepper(Protocol):
+    """Who makes the worker work while somebody waits for a result."""
+
+    def wait_step(self, task_id: str) -> None:
+        """Do one step, or raise the reason why the result will not come."""
+
+    def looked_at(self, task_id: str) -> None:
+        """Somebody asked for the state of a task."""
+
+
+class Stepped:
+    """What every backend here does instead of sleeping."""
+
+    stepper: Stepper
+    is_async = False
+
+    # --- private API: celery.backends.base.Backend and celery.result, seen on celery 5.5–5.7: these are the methods
+    # --- by which AsyncResult.get(), GroupResult.get() and chords wait.
+
+    def wait_for(self, task_id: str, on_interval: Callable[[], Any] | None = None, **kwargs: Any) -> dict[str, Any]:
+        """The stored meta data, once it is ready."""
+        while True:
+            meta: dict[str, Any] = self.get_task_meta(task_id)
+            if meta["status"] in states.READY_STATES:
+                return meta
+            if on_interval is not None:
+                on_interval()
+            self.stepper.wait_step(task_id)
+
+    def wait_for_pending(
+        self,
+        result: Any,
+        callback: Callable[..., Any] | None = None,
+        propagate: bool = True,
+        on_message: Callable[..., Any] | None = None,
+        on_interval: Callable[[], Any] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """What ``AsyncResult.get()`` calls."""
+        meta = self.wait_for(result.id, on_interval=on_interval)
+        if on_message is not None:
+            on_message(meta)
+        result._maybe_set_cache(meta)
+        return result.maybe_throw(propagate=propagate, callback=callback)
+
+    def iter_native(self, result: Any, on_message: Any = None, **kwargs: Any) -> Iterator[tuple[str, Any]]:
+        """What ``GroupResult.get()`` and the join of a chord call."""
+        for node in result.results:
+            if isinstance(node, ResultSet):
+                yield node.id, node.results
+            else:
+                meta = self.wait_for(node.id)
+                if on_message is not None:
+                    on_message(meta)
+                yield node.id, meta
+
+    def add_pending_result(self, result: Any, *args: Any, **kwargs: Any) -> Any:
+        """Nothing listens in the background."""
+        return result
+
+    def add_pending_results(self, results: Any, *args: Any, **kwargs: Any) -> Any:
+        """Nothing listens in the background."""
+        return results
+
+    def remove_pending_result(self, result: Any) -> Any:
+        """Nothing listens in the background."""
+        return result
+
+    def get_task_meta(self, task_id: str, cache: bool = True) -> Any:
+        """The stored meta data: the test has looked at this task."""
+        self.stepper.looked_at(task_id)
+        return super().get_task_meta(task_id, cache=cache)  # type: ignore[misc]
+
+    # --- end of private API
+
+
+class MemoryBackend(Stepped, KeyValueStoreBackend):
+    """Celery's key-value backend over a dictionary, with a counter for chords."""
+
+    implements_incr = True
+    supports_native_join = True
+    supports_autoexpire = True
+
+    def __init__(self, app: Any, **kwargs: Any) -> None:
+        self._store: dict[Any, Any] = {}
+        super().__init__(app=app, **kwargs)
+
+    def get(self, key: Any) -> Any:
+        """One value, or None."""
+        return self._store.get(key)
+
+    def mget(self, keys: Any) -> Any:
+        """The values of several keys."""
+        return {key: self._store[key] for key in keys if key in self._store}
+
+    def set(self, key: Any, value: Any) -> None:
+        """Keep one value."""
+        self._store[key] = value
+
+    def delete(self, key: Any) -> None:
+        """Forget one value."""
+        self._store.pop(key, None)
+
+    def incr(self, key: Any) -> int:
+        """Count one up."""
+        self._store[key] = self._store.get(key, 0) + 1
+        return int(self._store[key])
+
+    def as_uri(self, include_password: bool = False) -> str:
+        """What Celery prints as its address."""
+        return "cache+memory://"
+
+
+class PollingBackend(MemoryBackend):
+    """The same without a counter: a chord waits by ``celery.chord_unlock``, which retries every second."""
+
+    implements_incr = False
+
+
+class RpcBackend(MemoryBackend):
+    """The same without chords."""
+
+    def ensure_chords_allowed(self) -> None:
+        """Refuse, with the words of Celery's rpc backend."""
+        from celery.backends.rpc import E_NO_CHORD_SUPPORT
+
+        raise NotImplementedError(E_NO_CHORD_SUPPORT.strip())
+
+
+class NoBackend(Stepped, DisabledBackend):
+    """The project stores no results."""
+
+    def get_task_meta(self, task_id: str, cache: bool = True) -> Any:
+        """Raise the reason: there is nothing to read.
+
+        Raises:
+            ResultUnavailable: always.
+        """
+        from .outcomes import ResultUnavailable
+
+        raise ResultUnavailable(
+            f"the result of task {task_id} can't be read: no result backend is configured (CELERY_RESULT_BACKEND is "
+            "empty in the settings that count). In production this call fails as well. Look at "
+            "task_queue.succeeded and task_queue.failures instead, or configure a result backend."
+        )
+
+    get_state = get_status = get_result = get_traceback = get_task_meta
+
+    def wait_for(self, task_id: str, on_interval: Callable[[], Any] | None = None, **kwargs: Any) -> dict[str, Any]:
+        """Raise the reason."""
+        meta: dict[str, Any] = self.get_task_meta(task_id)
+        return meta
+
+
+def backend_for(kind: str, app: Any, stepper: Stepper) -> Any:
+    """The backend of one kind.
+
+    Args:
+        kind: the kind, as in Celery's URLs: ``redis``, ``rpc``, ``cache``, ``db``, ``disabled`` …
+        app: the Celery app.
+        stepper: who steps while somebody waits.
+
+    Raises:
+        BackchannelError: the kind is ``redis``, and fakeredis or lupa is missing.
+    """
+    if kind in REDIS:
+        backend: Any = _redis_class()(app=app)
+    elif kind == "disabled":
+        backend = NoBackend(app=app)
+    elif kind in RPC:
+        backend = RpcBackend(app=app)
+    elif kind in POLLING:
+        backend = PollingBackend(app=app)
+    else:
+        backend = MemoryBackend(app=app)
+    backend.stepper = stepper
+    return backend
+
+
+_redis: type | None = None
+
+
+def _redis_class() -> type:
+    global _redis
+    if _redis is not None:
+        return _redis
+    try:
+        import fakeredis
+        import lupa  # noqa: F401 (without it, fakeredis knows no scripts, and Celery's chords are scripts)
+        from celery.backends.redis import RedisBackend
+    except ImportError as error:
+        raise BackchannelError(
+            f"the project stores results in Redis, and its double needs fakeredis and lupa: {error}. "
+            "Fix: pip install 'pytest-backchannel[celery]' 'celery[redis]'"
+        ) from error
+
+    class _Idle:
+        """Nothing waits for Redis: the stepped worker is asked instead."""
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            pass
+
+        def __getattr__(self, name: str) -> Callable[..., None]:
+            return lambda *args, **kwargs: None
+
+    class SteppedRedisBackend(Stepped, RedisBackend):
+        """Celery's own Redis backend over fakeredis."""
+
+        ResultConsumer = _Idle
+
+        # --- private API: celery.backends.redis.RedisBackend, seen on celery 5.5–5.7: where it gets its client, and
+        # --- how it stores one result.
+
+        def _create_client(self, **params: Mapping[str, Any]) -> Any:
+            return fakeredis.FakeStrictRedis(server=fakeredis.FakeServer())
+
+        def _set(self, key: Any, value: Any, *expires: Any) -> None:
+            # Celery's own calls SETEX, of which redis-py 8 warns, and publishes for listeners that do not exist here.
+            seconds = expires[0] if expires else self.expires  # celery 5.7 hands it over
+            self.client.set(key, value, ex=seconds or None)
+
+        # --- end of private API
+
+    _redis = SteppedRedisBackend
+    return _redis

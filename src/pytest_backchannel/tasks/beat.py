@@ -1,0 +1,77 @@
+"""What ``celery beat`` would enqueue, in virtual time."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime, timedelta
+from typing import Any
+
+from celery import beat
+from kombu.utils.imports import symbol_by_name
+
+from ..clock import VirtualClock
+from ..events import EventLog
+
+# The default of Celery's setting beat_scheduler; it keeps its schedule in a file.
+PERSISTENT = "celery.beat:PersistentScheduler"
+
+
+def run_beat(app: Any, clock: VirtualClock, until: datetime | timedelta | float, log: EventLog) -> None:
+    """Run the project's scheduler from now to a moment.
+
+    The scheduler is the class of ``beat_scheduler`` (that of django-celery-beat, say), or the one that Celery's
+    default is made of, without its file.
+
+    Args:
+        app: the Celery app.
+        clock: the clock to move.
+        until: seconds or a timedelta from now, or a timezone-aware moment.
+        log: where an entry that names no known task is reported.
+
+    Raises:
+        ValueError: the moment has passed, or has no time zone.
+        celery.beat.SchedulingError: an entry can't be enqueued.
+    """
+    end = _end(until)
+    name = app.conf.beat_scheduler
+    base: Any = beat.Scheduler if name == PERSISTENT else symbol_by_name(name)
+    scheduler = type("SteppedScheduler", (_Strict, base), {})(app=app)
+    for entry in scheduler.schedule.values():
+        if entry.task not in app.tasks:
+            log.problem(
+                "unknown_task",
+                f"the beat entry {entry.name!r} names the task {entry.task!r}, which no worker knows.\n"
+                "Fix the name in CELERY_BEAT_SCHEDULE, or import the module that defines the task.",
+            )
+    while True:
+        delay = scheduler.tick()
+        if delay <= 0:
+            continue
+        if time.time() + delay > end:
+            break
+        # At least a millisecond: the scheduler rounds its waiting times down.
+        clock.shift(max(delay, 0.001))
+    if end > time.time():
+        clock.shift(end - time.time())
+
+
+class _Strict:
+    """A scheduler that does not keep its errors to its log."""
+
+    def apply_entry(self, entry: Any, producer: Any = None) -> None:
+        """Enqueue what one entry says; Celery's own only logs what goes wrong."""
+        self.apply_async(entry, producer=producer, advance=False)  # type: ignore[attr-defined]
+
+
+def _end(until: datetime | timedelta | float) -> float:
+    if isinstance(until, datetime):
+        if until.tzinfo is None:
+            raise ValueError(f"beat(until={until!r}): the moment has no time zone; give it one, such as tzinfo=UTC")
+        end = until.timestamp()
+    elif isinstance(until, timedelta):
+        end = time.time() + until.total_seconds()
+    else:
+        end = time.time() + float(until)
+    if end < time.time():
+        raise ValueError(f"beat(until={until!r}): the moment has passed")
+    return end

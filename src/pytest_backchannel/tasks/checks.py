@@ -1,0 +1,72 @@
+"""What goes unseen by the end of a test, for tasks; see docs/reference/slugs.md."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from celery import states
+
+from ..events import EventLog
+from .engine import Engine
+from .explain import consumed
+from .outcomes import Outcome, TaskFailure
+
+
+def unserved_queues(engine: Engine, log: EventLog) -> None:
+    """A message for a queue that no worker consumes, where the project says what its workers consume."""
+    for message in engine.broker.ready():
+        if message.is_task and message.queue in engine.broker.published_to and not engine.serves(message.queue):
+            log.problem(
+                "unserved_queue",
+                f"{message.notes.name} waits in queue {message.queue!r}, which no worker consumes "
+                f"({consumed(engine)}).\nFix: route it to one of these queues, or let a worker consume it: "
+                "CELERY_TASK_QUEUES, the ini option backchannel_worker_queues, or the marker's queues= or workers=.",
+                where=message.notes.where,
+                cause=message.notes.cause,
+            )
+
+
+def failed_tasks(outcomes: Sequence[Outcome], looked_at: set[str], log: EventLog) -> None:
+    """A failed task that nobody looked at."""
+    for outcome in outcomes:
+        if isinstance(outcome, TaskFailure) and outcome.id not in looked_at:
+            looked_at.add(outcome.id)
+            log.problem(
+                "failed_task",
+                f"{outcome.call} failed with {outcome.exception!r}, and the test has not looked: it ran with "
+                "propagate=False, or inside result.get() of another task.\n"
+                "Look at task_queue.failures, at what run() returns, or at the task's result.",
+                where=outcome.where,
+            )
+
+
+def pending_chords(engine: Engine, app: Any, log: EventLog) -> None:
+    """A chord of which every part is done or gone, and whose callback has neither run nor failed."""
+    waiting = engine.waiting()
+    roots = {message.notes.headers.get("root_id") for message in waiting}
+    seen: set[str] = set()
+    for message in engine.done:
+        notes = message.notes
+        if not notes.headers.get("group") or notes.headers.get("root_id") in roots:
+            continue
+        chord = engine.watch.task(message).chord
+        callback = ((chord or {}).get("options") or {}).get("task_id")
+        if chord is None or callback is None or callback in seen or callback in engine.watch.latest:
+            continue
+        seen.add(callback)
+        if _is_ready(app, callback):
+            continue
+        log.problem(
+            "pending_chord",
+            f"the callback {chord['task']} of a chord can never run: not every part of its header has returned, and "
+            "none waits any more. A part that raises Ignore, is rejected or lost never returns.",
+            where=notes.where,
+            cause=notes.cause,
+        )
+
+
+def _is_ready(app: Any, task_id: str) -> bool:
+    if not hasattr(app.backend, "_get_task_meta_for"):
+        return False
+    return app.backend._get_task_meta_for(task_id)["status"] in states.READY_STATES

@@ -1,0 +1,309 @@
+"""Steps the workers: which message goes to whom, what runs next, and what time does."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from celery.result import _set_task_join_will_block
+
+from ..events import caused_by
+from .broker import Broker, StoredMessage
+from .execution import Execution
+from .faults import WorkerDied
+from .installation import Installation
+from .observe import Notes, Watch
+from .outcomes import EndlessLoop, MisusedQueue, cycle_of
+from .records import WorkerKilled
+from .worker import SteppedWorker
+
+DEFAULT_LIMIT = 1000
+
+
+class Engine:
+    """The workers of one task queue, and what they do next.
+
+    Args:
+        installation: the app, redirected.
+        broker: the simulated broker.
+        watch: takes down what happens.
+        execution: runs the functions.
+        workers: the queues of each worker, by its name; None for a worker that serves every queue that is used.
+        order: ``fifo``, or ``random``.
+        seed: of the random order.
+        redeliver_all: whether each message is delivered once more when it is done.
+    """
+
+    def __init__(
+        self,
+        *,
+        installation: Installation,
+        broker: Broker,
+        watch: Watch,
+        execution: Execution,
+        workers: Mapping[str, tuple[str, ...] | None],
+        order: str = "fifo",
+        seed: int = 0,
+        redeliver_all: bool = False,
+    ) -> None:
+        self.installation = installation
+        self.broker = broker
+        self.watch = watch
+        self.execution = execution
+        self.workers = {
+            name: SteppedWorker(
+                name,
+                queues,
+                installation=installation,
+                broker=broker,
+                execute=execution.execute,
+                undecodable=execution.undecodable,
+                around_body=execution.around_body,
+            )
+            for name, queues in workers.items()
+        }
+        self.done: list[StoredMessage] = []
+        self.stepping = False
+        self.limit = DEFAULT_LIMIT
+        self._random = random.Random(seed) if order == "random" else None
+        self._redeliver_all = redeliver_all
+        self._turn = 0
+
+    # --------------------------------------------------------------------- lifecycle
+
+    def start(self) -> None:
+        """Start the workers that do not run yet."""
+        for worker in self.workers.values():
+            if not worker.started:
+                worker.start()
+
+    def stop(self) -> None:
+        """End the workers, without a word to the broker."""
+        for worker in self.workers.values():
+            worker.drop()
+
+    def kill(self, worker: SteppedWorker, when: str) -> None:
+        """Kill one worker: what it has not acknowledged is the broker's again; a new one takes its place."""
+        event = self.watch.log.record(WorkerKilled, worker=worker.name, when=when)
+        with caused_by(event):
+            worker.drop()
+            self.watch.forget_holder(worker)
+            self.broker.connection_lost(worker)
+            worker.start()
+
+    # ---------------------------------------------------------------------- stepping
+
+    @contextmanager
+    def guard(self) -> Iterator[None]:
+        """Within the block the workers work; nobody else may make them.
+
+        Raises:
+            MisusedQueue: they work already: a task has asked for it.
+        """
+        if self.stepping:
+            raise MisusedQueue(
+                "the task queue was stepped from inside a task. In production a task can't make the worker work "
+                "either: enqueue, and let the test step."
+            )
+        self.stepping = True
+        # As in a prefork worker: `.get()` inside a task is refused, by Celery itself.
+        _set_task_join_will_block(True)
+        try:
+            with self.installation.as_current():
+                yield
+        finally:
+            _set_task_join_will_block(False)
+            self.stepping = False
+
+    def step(self, only: str | None = None) -> bool:
+        """Deliver what can be delivered, and run one request; False when nothing is due.
+
+        Args:
+            only: the name of the one worker that runs something; deliveries go to all of them.
+        """
+        with self.guard():
+            self.start()
+            before = len(self.execution.outcomes)
+            self.settle()
+            chosen = self._choose(only)
+            if chosen is None:
+                return len(self.execution.outcomes) > before
+            self._run(*chosen)
+            return True
+
+    def settle(self) -> None:
+        """Do all that needs no task to run: expiry, remote control, timers, deliveries."""
+        busy = True
+        while busy:
+            self.broker.tick()
+            busy = self.control()
+            for worker in self.workers.values():
+                busy = worker.ripen() or busy
+            self._serve_new_queues()
+            if self._random is None:
+                busy = self._prefetch() or busy
+
+    def control(self) -> bool:
+        """Let the workers handle remote control; whether there was any."""
+        busy = False
+        for worker in self.workers.values():
+            if worker.started:
+                for message in worker.control_messages():
+                    busy = True
+                    worker.deliver(message)
+        return busy
+
+    def pump(self) -> bool:
+        """Somebody waits for a reply of remote control: let the workers answer."""
+        if self.stepping:
+            return False
+        with self.guard():
+            self.start()
+            return self.control()
+
+    def _serve_new_queues(self) -> None:
+        servers = [worker for worker in self.workers.values() if worker.queues is None]
+        if not servers:
+            return
+        for name in self.broker.published_to:
+            if not any(worker.consumes(name) for worker in self.workers.values()):
+                servers[0].serve(name)
+
+    def _prefetch(self) -> bool:
+        """Deliver as a broker does, to each worker as much as its prefetch count allows."""
+        busy = False
+        while True:
+            offers = [
+                (message, takers)
+                for name in list(self.broker.queues)
+                if (message := self.broker.head(name)) is not None and message.is_task
+                for takers in [self._takers(name)]
+                if takers
+            ]
+            if not offers:
+                return busy
+            # Between queues a real worker gives no order; here it is that of publishing, within a priority.
+            message, takers = min(offers, key=lambda offer: offer[0].order)
+            self._deliver(message, takers)
+            busy = True
+
+    def _takers(self, queue: str) -> list[SteppedWorker]:
+        return [worker for worker in self.workers.values() if worker.can_take(queue)]
+
+    def _deliver(self, message: StoredMessage, takers: list[SteppedWorker]) -> None:
+        taker = takers[self._turn % len(takers)]  # RabbitMQ goes round its consumers
+        self._turn += 1
+        self._check_loop(message.notes)
+        with caused_by(message.notes.cause):
+            taker.deliver(message)
+
+    def _choose(self, only: str | None) -> tuple[SteppedWorker, Any] | None:
+        if self._random is not None:
+            return self._choose_any(only)
+        ready = [(worker.pending[0][0], worker) for worker in self._working(only) if worker.pending]
+        if not ready:
+            return None
+        worker = min(ready, key=lambda pair: pair[0])[1]
+        return worker, worker.pending.popleft()[1]
+
+    def _working(self, only: str | None) -> Iterable[SteppedWorker]:
+        return [self.workers[only]] if only is not None else self.workers.values()
+
+    def _choose_any(self, only: str | None) -> tuple[SteppedWorker, Any] | None:
+        """Any request that a worker has, or any message that one could get."""
+        assert self._random is not None
+        while True:
+            held = [(worker, entry) for worker in self._working(only) for entry in worker.pending]
+            waiting = [
+                (message, takers)
+                for message in self.broker.ready()
+                if message.is_task
+                for takers in [[w for w in self._takers(message.queue) if only in (None, w.name)]]
+                if takers
+            ]
+            if not held and not waiting:
+                return None
+            number = self._random.randrange(len(held) + len(waiting))
+            if number < len(held):
+                worker, entry = held[number]
+                worker.pending.remove(entry)
+                return worker, entry[1]
+            message, takers = waiting[number - len(held)]
+            before = {worker.name: len(worker.pending) for worker in takers}
+            self._deliver(message, takers)
+            for worker in takers:
+                if len(worker.pending) > before[worker.name]:
+                    return worker, worker.pending.pop()[1]
+            # It was held for its eta, or refused: choose again.
+
+    def _run(self, worker: SteppedWorker, request: Any) -> None:
+        message: StoredMessage = request.message._raw.stored
+        self.watch.begun(message)
+        self._check_loop(message.notes)
+        execution = self.execution
+        execution.worker, execution.message = worker, message
+        try:
+            with caused_by(message.notes.cause):
+                worker.begin(request)
+        except WorkerDied as death:
+            self.kill(worker, death.when)
+            return
+        finally:
+            execution.worker = execution.message = None
+        self.done.append(message)
+        if self._redeliver_all and message.notes.finished and not message.redelivered:
+            self.broker.deliver_again(message)
+
+    def _check_loop(self, notes: Notes) -> None:
+        """Stop what never ends.
+
+        Raises:
+            EndlessLoop: the message has too many ancestors, or was delivered too often.
+        """
+        if notes.deliveries > self.limit:
+            raise EndlessLoop(
+                f"stopped: {notes.name}[{notes.id}] was delivered {notes.deliveries} times. It goes back to its queue "
+                "each time (Reject(requeue=True), or a lost worker with reject_on_worker_lost).\n"
+                "If that is meant to end later, give run() a higher limit."
+            )
+        if notes.depth > self.limit:
+            cycle = cycle_of(notes.lineage())
+            raise EndlessLoop(
+                f"stopped after {notes.depth} tasks, each enqueued by the one before: "
+                f"{' → '.join([*cycle, cycle[0]])} → …  [{notes.where}]\n"
+                "If that is meant to end later, give run() a higher limit; to see one round, use run_one()."
+            )
+
+    # -------------------------------------------------------------------------- time
+
+    def next_moment(self) -> float | None:
+        """When something will next be due, in seconds since the epoch; None where nothing will."""
+        moments = [worker.timer.next_moment() for worker in self.workers.values() if worker.started]
+        moments.append(self.broker.next_moment())
+        known = [moment for moment in moments if moment is not None]
+        return min(known) if known else None
+
+    # ------------------------------------------------------------------- what waits
+
+    def waiting(self) -> list[StoredMessage]:
+        """The messages of tasks that are in a queue, or with a worker that has not begun them, as published."""
+        found = {id(m): m for m in self.broker.ready() if m.is_task}
+        found.update(self.watch.held)
+        # On Redis, what a killed worker had is in no queue, and comes back after the visibility timeout.
+        found.update({id(m): m for m in self.broker.unacked.values() if self._orphaned(m)})
+        return sorted(found.values(), key=lambda m: m.notes.number)
+
+    def _orphaned(self, message: StoredMessage) -> bool:
+        return message.is_task and id(message) not in self.watch.held and message is not self.execution.message
+
+    def serves(self, queue: str) -> bool:
+        """Whether a worker consumes a queue, or would as soon as it is used."""
+        return any(worker.queues is None or queue in worker.queues for worker in self.workers.values())
+
+    def held_until(self, message: StoredMessage) -> float | None:
+        """When a worker will run a message that it holds for its eta; None where it does not know."""
+        eta = self.watch.task(message).eta
+        return None if eta is None or eta.timestamp() <= time.time() else eta.timestamp()

@@ -1,0 +1,84 @@
+"""Notices a connection to a real broker, from any Celery app of the process."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from kombu import Connection
+
+from ..errors import RealBrokerContacted
+from ..events import caller, current_log
+from .transport import Transport
+
+# The drivers of kombu's transports that need a server (kombu 5.7: driver_type of each of kombu.transport).
+SERVERS = (
+    "amqp", "py-amqp", "redis", "sqs", "sql", "mongodb", "zookeeper", "etcd", "consul", "qpid", "kafka",
+    "azureservicebus", "azurestoragequeues", "gcpubsub", "slmq", "pgmq",
+)  # fmt: skip
+
+
+# --- private API: kombu.Connection._establish_connection, seen on kombu 5.5–5.7: the one place through which every
+# --- connection goes when it is first used.
+
+
+@contextmanager
+def refuse_real_brokers() -> Iterator[None]:
+    """Within the block, a connection to a real broker is a problem of the test, and raises.
+
+    Raises:
+        RealBrokerContacted: at the place that connects.
+    """
+    with _watched(_refuse):
+        yield
+
+
+@contextmanager
+def note_real_brokers() -> Iterator[None]:
+    """Within the block, a connection to a real broker is written into the log of the test, and made."""
+    with _watched(_note):
+        yield
+
+
+@contextmanager
+def _watched(found: Callable[[Connection], object]) -> Iterator[None]:
+    before = Connection._establish_connection
+
+    @functools.wraps(before)
+    def establish(self: Connection) -> Any:
+        if _needs_server(self):
+            found(self)
+        return before(self)
+
+    Connection._establish_connection = establish
+    try:
+        yield
+    finally:
+        Connection._establish_connection = before
+
+
+def _needs_server(connection: Connection) -> bool:
+    transport = connection.transport_cls
+    if isinstance(transport, type) and issubclass(transport, Transport):
+        return False  # it says to Celery what it stands for
+    return getattr(connection.transport, "driver_type", "") in SERVERS
+
+
+# --- end of private API
+
+
+def _refuse(connection: Connection) -> None:
+    text = _note(connection)
+    raise RealBrokerContacted(text)
+
+
+def _note(connection: Connection) -> str:
+    text = (
+        f"this test connects to a real broker, {connection.as_uri()}.\n"
+        "A unit test has none. Where the message belongs to another Celery app than the one under test, give that "
+        "app's broker_url a value for tests (memory://); a test that means it is marked celery_integration."
+    )
+    current_log().problem("real_broker", text, where=caller(3))
+    return text

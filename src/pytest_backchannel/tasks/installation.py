@@ -1,0 +1,206 @@
+"""Puts the simulated broker and a backend in the place of a Celery app's own, and puts everything back exactly."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Callable
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+from celery import _state
+from celery.result import task_join_will_block
+from celery.worker import state as worker_state
+from kombu import pools
+
+from .transport import connect
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# Settings that differ while the stepped worker is active, each with its reason.
+OVERRIDES: dict[str, Any] = {
+    "task_always_eager": False,  # the test settings often say True, and then nothing would be enqueued
+    "broker_connection_retry_on_startup": False,  # left unset, Celery warns at each start of a worker
+    "worker_state_db": None,  # a file that would outlive the test
+    "worker_pool_restarts": False,
+}
+
+_MISSING = object()
+
+
+class Installation:
+    """One app, redirected; a context manager.
+
+    Args:
+        app: the Celery app.
+        transport: the transport class of the simulated broker.
+        backend: makes the result backend, once the app is redirected.
+
+    Attributes:
+        backend: the result backend, while it is active.
+    """
+
+    def __init__(self, app: Any, transport: type, backend: Callable[[], Any]) -> None:
+        self.app = app
+        self.transport = transport
+        self._make_backend = backend
+        self.backend: Any = None
+        self._stack = ExitStack()
+        self._traced: dict[Any, Any] = {}
+
+    # --- private API: celery.Celery and kombu.pools, seen on celery 5.5–5.7 and kombu 5.5–5.7: what an app, its
+    # --- configuration and kombu's pools keep bound once it was used; there is no public way to redirect an app that
+    # --- is in use already. tests/unit/tasks/test_installation.py compares all of it before and after.
+
+    def __enter__(self) -> Installation:
+        app, stack = self.app, self._stack
+        # Bind the tasks and load the lazy configuration before anything is changed: what is bound late would keep
+        # the changed values.
+        app.finalize()
+        conf = app.conf
+        conf.get("task_always_eager")
+        try:
+            stack.enter_context(_settings(conf))
+            observers = conf._observers
+            stack.callback(observers.__setitem__, slice(None), list(observers))
+            stack.callback(self._close_pools, pools._limit[0])
+            stack.enter_context(_attributes(app, _pool=None, _backend_cache=None, _local=threading.local()))
+            stack.enter_context(_attributes(app, steps=defaultdict(set), use_fast_trace_task=False))
+            stack.enter_context(_attributes(app, _get_backend=lambda: self.backend, amqp=_MISSING, control=_MISSING))
+            app.amqp.Connection = lambda *args, **kwargs: connect(self.transport)
+            stack.enter_context(_quiet_django(app))
+            stack.callback(_state._set_task_join_will_block, task_join_will_block())
+            stack.enter_context(_worker_state())
+            stack.callback(self._untrace)
+            self.backend = self._make_backend()
+        except BaseException:
+            stack.close()
+            raise
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._stack.close()
+
+    @contextmanager
+    def as_current(self) -> Iterator[None]:
+        """Make the app the current one of this thread, as it is in a worker process."""
+        before = _state._tls.current_app
+        _state._tls.current_app = self.app
+        try:
+            yield
+        finally:
+            _state._tls.current_app = before
+
+    def trace(self, task: Any, tracer: Any) -> None:
+        """Give a task the tracer of the stepped worker."""
+        self._traced.setdefault(task, vars(task).get("__trace__", _MISSING))
+        task.__trace__ = tracer
+
+    def _untrace(self) -> None:
+        for task, before in self._traced.items():
+            if before is _MISSING:
+                vars(task).pop("__trace__", None)
+            else:
+                task.__trace__ = before
+        self._traced.clear()
+
+    def _close_pools(self, limit: int) -> None:
+        for group in (pools.producers, pools.connections):
+            for key, pool in list(dict.items(group)):
+                connections = getattr(pool, "connections", pool)
+                if connections.connection.transport_cls is self.transport:
+                    pool.force_close_all()
+                    dict.pop(group, key, None)
+        pools._limit[0] = limit
+
+
+@contextmanager
+def _settings(conf: Any) -> Iterator[None]:
+    """Change the settings of OVERRIDES, and put them and what a worker's start writes back: no others."""
+    changes = conf.changes
+    keys = [*OVERRIDES, "include"]
+    before = {key: changes.get(conf._key(key), _MISSING) for key in keys}
+    for key, value in OVERRIDES.items():
+        changes[conf._key(key)] = value
+    try:
+        yield
+    finally:
+        for key, value in before.items():
+            if value is _MISSING:
+                changes.pop(conf._key(key), None)
+            else:
+                changes[conf._key(key)] = value
+
+
+@contextmanager
+def _attributes(target: Any, **values: Any) -> Iterator[None]:
+    """Set attributes of the instance (or remove them, to be made anew), and put the instance's own back."""
+    own = vars(target)
+    before = {name: own.get(name, _MISSING) for name in values}
+    for name, value in values.items():
+        if value is _MISSING:
+            own.pop(name, None)
+        else:
+            own[name] = value
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is _MISSING:
+                own.pop(name, None)
+            else:
+                own[name] = value
+
+
+class _NullFixup:
+    """Takes the place of celery.fixups.django.DjangoWorkerFixup.
+
+    That one closes the database connections and the caches around each task, and so would close the test's own, in
+    the middle of its transaction; and it runs Django's system checks at the start of a worker.
+    """
+
+    worker = None
+
+    def install(self) -> _NullFixup:
+        return self
+
+    def validate_models(self) -> None:
+        pass
+
+
+@contextmanager
+def _quiet_django(app: Any) -> Iterator[None]:
+    with ExitStack() as stack:
+        for fixup in app._fixups:
+            if not hasattr(fixup, "_worker_fixup"):
+                continue
+            installed = fixup._worker_fixup
+            if installed is not None:
+                # A real worker was started in this process before: its signal receivers are still connected.
+                quiet = {"close_database": lambda **kwargs: None, "close_cache": lambda: None}
+                stack.enter_context(_attributes(installed, **quiet))
+            stack.enter_context(_attributes(fixup, _worker_fixup=_NullFixup()))
+        yield
+
+
+@contextmanager
+def _worker_state() -> Iterator[None]:
+    """Leave what Celery keeps of all workers in a process as it was."""
+    kept = [worker_state.requests, worker_state.total_count, worker_state.revoked_stamps]
+    before = [dict(mapping) for mapping in kept]
+    revoked = list(worker_state.revoked)
+    successful = list(worker_state.successful_requests)
+    total = worker_state.all_total_count[:]
+    try:
+        yield
+    finally:
+        worker_state.reset_state()
+        for mapping, old in zip(kept, before, strict=True):
+            mapping.update(old)
+        worker_state.revoked.update(revoked)
+        worker_state.successful_requests.update(successful)
+        worker_state.all_total_count[:] = total
+
+
+# --- end of private API

@@ -1,0 +1,314 @@
+"""Writes what the broker and the worker do into the test's log, with its cause and its line."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import CodeType
+from typing import Any
+
+from celery.app.task import Task
+
+from ..events import EventLog, Location, current_cause, is_project_file
+from .broker import Broker, Listener, RawMessage, StoredMessage
+from .messages import EnqueuedTask, decode
+from .records import (
+    Acked,
+    DeadLettered,
+    Delivered,
+    Enqueued,
+    MessageLost,
+    PublishRefused,
+    Redelivered,
+    Rejected,
+    StateSet,
+)
+
+
+@dataclass(eq=False)
+class Notes:
+    """What is known of one message of a task, wherever it is and however often it is delivered.
+
+    Attributes:
+        number: its place in the order of publishing.
+        name: the task's name.
+        id: the task's id.
+        retries: how many times the task was retried before.
+        where: the line that enqueued it.
+        event: the number of the event of its enqueueing.
+        cause: the number of the last event that happened to it.
+        in_transaction: whether it was published before the commit of an open transaction.
+        parent: the message whose task published it.
+        depth: how many messages led to it, one from the other.
+        deliveries: how often a worker has run it.
+        published_at: when it was published, in seconds since the epoch.
+        own_retry: the line of a retry that its running task has published; True where there is no such line.
+        finished: whether it is done: acknowledged, rejected, dropped.
+    """
+
+    number: int
+    name: str
+    id: str
+    retries: int
+    where: Location | None
+    event: int
+    cause: int
+    in_transaction: bool
+    parent: Notes | None
+    depth: int
+    published_at: float
+    headers: dict[str, Any]
+    deliveries: int = 0
+    own_retry: Location | bool = False
+    finished: bool = False
+
+    def lineage(self) -> list[str]:
+        """The names of the tasks that led to it, and its own."""
+        names: list[str] = []
+        notes: Notes | None = self
+        while notes is not None:
+            names.append(notes.name)
+            notes = notes.parent
+        return names[::-1]
+
+
+class Watch(Listener):
+    """Keeps the notes of all messages, and the account of which are held by a worker.
+
+    Args:
+        app: the Celery app.
+        log: where events go.
+        in_transaction: whether the project's code is in a transaction of its own, now.
+
+    Attributes:
+        notes: of all messages that were published, in order.
+        held: the messages that a worker has received and not begun, by identity.
+        running: the notes of the task whose function runs now.
+        captures: lists to which each published message is added.
+        problems: what to do about a problem: ``log.problem``, or nothing.
+    """
+
+    broker: Broker
+
+    def __init__(self, app: Any, log: EventLog, in_transaction: Callable[[], bool] | None = None) -> None:
+        self.app = app
+        self.log = log
+        self.notes: list[Notes] = []
+        self.latest: dict[str, Notes] = {}
+        self.held: dict[int, StoredMessage] = {}
+        self.running: Notes | None = None
+        self.captures: list[list[EnqueuedTask]] = []
+        self.boundary: CodeType | None = None
+        self._in_transaction = in_transaction or (lambda: False)
+
+    # ----------------------------------------------------------------------- messages
+
+    def task(self, message: StoredMessage) -> EnqueuedTask:
+        """The message, as the test sees it."""
+        notes: Notes = message.notes
+        return decode(
+            message.raw,
+            queue=message.queue,
+            app=self.app,
+            at=notes.published_at,
+            in_transaction=notes.in_transaction,
+            where=notes.where,
+            event=notes.event,
+        )
+
+    def published(self, message: StoredMessage) -> None:
+        """Note a new message, and who sent it."""
+        if not message.is_task:
+            return
+        notes = message.notes = self._note(message.raw, message.published_at)
+        event = self.log.record(
+            Enqueued,
+            where=notes.where,
+            task=notes.name,
+            task_id=notes.id,
+            queue=message.queue,
+            in_transaction=notes.in_transaction,
+            retries=notes.retries,
+            source=lambda: self.task(message),
+        )
+        notes.event = notes.cause = event.id
+        if notes.in_transaction:
+            self._warn_of_transaction(notes)
+        for sent in self.captures:
+            sent.append(self.task(message))
+
+    def _warn_of_transaction(self, notes: Notes) -> None:
+        self.log.problem(
+            "enqueued_in_transaction",
+            f"{notes.name} was enqueued inside transaction.atomic(): a worker may run it before the commit, and not "
+            "find the rows; and it runs although the transaction is rolled back.\n"
+            "Fix: task.delay_on_commit(...), or transaction.on_commit(lambda: task.delay(...)).",
+            where=notes.where,
+            cause=notes.cause,
+        )
+
+    def unroutable(self, raw: RawMessage) -> None:
+        """Note a message that no queue takes."""
+        if not self.broker.is_task(raw):
+            return
+        notes = self._note(raw, 0.0)
+        info = raw["properties"]["delivery_info"]
+        self.log.problem(
+            "unroutable_message",
+            f"{notes.name} was published to exchange {info.get('exchange')!r} with routing key "
+            f"{info.get('routing_key')!r}, and no queue is bound for that: the broker drops the message.",
+            where=notes.where,
+        )
+
+    def refused(self, raw: dict[str, Any]) -> None:
+        """Note a message that the broker refused."""
+        headers = raw.get("headers") or {}
+        self.log.record(
+            PublishRefused, where=self._site(), task=str(headers.get("task", "?")), task_id=str(headers.get("id", ""))
+        )
+
+    def _note(self, raw: RawMessage, published_at: float) -> Notes:
+        headers = raw.get("headers") or {}
+        if not headers.get("task"):
+            task = decode(raw, app=self.app)  # message protocol 1: everything is in the body
+            headers = {"task": task.name, "id": task.id, "retries": task.retries, "group": task.group_id}
+        parent = self.running
+        where = self._site() or (parent.where if parent is not None else None)
+        notes = Notes(
+            number=len(self.notes),
+            name=headers["task"],
+            id=headers["id"],
+            retries=headers.get("retries") or 0,
+            where=where,
+            event=0,
+            cause=current_cause() or 0,
+            in_transaction=self._in_transaction(),
+            parent=parent,
+            depth=0 if parent is None else parent.depth + 1,
+            published_at=published_at,
+            headers=headers,
+        )
+        if parent is not None and notes.id == parent.id and notes.retries > parent.retries and _retry_raises():
+            parent.own_retry = where or True
+        self.notes.append(notes)
+        self.latest[notes.id] = notes
+        return notes
+
+    def _site(self) -> Location | None:
+        """The line of the project that is publishing; None where the worker's own code is."""
+        frame = sys._getframe(2)
+        while frame is not None:
+            code = frame.f_code
+            if code is self.boundary:
+                return None  # above is the test that steps the worker: it does not publish
+            if is_project_file(code.co_filename):
+                return Location(code.co_filename, frame.f_lineno, code.co_qualname)
+            if frame.f_back is None:
+                return None
+            frame = frame.f_back
+        return None
+
+    # ----------------------------------------------------------------------- delivery
+
+    def delivered(self, message: StoredMessage) -> None:
+        """Note that a worker has it."""
+        notes: Notes = message.notes
+        self.held[id(message)] = message
+        worker = getattr(message.holder, "name", "a consumer")
+        self._record(Delivered, message, worker=worker, redelivered=message.redelivered)
+        notes.finished = False
+
+    def begun(self, message: StoredMessage) -> None:
+        """Note that its function is about to be called."""
+        self.held.pop(id(message), None)
+        message.notes.deliveries += 1
+
+    def acknowledged(self, message: StoredMessage) -> None:
+        """Note that the broker has forgotten it."""
+        self._finish(message)
+        self._record(Acked, message, keep=True)
+
+    def rejected(self, message: StoredMessage, requeue: bool) -> None:
+        """Note that the worker did not want it."""
+        self._finish(message)
+        self._record(Rejected, message, requeue=requeue)
+
+    def requeued(self, message: StoredMessage, reason: str) -> None:
+        """Note that it is in its queue again."""
+        # On Redis the worker that holds it still does: it will run twice.
+        if self.broker.profile != "redis":
+            self.held.pop(id(message), None)
+        self._record(Redelivered, message, reason=reason)
+
+    def dead_lettered(self, message: StoredMessage, reason: str, targets: tuple[str, ...]) -> None:
+        """Note where it went."""
+        self._finish(message)
+        self._record(DeadLettered, message, reason=reason, targets=targets)
+
+    def dropped(self, message: StoredMessage, reason: str) -> None:
+        """Note that it is gone."""
+        self._finish(message)
+        self._record(MessageLost, message, reason=reason)
+
+    def forget_holder(self, holder: object) -> None:
+        """A worker is gone, and holds nothing any more."""
+        for key, message in list(self.held.items()):
+            if message.holder is holder:
+                del self.held[key]
+
+    def state_set(self, notes: Notes, state: str, reason: str) -> None:
+        """Note that the worker decided on a task without running it."""
+        event = self.log.record(
+            StateSet,
+            cause=notes.cause,
+            where=notes.where,
+            task=notes.name,
+            task_id=notes.id,
+            state=state,
+            reason=reason,
+        )
+        notes.cause = event.id
+
+    def _finish(self, message: StoredMessage) -> None:
+        self.held.pop(id(message), None)
+        if message.is_task:
+            message.notes.finished = True
+
+    def _record(self, kind: Any, message: StoredMessage, *, keep: bool = False, **fields: Any) -> None:
+        if not message.is_task:
+            return
+        notes: Notes = message.notes
+        event = self.log.record(
+            kind, cause=notes.cause, task=notes.name, task_id=notes.id, queue=message.queue, **fields
+        )
+        if not keep:
+            notes.cause = event.id
+
+    @contextmanager
+    def in_body(self, notes: Notes) -> Iterator[None]:
+        """Within the block the function of this task runs: what is published is its doing."""
+        before, self.running = self.running, notes
+        try:
+            yield
+        finally:
+            self.running = before
+
+
+# --- private API: celery.app.task.Task.retry, seen on celery 5.5–5.7: whether a retry that is being published will be
+# --- raised is the value of its argument `throw`; nothing else tells it.
+
+
+def _retry_raises() -> bool:
+    frame = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code is Task.retry.__code__:
+            return bool(frame.f_locals.get("throw", True))
+        if frame.f_back is None:
+            return False
+        frame = frame.f_back
+    return False
+
+
+# --- end of private API

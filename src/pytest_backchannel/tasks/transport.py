@@ -1,0 +1,180 @@
+"""kombu's side of the simulated broker: a virtual transport that belongs to one :class:`Broker`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from queue import Empty
+from typing import Any
+
+from kombu import Connection
+from kombu.exceptions import OperationalError
+from kombu.transport import virtual
+
+from .broker import Broker, RawMessage
+
+# --- private API: kombu.transport.virtual, seen on kombu 5.5–5.7: the hooks with an underscore are how a virtual
+# --- transport is written; kombu's own transports and the documented guide to them use the same.
+
+
+class Channel(virtual.Channel):
+    """A channel of the simulated broker; only delivery differs, which the worker asks for itself."""
+
+    supports_fanout = True
+    do_restore = False  # what was not acknowledged is the broker's to requeue, not the channel's
+
+    @property
+    def broker(self) -> Broker:
+        """The broker that the connection belongs to."""
+        broker: Broker = self.connection.broker
+        return broker
+
+    def basic_publish(self, message: dict[str, Any], exchange: str, routing_key: str, **kwargs: Any) -> None:
+        """Put a message into the queues that are bound for it."""
+        broker = self.broker
+        if broker.refusals > 0 and broker.is_task(message):
+            broker.refusals -= 1
+            self.connection.refused(message)
+            # What apply_async() raises once its own retries are used up (kombu.Connection._reraise_as_library_errors).
+            raise OperationalError("the broker refused the message (task_queue.refuse_publish)")
+        self._inplace_augment_message(message, exchange, routing_key)
+        broker.publish(RawMessage(message), self.targets(exchange, routing_key))
+
+    def targets(self, exchange: str, routing_key: str) -> list[str]:
+        """The queues that a message to this exchange goes to."""
+        if not exchange:
+            return [routing_key]
+        return sorted(self._lookup(exchange, routing_key))
+
+    def basic_consume(self, queue: str, no_ack: bool, *args: Any, **kwargs: Any) -> None:
+        """Consume from a queue, and remember whether it wants acknowledgements."""
+        self.connection.consumed[queue] = (self, no_ack)
+        super().basic_consume(queue, no_ack, *args, **kwargs)
+
+    def basic_cancel(self, consumer_tag: str) -> None:
+        """End consuming from a queue."""
+        self.connection.consumed.pop(self._tag_to_queue.get(consumer_tag), None)
+        super().basic_cancel(consumer_tag)
+
+    def basic_ack(self, delivery_tag: str, multiple: bool = False) -> None:
+        """Acknowledge one message."""
+        self.broker.ack(delivery_tag)
+        super().basic_ack(delivery_tag, multiple)
+
+    def basic_reject(self, delivery_tag: str, requeue: bool = False) -> None:
+        """Reject one message."""
+        # The quality of service forgets it; requeueing is the broker's.
+        super().basic_reject(delivery_tag, requeue=False)
+        self.broker.reject(delivery_tag, requeue=requeue)
+
+    def _has_queue(self, queue: str, **kwargs: Any) -> bool:
+        return queue in self.broker.queues
+
+    def _new_queue(self, queue: str, arguments: dict[str, Any] | None = None, **kwargs: Any) -> None:
+        self.broker.declare(queue, arguments)
+
+    def _size(self, queue: str) -> int:
+        return len(self.broker.ready(queue))
+
+    def _delete(self, queue: str, *args: Any, **kwargs: Any) -> None:
+        self.broker.queues.pop(queue, None)
+
+    def _purge(self, queue: str) -> int:
+        size = self._size(queue)
+        if size:
+            self.broker.queues[queue].ready.clear()
+        return size
+
+    def _queue_bind(self, *args: Any) -> None:
+        """Kombu keeps the bindings in the broker's state."""
+
+    def _put(self, queue: str, message: dict[str, Any], **kwargs: Any) -> None:
+        self.broker.publish(RawMessage(message), [queue])
+
+    def _get(self, queue: str, timeout: float | None = None) -> RawMessage:
+        message = self.broker.head(queue)
+        if message is None:
+            raise Empty
+        return self.broker.take(message, self.connection, no_ack=self.connection.consumed.get(queue, (None, True))[1])
+
+    def after_reply_message_received(self, queue: str) -> None:
+        """A reply queue serves several replies."""
+
+
+class Transport(virtual.Transport):
+    """A transport of the simulated broker; :func:`transport_for` makes the class that belongs to one."""
+
+    Channel = Channel
+    broker: Broker
+    pump: Callable[[], bool]
+    refused: Callable[[dict[str, Any]], None]
+    polling_interval = None
+    driver_name = "stepped"
+    implements = virtual.Transport.implements.extend(exchange_type=frozenset(["direct", "topic", "fanout"]))
+
+    def __init__(self, client: Any, **kwargs: Any) -> None:
+        super().__init__(client, **kwargs)
+        self.state = self.shared_state
+        self.consumed: dict[str, tuple[Channel, bool]] = {}
+
+    shared_state: Any
+
+    def driver_version(self) -> str:
+        """There is no driver."""
+        return "stepped"
+
+    def deliver(self, raw: RawMessage, queue: str) -> None:
+        """Hand one message to the consumer of its queue."""
+        self._deliver(raw, queue)
+
+    def drain_events(self, connection: Any, timeout: float | None = None) -> None:
+        """Hand over one message that waits; where there is none, let the workers answer, and never sleep.
+
+        Raises:
+            socket.timeout: no message waits, and none will come.
+        """
+        while True:
+            try:
+                self.cycle.get(self._deliver, timeout=timeout)
+                return
+            except Empty:
+                if not self.pump():
+                    raise TimeoutError("no message waits, and the stepped worker has none to send") from None
+
+
+# --- end of private API
+
+
+def transport_for(broker: Broker, *, pump: Callable[[], bool], refused: Callable[[dict[str, Any]], None]) -> type:
+    """The transport class of one broker: kombu tells its pools apart by it.
+
+    Args:
+        broker: the broker.
+        pump: lets the workers handle remote control; whether any did.
+        refused: told of each refused message.
+    """
+    driver = {"rabbitmq": "amqp", "redis": "redis"}[broker.profile]
+    transport = type(
+        "SteppedTransport",
+        (Transport,),
+        {
+            "broker": broker,
+            "pump": staticmethod(pump),
+            "refused": staticmethod(refused),
+            "shared_state": virtual.BrokerState(),
+            # Celery looks at it: worker_disable_prefetch is for Redis, native delayed delivery for RabbitMQ.
+            "driver_type": driver,
+        },
+    )
+    broker.route = lambda exchange, key: _route(transport, exchange, key)
+    return transport
+
+
+def connect(transport: type) -> Connection:
+    """A kombu connection over the transport."""
+    return Connection("localhost", transport=transport)
+
+
+def _route(transport: type, exchange: str, key: str) -> list[str]:
+    with connect(transport) as connection, connection.channel() as channel:
+        found: list[str] = channel.targets(exchange, key)
+        return found

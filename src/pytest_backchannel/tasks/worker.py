@@ -1,0 +1,337 @@
+"""Celery's own worker, in one thread, that does one thing at a time and only when it is asked to.
+
+The ``WorkController``, the consumer and its blueprint, the strategy, ``Request``, the tracer and all acknowledgements
+are Celery's. Replaced are: the event loop (it returns at once: the task queue steps instead), the timer (ordered by
+``time.time()``, which a virtual clock moves), and the pool (the function is called here, with faults on demand). What
+the consumer receives waits in ``pending`` until it is its turn, as it waits in a prefork worker for a free process.
+
+Not run: the project's own boot steps and receivers of the worker's life cycle (``worker_init``,
+``worker_process_init`` …), since the process of the test is no fresh worker process, and starts one for each test.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import os
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from celery import signals
+from celery.app.trace import build_tracer
+from celery.concurrency.base import BasePool
+from celery.result import _set_task_join_will_block
+from celery.utils.time import rate
+from celery.worker import WorkController
+from celery.worker.consumer import Consumer
+from kombu.asynchronous import timer as kombu_timer
+from kombu.utils.limits import TokenBucket
+
+from ..errors import BackchannelError
+from .broker import Broker, StoredMessage
+from .installation import Installation
+
+# --- private API: celery.worker and kombu.asynchronous.timer, seen on celery 5.5–5.7 and kombu 5.5–5.7: a worker is
+# --- made to be subclassed, and its consumer, pool and timer to be replaced by the settings worker_consumer,
+# --- worker_pool and worker_timer; the methods with an underscore are the seams between them.
+
+# Two readings of one moment by two clocks differ by the time between the readings.
+TOLERANCE = 0.001
+
+
+class VirtualTimer(kombu_timer.Timer):
+    """kombu's timer, whose entries are due by ``time.time()``."""
+
+    def _enter(self, eta: float, priority: int, entry: Any, push: Any = heapq.heappush) -> Any:
+        # kombu hands over moments of the monotonic clock, which no virtual clock moves.
+        when = eta + time.time() - kombu_timer.monotonic()
+        push(self._queue, kombu_timer.scheduled(when, priority, entry))
+        return entry
+
+    def due(self) -> Any:
+        """The next entry whose time has come, or None."""
+        while self._queue and self._queue[0].eta <= time.time() + TOLERANCE:
+            entry = heapq.heappop(self._queue).entry
+            if not entry.canceled:
+                return entry
+        return None
+
+    def next_moment(self) -> float | None:
+        """When the next entry is due, in seconds since the epoch."""
+        while self._queue and self._queue[0].entry.canceled:
+            heapq.heappop(self._queue)
+        return float(self._queue[0].eta) if self._queue else None
+
+
+class VirtualBucket(TokenBucket):
+    """kombu's token bucket, filled by ``time.time()``."""
+
+    _tokens: float
+
+    def __init__(self, fill_rate: float, capacity: float = 1) -> None:
+        super().__init__(fill_rate, capacity)
+        self.timestamp = time.time()
+
+    def _get_tokens(self) -> float:
+        now = time.time()
+        if self._tokens < self.capacity:
+            gained = self.fill_rate * (now - self.timestamp)
+            # A token that is due within the timers' tolerance is there.
+            self._tokens = min(self.capacity, self._tokens + gained + self.fill_rate * TOLERANCE)
+        self.timestamp = now
+        return float(self._tokens)
+
+
+class SteppedPool(BasePool):
+    """Calls the function here and now, by way of :meth:`SteppedWorker.execute`."""
+
+    # As in a prefork worker: `.get()` inside a task is refused.
+    task_join_will_block = True
+    body_can_be_buffer = True
+    execute: Callable[..., None]
+
+    def on_apply(self, target: Any, args: Any = (), kwargs: Any = None, **callbacks: Any) -> None:
+        """Run one request."""
+        type(self).execute(target, args, kwargs or {}, **callbacks)
+
+    def terminate_job(self, pid: int, signal: Any = None) -> None:
+        """Nothing runs when remote control is handled, so there is nothing to terminate."""
+
+
+class _Strategies(dict[str, Any]):
+    """Makes the strategy of a task when its first message comes: a project may have hundreds of tasks."""
+
+    consumer: Any
+    installation: Installation
+
+    def __missing__(self, name: str) -> Any:
+        consumer = self.consumer
+        task = consumer.app.tasks[name]  # a KeyError is what Celery takes for an unknown task
+        if name not in consumer.task_buckets:
+            consumer.task_buckets[name] = consumer.bucket_for_task(task)
+        tracer = build_tracer(name, task, consumer.app.loader, consumer.hostname, app=consumer.app)
+        _wrap_body(tracer, type(consumer).around_body)
+        self.installation.trace(task, tracer)
+        strategy = self[name] = task.start_strategy(consumer.app, consumer)
+        return strategy
+
+
+def _wrap_body(tracer: Any, wrap: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+    """Put a function around the task's own, inside of the tracer: what it returns is not stored yet there."""
+    try:
+        cell = tracer.__closure__[tracer.__code__.co_freevars.index("fun")]
+    except (AttributeError, TypeError, ValueError):
+        raise BackchannelError(
+            "celery.app.trace.build_tracer() keeps the task's function in a variable `fun`, and here it does not: "
+            "this version of Celery is not supported yet"
+        ) from None
+    cell.cell_contents = wrap(cell.cell_contents)
+
+
+class SteppedConsumer(Consumer):
+    """Celery's consumer without its loop."""
+
+    Strategies = _Strategies
+    installation: Installation
+    undecodable: Callable[[Any, BaseException], None]
+    around_body: Callable[[Callable[..., Any]], Callable[..., Any]]
+
+    def loop(self, *args: Any) -> None:
+        """Return at once: the task queue steps."""
+
+    def start(self) -> None:
+        """Start the blueprint, once: Celery's own starts it again for ever."""
+        self.restart_count += 1
+        self.blueprint.start(self)
+
+    def update_strategies(self) -> None:
+        """Leave each task to its first message."""
+        self.strategies.consumer = self
+        self.strategies.installation = type(self).installation
+
+    def bucket_for_task(self, type: Any) -> Any:
+        """The token bucket of a task with a rate limit, in virtual time."""
+        limit = rate(getattr(type, "rate_limit", None))
+        return VirtualBucket(limit, capacity=1) if limit else None
+
+    def on_decode_error(self, message: Any, exc: BaseException) -> None:
+        """Tell, and acknowledge the message, as Celery does."""
+        type(self).undecodable(message, exc)
+        super().on_decode_error(message, exc)
+
+
+class SteppedController(WorkController):
+    """Celery's worker, which keeps what its consumer hands over until it is stepped."""
+
+    pending: Callable[[Any], None]
+
+    def _process_task(self, req: Any) -> None:
+        type(self).pending(req)
+
+
+class SteppedWorker:
+    """One worker.
+
+    Args:
+        name: its name, in messages and as the first part of its hostname.
+        queues: the queues that it consumes; None serves every queue that is used.
+        installation: the app, redirected.
+        broker: the simulated broker.
+        execute: runs the function of one request; what :class:`SteppedPool` calls.
+        undecodable: told of each message that can't be decoded.
+        around_body: wraps the function of each task.
+    """
+
+    _arrivals = itertools.count()
+
+    def __init__(
+        self,
+        name: str,
+        queues: tuple[str, ...] | None,
+        *,
+        installation: Installation,
+        broker: Broker,
+        execute: Callable[..., None],
+        undecodable: Callable[[Any, BaseException], None],
+        around_body: Callable[[Callable[..., Any]], Callable[..., Any]],
+    ) -> None:
+        self.name = name
+        self.queues = queues
+        self.broker = broker
+        self.app = installation.app
+        self.pending: deque[tuple[int, Any]] = deque()
+        self._controller_cls = type("Controller", (SteppedController,), {"pending": staticmethod(self._receive)})
+        self._pool_cls = type("Pool", (SteppedPool,), {"execute": staticmethod(execute)})
+        self._consumer_cls = type(
+            "Consumer",
+            (SteppedConsumer,),
+            {
+                "installation": installation,
+                "undecodable": staticmethod(undecodable),
+                "around_body": staticmethod(around_body),
+            },
+        )
+        self.controller: Any = None
+        self.consumer: Any = None
+
+    @property
+    def started(self) -> bool:
+        """Whether it runs."""
+        return self.controller is not None
+
+    @property
+    def timer(self) -> VirtualTimer:
+        """Its timer: what is held for an eta, or by a rate limit."""
+        timer: VirtualTimer = self.controller.timer
+        return timer
+
+    def _receive(self, request: Any) -> None:
+        self.pending.append((next(self._arrivals), request))
+
+    def start(self) -> None:
+        """Connect, declare the queues and consume."""
+        concurrency = self.app.conf.worker_concurrency
+        receivers, signals.worker_init.receivers = signals.worker_init.receivers, []
+        try:
+            self.controller = self._controller_cls(
+                app=self.app,
+                hostname=f"{self.name}@backchannel",
+                pool_cls=self._pool_cls,
+                consumer_cls=self._consumer_cls,
+                timer_cls=VirtualTimer,
+                concurrency=concurrency if isinstance(concurrency, int) and concurrency > 0 else 1,
+                queues=list(self.queues) if self.queues else None,
+                use_eventloop=False,
+                without_mingle=True,
+                without_gossip=True,
+                without_heartbeat=True,
+            )
+            self.controller.blueprint.start(self.controller)
+        finally:
+            signals.worker_init.receivers = receivers
+            _set_task_join_will_block(False)
+            # The selection of queues is this worker's, and the app's object is shared with the next one.
+            self.app.amqp.queues._consume_from = None
+        self.consumer = self.controller.consumer
+        self.consumer.task_consumer.on_message = self.consumer.create_task_handler()
+        self.consumer.task_consumer.consume()
+        self.broker.begin_sweeping()
+
+    def drop(self) -> None:
+        """End as a killed process does: nothing is told, nothing acknowledged."""
+        controller, consumer = self.controller, self.consumer
+        self.controller = self.consumer = None
+        self.pending.clear()
+        if controller is not None and controller.timer is not None:
+            controller.timer.clear()
+        if consumer is not None and consumer.connection is not None:
+            consumer.connection.close()
+
+    # ------------------------------------------------------------------------ delivery
+
+    def consumes(self, queue: str) -> bool:
+        """Whether it consumes from a queue."""
+        return queue in self._transport.consumed
+
+    def serve(self, queue: str) -> None:
+        """Consume from one more queue, as `app.control.add_consumer` does."""
+        self.consumer.add_task_queue(queue)
+
+    def can_take(self, queue: str) -> bool:
+        """Whether its prefetch count allows one more message of the queue."""
+        consumed = self._transport.consumed.get(queue)
+        return consumed is not None and consumed[0].qos.can_consume()
+
+    def deliver(self, message: StoredMessage) -> None:
+        """Give it one message; it runs, or is held, or is refused, as Celery decides."""
+        queue = message.queue
+        no_ack = self._transport.consumed[queue][1]
+        raw = self.broker.take(message, self, no_ack=no_ack)
+        if message.is_task:
+            self.broker.listener.delivered(message)
+        self._transport.deliver(raw, queue)
+        self._turn()
+
+    def control_messages(self) -> list[StoredMessage]:
+        """The messages of remote control that wait for it."""
+        return [
+            message
+            for queue, (_, no_ack) in self._transport.consumed.items()
+            if no_ack
+            for message in self.broker.ready(queue)
+        ]
+
+    def ripen(self) -> bool:
+        """Let the timer's entries that are due do their work; whether there was one."""
+        any_due = False
+        while (entry := self.timer.due()) is not None:
+            any_due = True
+            self.timer.apply_entry(entry)
+        self._turn()
+        return any_due
+
+    def begin(self, request: Any) -> None:
+        """Give a request to the pool, as Celery's worker does when a process is free."""
+        WorkController._process_task(self.controller, request)
+        self._turn()
+
+    def _turn(self) -> None:
+        """What the worker's loop does each time round (celery.worker.loops.synloop)."""
+        self.consumer.perform_pending_operations()
+        qos = self.consumer.qos
+        if qos.prev != qos.value:  # a message that is held for its eta does not count against the prefetch limit
+            qos.update()
+
+    @property
+    def _transport(self) -> Any:
+        return self.consumer.connection.transport
+
+
+def pid() -> int:
+    """The process that the pool reports."""
+    return os.getpid()
+
+
+# --- end of private API
