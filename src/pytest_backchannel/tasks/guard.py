@@ -10,7 +10,7 @@ from typing import Any
 from kombu import Connection
 
 from ..errors import RealBrokerContacted
-from ..events import caller, current_log
+from ..events import Location, caller, current_log
 from .transport import Transport
 
 # The drivers of kombu's transports that need a server (kombu 5.7: driver_type of each of kombu.transport).
@@ -31,26 +31,40 @@ def refuse_real_brokers() -> Iterator[None]:
     Raises:
         RealBrokerContacted: at the place that connects.
     """
-    with _watched(_refuse):
+
+    def refuse(connection: Connection, establish: Callable[[Connection], Any]) -> Any:
+        raise RealBrokerContacted(_note(connection, caller(3)))
+
+    with _instead(refuse):
         yield
 
 
 @contextmanager
 def note_real_brokers() -> Iterator[None]:
     """Within the block, a connection to a real broker is written into the log of the test, and made."""
-    with _watched(_note):
+
+    def note(connection: Connection, establish: Callable[[Connection], Any]) -> Any:
+        where = caller(3)
+        try:
+            return establish(connection)
+        except RealBrokerContacted:
+            where = None  # a fixture of ours has refused it, and told
+            raise
+        finally:
+            if where is not None:
+                _note(connection, where)
+
+    with _instead(note):
         yield
 
 
 @contextmanager
-def _watched(found: Callable[[Connection], object]) -> Iterator[None]:
+def _instead(handle: Callable[[Connection, Callable[[Connection], Any]], Any]) -> Iterator[None]:
     before = Connection._establish_connection
 
     @functools.wraps(before)
     def establish(self: Connection) -> Any:
-        if _needs_server(self):
-            found(self)
-        return before(self)
+        return handle(self, before) if _needs_server(self) else before(self)
 
     Connection._establish_connection = establish
     try:
@@ -69,16 +83,11 @@ def _needs_server(connection: Connection) -> bool:
 # --- end of private API
 
 
-def _refuse(connection: Connection) -> None:
-    text = _note(connection)
-    raise RealBrokerContacted(text)
-
-
-def _note(connection: Connection) -> str:
+def _note(connection: Connection, where: Location | None) -> str:
     text = (
         f"this test connects to a real broker, {connection.as_uri()}.\n"
         "A unit test has none. Where the message belongs to another Celery app than the one under test, give that "
         "app's broker_url a value for tests (memory://); a test that means it is marked celery_integration."
     )
-    current_log().problem("real_broker", text, where=caller(3))
+    current_log().problem("real_broker", text, where=where)
     return text
