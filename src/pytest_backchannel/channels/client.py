@@ -7,6 +7,7 @@ import json
 import math
 import weakref
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from types import TracebackType
 from typing import Any, Literal
 
@@ -482,16 +483,11 @@ class WebSocketClient:
         consumers.install()
         transaction.keep()
 
-        def release() -> None:
-            self._release = _nothing
-            transaction.release()
-            consumers.remove()
-            idle.unwatch(loop)
-
-        self._release = release
+        self._release = partial(_release, loop)
 
     def _end(self) -> None:
-        self._release()
+        release, self._release = self._release, _nothing
+        release()
         if self._connection is not None:
             leftovers.discard(self._connection.opening)
 
@@ -650,6 +646,12 @@ class Paused:
 
 def _nothing() -> None:
     pass
+
+
+def _release(loop: asyncio.AbstractEventLoop) -> None:
+    transaction.release()
+    consumers.remove()
+    idle.unwatch(loop)
 
 
 def _running_loop() -> asyncio.AbstractEventLoop:

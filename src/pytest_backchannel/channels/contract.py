@@ -37,20 +37,11 @@ _ALLOWED = {
     State.CLOSED: set[str](),
 }
 _WHY = {
-    (
-        State.CONNECTING,
-        "websocket.send",
-    ): "A frame can be sent only after the connection is accepted: await accept() first",
-    (
-        State.OPEN,
-        "websocket.accept",
-    ): "The connection is accepted already: accept() twice ends it on uvicorn with an error",
-    (
-        State.CLOSED,
-        "websocket.send",
-    ): "The connection is closed: uvicorn raises RuntimeError here, daphne drops the frame",
-    (State.CLOSED, "websocket.close"): "The connection is closed: closing it twice is a RuntimeError on uvicorn",
-    (State.CLOSED, "websocket.accept"): "The connection is refused already: a refused connection can't be accepted",
+    (State.CONNECTING, "websocket.send"): "A frame can be sent only after the connection is accepted: accept() first",
+    (State.OPEN, "websocket.accept"): "It is accepted already, and a second accept() crashes on every server",
+    (State.CLOSED, "websocket.send"): "uvicorn raises RuntimeError here, and daphne drops the frame",
+    (State.CLOSED, "websocket.close"): "uvicorn raises RuntimeError here: close() once",
+    (State.CLOSED, "websocket.accept"): "It is refused already, and can't be accepted any more",
 }
 
 #: The close codes that a peer may send: RFC 6455, section 7.4, and the registry that it founds.
