@@ -29,6 +29,7 @@ from kombu.utils.uuid import uuid
 
 from ..errors import AsyncTaskFunction, BackchannelError, RealBrokerContacted, UnknownTask
 from ..events import caller, caused_by, current_log
+from .configuration import overridden
 from .eager_records import CalledEagerly, EndedEagerly
 from .matching import near_names
 from .messages import call_text, cut
@@ -137,11 +138,7 @@ class EagerMode:
             self._stack.callback(app.on_after_configure.disconnect, configured)
 
     def _override(self, conf: Any) -> None:
-        changes = conf.changes
-        before = {key: changes.get(conf._key(key), _MISSING) for key in _OVERRIDES}
-        for key, value in _OVERRIDES.items():
-            changes[conf._key(key)] = value
-        self._stack.callback(_put_back_settings, conf, before)
+        self._stack.enter_context(overridden(conf, _OVERRIDES))
 
 
 def _deactivate() -> None:
@@ -159,14 +156,6 @@ def _put_back(app: weakref.ref[Any], before: dict[str, Any]) -> None:
             own.pop(name, None)
         else:
             own[name] = value
-
-
-def _put_back_settings(conf: Any, before: dict[str, Any]) -> None:
-    for key, value in before.items():
-        if value is _MISSING:
-            conf.changes.pop(conf._key(key), None)
-        else:
-            conf.changes[conf._key(key)] = value
 
 
 @contextmanager

@@ -131,9 +131,15 @@ def test_with_the_settings_fixture_in_either_order_and_with_what_is_assigned(pro
         def total(numbers):
             return sum(numbers)
 
-        def test_settings_first(settings, celery_eager):
+        @pytest.fixture
+        def not_eager(settings):
             settings.CELERY_TASK_ALWAYS_EAGER = False
+            settings.CELERY_TASK_EAGER_PROPAGATES = False
+
+        def test_settings_first(not_eager, celery_eager):
             assert add.delay(1, 2).get() == 3
+            with pytest.raises(ValueError):
+                fail.delay()
 
         def test_settings_last(celery_eager, settings):
             settings.CELERY_RESULT_BACKEND = "cache+memory://"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 BODY = """
     import asyncio
     import time
@@ -55,6 +57,7 @@ def test_sync_and_async(project):
 
 
 def test_with_anyios_marker(project):
+    pytest.importorskip("anyio")
     project.write("conftest.py", 'import pytest\n\n@pytest.fixture\ndef anyio_backend():\n    return "asyncio"\n')
     body = BODY.replace("{mark}", "anyio")
     project.test(body, "--timeout=20").assert_outcomes(passed=5)

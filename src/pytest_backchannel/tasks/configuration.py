@@ -1,0 +1,47 @@
+"""Changes the settings of a Celery app for a while, so that they hold whatever the project's settings say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+_MISSING: Any = object()
+
+
+# --- private API: celery.utils.collections.ConfigurationView, seen on celery 5.5-5.7: how it looks up a key. A key of a
+# --- configuration with a namespace goes by two names, task_always_eager and CELERY_TASK_ALWAYS_EAGER.
+
+
+@contextmanager
+def overridden(conf: Any, values: Mapping[str, Any]) -> Iterator[None]:
+    """Within the block, the settings have these values; afterwards those keys, and no others, are as before.
+
+    Before celery 5.7 the name with the namespace is looked up first, in the project's settings too, so that what is
+    assigned to ``app.conf`` under the other name does not win over them. Where the settings have such a key, it is
+    overridden under both names.
+
+    Args:
+        conf: the app's configuration, loaded.
+        values: the values by Celery's own names, such as ``task_always_eager``.
+    """
+    changes = conf.changes
+    names: dict[str, Any] = {}
+    for key, value in values.items():
+        names[conf._key(key)] = value
+        namespaced = conf._to_keys(key)[0]
+        if namespaced != key and any(namespaced in mapping for mapping in conf.maps[1:]):
+            names[namespaced] = value
+    before = {name: changes.get(name, _MISSING) for name in names}
+    changes.update(names)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is _MISSING:
+                changes.pop(name, None)
+            else:
+                changes[name] = value
+
+
+# --- end of private API
