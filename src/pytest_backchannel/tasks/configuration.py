@@ -26,14 +26,16 @@ def overridden(conf: Any, values: Mapping[str, Any]) -> Iterator[None]:
         values: the values by Celery's own names, such as ``task_always_eager``.
     """
     changes = conf.changes
-    names: dict[str, Any] = {}
+    before: dict[str, Any] = {}
+
+    def change(name: str, value: Any) -> None:
+        before[name] = changes.get(name, _MISSING)
+        changes[name] = value
+
     for key, value in values.items():
-        names[conf._key(key)] = value
-        namespaced = conf._to_keys(key)[0]
-        if namespaced != key and any(namespaced in mapping for mapping in conf.maps[1:]):
-            names[namespaced] = value
-    before = {name: changes.get(name, _MISSING) for name in names}
-    changes.update(names)
+        change(conf._key(key), value)
+        if conf[key] is not value:
+            change(conf._to_keys(key)[0], value)
     try:
         yield
     finally:

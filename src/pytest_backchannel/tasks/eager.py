@@ -31,12 +31,11 @@ from ..errors import AsyncTaskFunction, BackchannelError, RealBrokerContacted, U
 from ..events import caller, caused_by, current_log
 from .configuration import overridden
 from .eager_records import CalledEagerly, EndedEagerly
+from .guard import needs_server
 from .matching import near_names
 from .messages import call_text, cut
 from .serialising import carry_arguments, check_result
 
-#: kombu's transports that reach nothing outside of the process.
-IN_PROCESS = ("memory",)
 #: Celery's result backends that reach no server of their own: they are left as the project has them.
 LOCAL_BACKENDS = ("disabled", "django-db", "django-cache", "file", "filesystem")
 
@@ -208,7 +207,7 @@ def _backend(app: Any, make: Callable[[], Any]) -> Any:
 
 
 def _establish_connection(connection: Any, *, original: Callable[..., Any]) -> Any:
-    if getattr(connection.transport, "driver_type", None) in IN_PROCESS or _active is None:
+    if _active is None or not needs_server(connection):
         return original(connection)
     where = caller(3)
     text = (

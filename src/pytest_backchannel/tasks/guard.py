@@ -64,7 +64,7 @@ def _instead(handle: Callable[[Connection, Callable[[Connection], Any]], Any]) -
 
     @functools.wraps(before)
     def establish(self: Connection) -> Any:
-        return handle(self, before) if _needs_server(self) else before(self)
+        return handle(self, before) if needs_server(self) else before(self)
 
     Connection._establish_connection = establish
     try:
@@ -73,7 +73,8 @@ def _instead(handle: Callable[[Connection, Callable[[Connection], Any]], Any]) -
         Connection._establish_connection = before
 
 
-def _needs_server(connection: Connection) -> bool:
+def needs_server(connection: Connection) -> bool:
+    """Whether the connection reaches out of the process."""
     transport = connection.transport_cls
     if isinstance(transport, type) and issubclass(transport, Transport):
         return False  # it says to Celery what it stands for

@@ -13,6 +13,7 @@ from celery.result import task_join_will_block
 from celery.worker import state as worker_state
 from kombu import pools
 
+from .configuration import overridden
 from .transport import connect
 
 if TYPE_CHECKING:
@@ -118,19 +119,15 @@ class Installation:
 @contextmanager
 def _settings(conf: Any) -> Iterator[None]:
     """Change the settings of OVERRIDES, and put them and what a worker's start writes back: no others."""
-    changes = conf.changes
-    keys = [*OVERRIDES, "include"]
-    before = {key: changes.get(conf._key(key), _MISSING) for key in keys}
-    for key, value in OVERRIDES.items():
-        changes[conf._key(key)] = value
+    include = conf.changes.get(conf._key("include"), _MISSING)
     try:
-        yield
+        with overridden(conf, OVERRIDES):
+            yield
     finally:
-        for key, value in before.items():
-            if value is _MISSING:
-                changes.pop(conf._key(key), None)
-            else:
-                changes[conf._key(key)] = value
+        if include is _MISSING:
+            conf.changes.pop(conf._key("include"), None)
+        else:
+            conf.changes[conf._key("include")] = include
 
 
 @contextmanager
