@@ -51,8 +51,10 @@ def discard(opening: Opening) -> None:
 def check_body() -> None:
     """The body of the test has ended: judge what nobody can close or look at any more, and crashes of our clients."""
     for entry in tuple(_entries):
-        reachable = entry.opening.client() is not None
-        if _judge_crash(entry, reachable) or (not reachable and _judge_open(entry)):
+        opening = entry.opening
+        reachable = opening.client() is not None
+        final = not reachable or (opening.task is not None and opening.task.done())
+        if _judge_crash(entry, reachable) or (final and _judge_open(entry)):
             _entries.remove(entry)
 
 
