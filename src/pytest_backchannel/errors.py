@@ -139,6 +139,10 @@ class NotIdle(BackchannelFailure):
     """It can't be said that nothing more will happen: something still runs; the message names it."""
 
 
+class BlockedLoop(BackchannelWarning):
+    """A call in async code blocked the event loop."""
+
+
 class NotSerialisable(TypeError):
     """A message (or the result of a task) that production can't carry.
 
@@ -217,4 +221,10 @@ declare_slug(
     "The callback of a chord can never run: a part of its header will not return.",
     fatal=False,
     warning=PendingChord,
+)
+
+declare_slug(
+    "blocked_loop",
+    "A call in async code blocked the event loop; only looked for with backchannel_blocking, which also says which.",
+    warning=BlockedLoop,
 )

@@ -118,10 +118,13 @@ class Problem(Event):
     Attributes:
         slug: which of the documented ways of failing it is.
         text: what happened, the value, and the fix, in one or more lines.
+        decided: True fails and False warns, in every test, because the project has said so by an option; None leaves
+            it to the slug, and to whether the test is held to it.
     """
 
     slug: str
     text: str
+    decided: bool | None = None
 
     def headline(self) -> str:
         """The first line of the problem, behind its slug."""
@@ -130,12 +133,12 @@ class Problem(Event):
     @property
     def broke(self) -> bool:
         """A fatal problem breaks the chain; a warning does not."""
-        return SLUGS[self.slug].fatal
+        return self.fatal
 
     @property
     def fatal(self) -> bool:
         """Whether it fails the test, or only warns."""
-        return SLUGS[self.slug].fatal
+        return SLUGS[self.slug].fatal if self.decided is None else self.decided
 
 
 E_ = TypeVar("E_", bound=Event)
@@ -190,7 +193,15 @@ class EventLog:
         self.events.append(event)
         return event
 
-    def problem(self, slug: str, text: str, *, cause: int | None = None, where: Location | None = None) -> Problem:
+    def problem(
+        self,
+        slug: str,
+        text: str,
+        *,
+        cause: int | None = None,
+        where: Location | None = None,
+        decided: bool | None = None,
+    ) -> Problem:
         """Append one problem.
 
         Raises:
@@ -198,7 +209,7 @@ class EventLog:
         """
         if slug not in SLUGS:
             raise KeyError(f"the slug {slug!r} is not declared; declared are {', '.join(sorted(SLUGS))}")
-        return self.record(Problem, cause=cause, where=where, slug=slug, text=text)
+        return self.record(Problem, cause=cause, where=where, slug=slug, text=text, decided=decided)
 
     def at_end(self, check: Callable[[], None]) -> None:
         """Call ``check`` once, when the test's body has ended and its fixtures still stand; it records problems."""

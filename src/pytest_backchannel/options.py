@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 ASYNC_DB_CHOICES = ("shared", "off")
+BLOCKING_CHOICES = ("off", "warn", "error")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +29,7 @@ class Options:
         on_commit: whether ``on_commit`` callbacks run in sync tests as in production, in every test.
         redis_url: a running Redis for the real-server fixtures; empty starts a private one.
         rabbitmq_url: a running RabbitMQ for the real-server fixtures; empty starts a private one.
+        blocking: what a call does that blocks the event loop: ``off`` (it is not looked for), ``warn`` or ``error``.
         asgi_server: which server ``asgi_server`` runs, ``uvicorn`` or ``daphne``.
     """
 
@@ -41,6 +43,7 @@ class Options:
     redis_url: str
     rabbitmq_url: str
     asgi_server: str
+    blocking: str
 
 
 _KEY = pytest.StashKey[Options]()
@@ -64,6 +67,12 @@ def add_options(parser: pytest.Parser) -> None:
         "The queues that the project's workers consume, as given to 'celery worker -Q'.",
         type="args",
         default=[],
+    )
+    parser.addini(
+        "backchannel_blocking",
+        "What happens when async code of the project blocks the event loop: 'off' (it is not looked for), 'warn' or "
+        "'error' (default: off).",
+        default="off",
     )
     parser.addini("backchannel_timeout", "How long a receive waits, in seconds (default: 2).", default="2")
     parser.addini(
@@ -129,6 +138,11 @@ def _read(config: pytest.Config) -> Options:
         raise pytest.UsageError(
             f"backchannel_async_db = {async_db!r}: choose one of {', '.join(map(repr, ASYNC_DB_CHOICES))}"
         )
+    blocking = config.getini("backchannel_blocking")
+    if blocking not in BLOCKING_CHOICES:
+        raise pytest.UsageError(
+            f"backchannel_blocking = {blocking!r}: choose one of {', '.join(map(repr, BLOCKING_CHOICES))}"
+        )
     return Options(
         celery_app=_dotted("backchannel_celery_app", config.getini("backchannel_celery_app")),
         production_settings=config.getini("backchannel_production_settings").strip(),
@@ -142,6 +156,7 @@ def _read(config: pytest.Config) -> Options:
         redis_url=_url("--backchannel-redis-url", config, ("redis", "rediss", "valkey")),
         rabbitmq_url=_url("--backchannel-rabbitmq-url", config, ("amqp", "amqps", "pyamqp")),
         asgi_server=config.getoption("--backchannel-asgi-server"),
+        blocking=blocking,
     )
 
 

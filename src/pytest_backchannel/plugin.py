@@ -24,6 +24,7 @@ FIXTURE_MODULES = (
     "pytest_backchannel.fixtures.channels",
     "pytest_backchannel.fixtures.websocket",
     "pytest_backchannel.fixtures.servers",
+    "pytest_backchannel.fixtures.blocking",
 )
 
 MARKERS = (
@@ -111,8 +112,8 @@ def _judge(item: pytest.Item, log: events.EventLog) -> None:
     problems = [problem for problem in problems if problem.slug not in allowed]
     if not log.enforced:
         seen = item.stash.setdefault(_OBSERVED, [])
-        seen += [{"slug": p.slug, "text": p.text, "where": str(p.where or "")} for p in problems]
-        return
+        seen += [{"slug": p.slug, "text": p.text, "where": str(p.where or "")} for p in problems if p.decided is None]
+        problems = [problem for problem in problems if problem.decided is not None]
     for problem in problems:
         if not problem.fatal:
             _warn(problem)
