@@ -4,10 +4,13 @@ Below it, what eager mode does not look at: `task_queue` runs the same body in C
 """
 
 import pytest
-from billing.models import IncompleteInvoice
+from billing.models import IncompleteInvoice, Invoice
 from billing.tasks import generate_pdf, send_invoice_email, validate_invoice
 
 from tests.factories import InvoiceFactory
+
+# Every change of an invoice is told to its page; in these tests nobody has the page open.
+pytestmark = pytest.mark.allow_lost("no_members")
 
 
 def test_send_invoice_email_marks_invoice(db, celery_eager, mailoutbox):
@@ -64,3 +67,22 @@ def test_an_incomplete_invoice_is_refused_with_what_it_lacks(db, celery_eager, i
     invoice = InvoiceFactory(**invoice)
     with pytest.raises(IncompleteInvoice, match=f"{missing}$"):
         validate_invoice.delay(invoice.id)
+
+
+def test_the_same_in_the_worker(db, task_queue, mailoutbox):
+    invoice = InvoiceFactory()
+    result = send_invoice_email.delay(invoice.id)
+    assert not mailoutbox  # it waits in its queue, as in production
+    task_queue.run()
+    assert result.get() == invoice.id
+    assert len(mailoutbox) == 1
+
+
+def test_what_can_never_be_sent_is_marked_failed(db, task_queue, mailoutbox):
+    invoice = InvoiceFactory(customer_email="", status=Invoice.Status.QUEUED)
+    send_invoice_email.delay(invoice.id)
+    with pytest.raises(IncompleteInvoice):
+        task_queue.run()
+    invoice.refresh_from_db()
+    assert invoice.status == Invoice.Status.FAILED
+    assert not mailoutbox

@@ -4,14 +4,25 @@ Eager mode hands Python objects from step to step. `task_queue` sends each step 
 serialiser, and a chord counts its header in the result backend.
 """
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
-from billing.models import MonthTotal
-from billing.tasks import generate_pdf, send_invoice_email, total_invoice, total_month, validate_invoice
+import pytest
+from billing.models import IncompleteInvoice, Invoice, MonthTotal
+from billing.tasks import (
+    generate_pdf,
+    send_invoice,
+    send_invoice_email,
+    total_invoice,
+    total_month,
+    validate_invoice,
+)
 from celery import chain, group
 
 from tests.factories import InvoiceFactory, InvoiceLineFactory
+
+# Every change of an invoice is told to its page; in these tests nobody has the page open.
+pytestmark = pytest.mark.allow_lost("no_members")
 
 JUNE = datetime(2026, 6, 15, tzinfo=UTC)
 
@@ -47,3 +58,40 @@ def test_chord_totals_the_month(db, celery_eager):
 def test_a_month_without_invoices_is_zero(db, celery_eager):
     total_month.delay("2026-06-30")
     assert MonthTotal.objects.get().total == 0
+
+
+def test_the_workflow_is_three_messages(db, task_queue):
+    invoice = InvoiceFactory()
+    result = send_invoice(invoice.id).delay()
+    task_queue.run_one()
+    task_queue.assert_enqueued(generate_pdf.s(invoice.id))
+    task_queue.run()
+    assert result.get() == invoice.id
+
+
+def test_a_step_that_fails_ends_the_workflow(db, task_queue):
+    invoice = InvoiceFactory(customer_email="", status=Invoice.Status.QUEUED)
+    send_invoice(invoice.id).delay()
+    with pytest.raises(IncompleteInvoice):
+        task_queue.run()
+    task_queue.assert_empty()
+    invoice.refresh_from_db()
+    assert invoice.status == Invoice.Status.FAILED
+
+
+def test_chord_at_two_levels(db, task_queue):
+    """Once in this process, and once, in the slow job, through Redis and a worker process."""
+    for _ in range(3):
+        InvoiceFactory(emailed_at=JUNE)
+    total_month.delay("2026-06-30")
+    task_queue.run()
+    assert MonthTotal.objects.get().total == Decimal("570.00")
+
+
+def test_beat_totals_the_month_every_night(db, task_queue, virtual_clock):
+    virtual_clock.move_to(datetime(2026, 7, 1, 0, 0, tzinfo=UTC))
+    InvoiceFactory(emailed_at=JUNE)
+    due = task_queue.beat(timedelta(hours=3))
+    assert [task.name for task in due if task.name == total_month.name] == [total_month.name]
+    task_queue.run()
+    assert MonthTotal.objects.get().month == date(2026, 6, 1)

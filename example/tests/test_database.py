@@ -27,3 +27,16 @@ async def test_message_is_persisted(db_async):
     await comm.receive_json_from(timeout=2)
     assert await _count_messages("room-42") == 1
     await comm.disconnect()
+
+
+async def test_the_test_sees_it_without_a_detour(db_async, websocket):
+    user = await UserFactory.acreate()
+    async with websocket("/ws/chat/room-42/", user=user) as client:
+        await client.send_json({"text": "hello"})
+        await client.receive_json()
+    message = await Message.objects.select_related("user").aget()
+    assert (message.room, message.text, message.user) == ("room-42", "hello", user)
+
+
+async def test_and_the_next_test_sees_nothing_of_it(db_async):
+    assert not await Message.objects.aexists()

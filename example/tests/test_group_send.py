@@ -5,6 +5,8 @@ from channels.layers import get_channel_layer
 from channels.testing import WebsocketCommunicator
 from config.asgi import application
 
+from tests.factories import InvoiceFactory, UserFactory
+
 
 @pytest.mark.asyncio
 async def test_external_broadcast_reaches_client(db_async):
@@ -23,3 +25,27 @@ async def test_external_broadcast_reaches_client(db_async):
     reply = await comm.receive_json_from(timeout=2)
     assert reply["text"].startswith("system:")
     await comm.disconnect()
+
+
+async def test_with_websocket_and_channel_layer(db_async, websocket, channel_layer):
+    async with websocket("/ws/chat/room-42/") as client:
+        assert len(channel_layer.members("room-42")) == 1
+        await channel_layer.group_send("room-42", {"type": "chat.message", "text": "system: back soon"})
+        assert await client.receive_json() == {"text": "system: back soon", "author": None}
+
+
+async def test_the_email_reaches_the_browser(db_async, async_client, task_queue, websocket):
+    """All of it: view, commit, message, worker, task, group send, consumer, frame."""
+    invoice = await InvoiceFactory.acreate()
+    async with websocket(f"/ws/invoices/{invoice.id}/", user=await UserFactory.acreate()) as browser:
+        await async_client.post(f"/invoices/{invoice.id}/email/")
+        await task_queue.arun()
+        assert await browser.receive_json() == {"status": "sent"}
+
+
+async def test_a_page_that_is_behind_hears_of_it_at_once(db_async, websocket):
+    invoice = await InvoiceFactory.acreate(status="sent")
+    async with websocket(f"/ws/invoices/{invoice.id}/?shown=queued", user=await UserFactory.acreate()) as browser:
+        assert await browser.receive_json() == {"status": "sent"}
+    async with websocket(f"/ws/invoices/{invoice.id}/?shown=sent", user=await UserFactory.acreate()) as browser:
+        assert await browser.receive_nothing()

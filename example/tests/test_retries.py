@@ -8,11 +8,15 @@ from unittest.mock import patch
 
 import pytest
 from billing.mail import TransientSMTPError, deliver
+from billing.models import Invoice
 from billing.tasks import send_invoice_email
 from celery.exceptions import Retry
 from django.core.mail import EmailMessage
 
 from tests.factories import InvoiceFactory
+
+# Every change of an invoice is told to its page; in these tests nobody has the page open.
+pytestmark = pytest.mark.allow_lost("no_members")
 
 
 def test_send_invoice_email_retries_on_transient_smtp(db, celery_eager):
@@ -50,3 +54,36 @@ def test_transient(error):
 def test_permanent(error):
     with patch.object(EmailMessage, "send", side_effect=error), pytest.raises(type(error)):
         deliver(EmailMessage())
+
+
+def test_a_mail_server_that_is_back_after_two_attempts(db, task_queue):
+    invoice = InvoiceFactory()
+    busy = smtplib.SMTPServerDisconnected("busy")
+    with patch.object(EmailMessage, "send", side_effect=[busy, busy, 1]):
+        send_invoice_email.delay(invoice.id)
+        task_queue.run_until_idle()  # 20 virtual seconds, no real one
+    assert [retry.countdown for retry in task_queue.retries] == [10, 10]
+    invoice.refresh_from_db()
+    assert invoice.status == Invoice.Status.SENT
+
+
+def test_the_fourth_failure_is_the_last(db, task_queue):
+    invoice = InvoiceFactory(status=Invoice.Status.QUEUED)
+    with patch.object(EmailMessage, "send", side_effect=TimeoutError):
+        send_invoice_email.delay(invoice.id)
+        with pytest.raises(TransientSMTPError):
+            task_queue.run_until_idle()
+    assert len(task_queue.retries) == 3
+    invoice.refresh_from_db()
+    assert (invoice.status, invoice.emailed_at) == (Invoice.Status.FAILED, None)
+
+
+def test_a_worker_killed_after_sending_does_not_send_twice(db, task_queue, mailoutbox):
+    invoice = InvoiceFactory()
+    task_queue.kill_worker(when="after_body")
+    send_invoice_email.delay(invoice.id)
+    # acks_late: when the visibility timeout is over, an hour later, the message is delivered again; the task sees then
+    # that the invoice was sent.
+    task_queue.run_until_idle()
+    assert len(task_queue.succeeded) == 1
+    assert len(mailoutbox) == 1

@@ -4,6 +4,9 @@ import pytest
 from channels.testing import WebsocketCommunicator
 from config.asgi import application
 
+from pytest_backchannel.errors import WebSocketRejected
+from tests.factories import InvoiceFactory, UserFactory
+
 
 @pytest.mark.asyncio
 async def test_chat_route_reachable(db_async):
@@ -11,3 +14,37 @@ async def test_chat_route_reachable(db_async):
     connected, _ = await comm.connect()
     assert connected
     await comm.disconnect()
+
+
+async def test_every_route_with_websocket(db_async, websocket):
+    invoice = await InvoiceFactory.acreate()
+    user = await UserFactory.acreate()
+    for path in ("/ws/chat/room-42/", f"/ws/invoices/{invoice.id}/"):
+        async with websocket(path, user=user) as client:  # with what a real server puts into the scope
+            assert await client.receive_nothing()
+
+
+@pytest.mark.parametrize("path", ["/ws/chat/room-42/", "/ws/invoices/7/"])
+async def test_another_sites_page_is_refused(db_async, websocket, path):
+    await InvoiceFactory.acreate(id=7)
+    with pytest.raises(WebSocketRejected):
+        async with websocket(path, user=await UserFactory.acreate(), origin="https://evil.example"):
+            pass
+
+
+async def test_our_own_pages_are_welcome(db_async, websocket):
+    async with websocket("/ws/chat/room-42/", origin="http://testserver"):
+        pass
+
+
+async def test_invoices_are_for_who_is_signed_in(db_async, websocket):
+    await InvoiceFactory.acreate(id=7)
+    with pytest.raises(WebSocketRejected):
+        async with websocket("/ws/invoices/7/"):
+            pass
+
+
+async def test_an_invoice_that_does_not_exist_is_refused(db_async, websocket):
+    with pytest.raises(WebSocketRejected):
+        async with websocket("/ws/invoices/7/", user=await UserFactory.acreate()):
+            pass
