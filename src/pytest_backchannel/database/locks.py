@@ -92,17 +92,16 @@ class SharedLock:
         parts = [f"{name} holds it"]
         if entered is not None:
             parts.append(f"inside the atomic block entered at {entered} ({entered.function})")
-        if now := _project_line(sys._current_frames().get(holder)):
+        if now := _line(sys._current_frames().get(holder), project=entered is not None):
             parts.append(f"and is now at {now} ({now.function})")
         return ", ".join(parts)
 
 
-def _project_line(frame: FrameType | None) -> Location | None:
-    """The innermost frame of the project's own code; of any code where the project has none on the stack."""
+def _line(frame: FrameType | None, *, project: bool) -> Location | None:
+    """The innermost frame of the project's own code; where that is not asked for, the innermost of any."""
     innermost = frame
-    while frame is not None:
-        if is_project_file(frame.f_code.co_filename):
-            break
+    while frame is not None and not is_project_file(frame.f_code.co_filename):
         frame = frame.f_back
-    frame = frame or innermost
+    if frame is None and not project:
+        frame = innermost
     return Location(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_qualname) if frame else None

@@ -22,6 +22,8 @@ class Store:
 
     def __getattr__(self, alias: str) -> Any:
         threads.check()
+        if not self._backchannel_lent and not threads.any_left():
+            uninstall()  # it stayed for a thread that has ended since
         lent = self._backchannel_lent.get(alias)
         if lent is None or alias in self._backchannel_own.__dict__:
             return getattr(self._backchannel_real, alias)

@@ -1,0 +1,96 @@
+"""Tasks that are enqueued inside ``transaction.atomic()``, where they should wait for the commit."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from typing import Any
+
+from ..events import Location, caller, current_log
+from .loan import current_loan, in_code_transaction
+
+# Within an enqueuing that has been told: what it enqueues in its turn, as a workflow does, is the same problem.
+_told: ContextVar[bool] = ContextVar("pytest_backchannel_enqueue_told", default=False)
+
+
+@contextlib.contextmanager
+def watched_enqueues() -> Iterator[None]:
+    """Within the block, record ``enqueued_in_transaction`` for each task that Celery enqueues inside an atomic block.
+
+    It sees ``.delay()``, ``apply_async``, ``send_task``, chain, group and chord, also where Celery is eager. Not told
+    are callbacks of ``on_commit`` (and so ``delay_on_commit``), which run after the block; and a retry, whose
+    exception rolls the block back. One line that enqueues one task often is told once.
+    """
+    seen: set[tuple[str, Location | None]] = set()
+    with contextlib.ExitStack() as stack:
+        for owner, method in _entrances():
+            stack.enter_context(_watched(owner, method, seen))
+        yield
+
+
+def _tell(name: str, seen: set[tuple[str, Location | None]]) -> None:
+    where = caller()
+    if (name, where) in seen:
+        return
+    seen.add((name, where))
+    loan = current_loan()
+    lines = [shared.lock.entered for shared in loan.shared.values() if shared.in_code_transaction] if loan else []
+    entered = next((f" (entered at {line})" for line in lines if line), "")
+    current_log().problem(
+        "enqueued_in_transaction",
+        f"{name} was enqueued inside transaction.atomic(){entered}, before the commit: a worker may run it before the "
+        "rows are there, and a rollback does not take it back.\n"
+        "Enqueue it with delay_on_commit(...), or from transaction.on_commit(...).",
+        where=where,
+    )
+
+
+# --- private API: celery.canvas._chain and _chord, celery 5.5–5.7 --------------------------------------------------
+# Task.apply_async and Celery.send_task are public. An eager chain, group or chord runs its tasks without either, so
+# their own apply_async is watched too, on the classes that define it.
+
+
+def _entrances() -> list[tuple[Any, str]]:
+    from celery import Celery, canvas
+    from celery.app.task import Task
+
+    workflows: list[Any] = [getattr(canvas, name) for name in ("_chain", "group", "_chord")]
+    return [(Task, "apply_async"), (Celery, "send_task"), *((workflow, "apply_async") for workflow in workflows)]
+
+
+@contextlib.contextmanager
+def _watched(owner: Any, method: str, seen: set[tuple[str, Location | None]]) -> Iterator[None]:
+    original: Callable[..., Any] = owner.__dict__[method]
+
+    @functools.wraps(original)
+    def enqueue(self: Any, *args: Any, **options: Any) -> Any:
+        if _told.get() or options.get("retries") or not in_code_transaction():
+            return original(self, *args, **options)
+        _tell(_name(self, method, args, options), seen)
+        token = _told.set(True)
+        try:
+            return original(self, *args, **options)
+        finally:
+            _told.reset(token)
+
+    setattr(owner, method, enqueue)
+    try:
+        yield
+    finally:
+        setattr(owner, method, original)
+
+
+def _name(enqueuer: Any, method: str, args: tuple[Any, ...], options: dict[str, Any]) -> str:
+    """What is enqueued: the task's name; a workflow's kind and the names in it. No arguments: a repr may query."""
+    if method == "send_task":
+        return str(args[0] if args else options.get("name"))
+    tasks = getattr(enqueuer, "tasks", None)
+    if tasks is None:
+        return str(enqueuer.name)
+    with contextlib.suppress(TypeError):  # a generator of tasks is left alone
+        names = ", ".join(str(task.get("task", "?")) for task in tasks[:5])
+        more = f" and {len(tasks) - 5} more" if len(tasks) > 5 else ""
+        return f"the {type(enqueuer).__name__.strip('_')} of {names}{more}"
+    return f"a {type(enqueuer).__name__.strip('_')}"

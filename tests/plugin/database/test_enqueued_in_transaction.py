@@ -1,0 +1,209 @@
+"""A task enqueued inside atomic(), without on_commit, is a warning that names the line."""
+
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.fixture
+def celery_project(project):
+    """A project whose broker and result backend are in memory, where what is published stays."""
+    project.settings("""
+        CELERY_BROKER_URL = "memory://"
+        CELERY_RESULT_BACKEND = "cache+memory://"
+    """)
+    return project
+
+
+CASES = """
+    import contextlib
+
+    import pytest
+    from asgiref.sync import sync_to_async
+    from celery import chain, chord, group
+    from config.celery import app
+    from django.db import transaction
+    from shop.models import Order
+    from shop.tasks import add, confirm_order
+
+    from pytest_backchannel.errors import EnqueuedInTransaction
+    from pytest_backchannel.events import current_log
+
+    ENQUEUE = {
+        "delay": lambda: add.delay(1, 2),
+        "apply_async": lambda: add.apply_async((1, 2), countdown=5),
+        "send_task": lambda: app.send_task("shop.tasks.add", (1, 2)),
+        "signature": lambda: add.s(1, 2).delay(),
+        "foreign": lambda: app.signature("elsewhere.task").delay(),
+        "chain": lambda: chain(add.s(1, 2), add.s(3)).delay(),
+        "group": lambda: group(add.s(1, 2), add.s(3, 4)).delay(),
+        "chord": lambda: chord([add.s(1, 2), add.s(3, 4)])(add.si(5, 6)),
+        "chunks": lambda: add.chunks(zip(range(4), range(4)), 2).delay(),
+        "map": lambda: add.starmap([(1, 2)]).delay(),
+    }
+    NAMES = {
+        "foreign": "elsewhere.task",
+        "chain": "the chain of shop.tasks.add, shop.tasks.add",
+        "group": "the group of shop.tasks.add, shop.tasks.add",
+        "chord": "the chord of shop.tasks.add, shop.tasks.add",
+        "chunks": "the group of celery.starmap, celery.starmap",
+        "map": "celery.starmap",
+    }
+
+    @pytest.fixture
+    def eager():
+        before = app.conf.task_always_eager
+        app.conf.task_always_eager = True
+        yield
+        app.conf.task_always_eager = before
+
+    def told():
+        return [event.text.splitlines()[0] for event in current_log().events if hasattr(event, "slug")]
+
+    def forget():
+        current_log().take_problems()
+
+    def check(way):
+        ENQUEUE[way]()
+        assert told() == []
+        with transaction.atomic():
+            pass
+        ENQUEUE[way]()
+        with transaction.atomic():
+            transaction.on_commit(ENQUEUE[way])
+        assert told() == []
+        with transaction.atomic():
+            ENQUEUE[way]()
+        first, = told()
+        name = NAMES.get(way, "shop.tasks.add")
+        assert first.startswith(name + " was enqueued inside transaction.atomic() (entered at test_it.py:")
+        where = [event.where for event in current_log().events if hasattr(event, "slug")][0]
+        assert where.path.endswith("test_it.py")
+        forget()
+
+    @pytest.mark.parametrize("way", ENQUEUE)
+    def test_publishing(db_async, way):
+        check(way)
+
+    @pytest.mark.parametrize("way", sorted(set(ENQUEUE) - {"send_task", "foreign"}))
+    def test_eager(db_async, eager, way):
+        check(way)
+
+    @pytest.mark.asyncio
+    async def test_async(db):
+        await sync_to_async(check)("delay")
+
+    def test_delay_on_commit(db_async):
+        with transaction.atomic():
+            add.delay_on_commit(1, 2)
+            add.apply_async_on_commit((1, 2))
+        assert told() == []
+
+    def test_eager_task_that_enqueues_in_its_own_transaction(db_async, eager):
+        @app.task
+        def outer():
+            with transaction.atomic():
+                add.delay(1, 2)
+
+        outer.delay()
+        text, = told()
+        assert text.startswith("shop.tasks.add was enqueued")
+        forget()
+
+    def test_retry_in_a_transaction(db_async):
+        @app.task(bind=True)
+        def again(self):
+            self.request.called_directly = False
+            with transaction.atomic():
+                raise self.retry(countdown=5)
+
+        from celery.exceptions import Retry
+        with pytest.raises(Retry):
+            again.run()
+        assert told() == []
+
+    def test_a_line_is_told_once(db_async):
+        with transaction.atomic():
+            for number in range(5):
+                add.delay(number, number)
+        assert len(told()) == 1
+        forget()
+
+    @pytest.mark.django_db(transaction=True)
+    @pytest.mark.asyncio
+    async def test_without_a_transaction_of_the_test():
+        def work():
+            with transaction.atomic():
+                add.delay(1, 2)
+        await sync_to_async(work)()
+        text, = told()
+        assert text.startswith("shop.tasks.add was enqueued inside transaction.atomic(), before the commit")
+        forget()
+
+    def test_celery_is_as_it_was_without_the_fixtures(db):
+        from celery import Celery
+        from celery.app.task import Task
+        assert not hasattr(Task.apply_async, "__wrapped__")
+        assert not hasattr(Celery.send_task, "__wrapped__")
+        assert not hasattr(group.apply_async, "__wrapped__")
+        with transaction.atomic(), contextlib.suppress(Exception):
+            add.apply_async((1, 2), retry=False)
+        assert told() == []
+"""
+
+
+def test_every_way_of_enqueuing(celery_project):
+    result = celery_project.test(CASES)
+    result.assert_outcomes(passed=25)
+
+
+@pytest.mark.parametrize("filterwarnings", ["error", "default"])
+def test_the_warning_names_the_line(celery_project, filterwarnings):
+    text = """
+        import pytest
+        from django.db import transaction
+        from shop.tasks import add
+
+        pytestmark = pytest.mark.filterwarnings("%s")
+
+        def test_warns(db_async):
+            with transaction.atomic():
+                add.delay(1, 2)
+
+        @pytest.mark.allow_lost("enqueued_in_transaction")
+        def test_declared(db_async):
+            with transaction.atomic():
+                add.delay(1, 2)
+    """
+    result = celery_project.test(text % filterwarnings)
+    if filterwarnings == "error":
+        result.assert_outcomes(passed=1, failed=1)
+        result.stdout.fnmatch_lines(
+            ["*EnqueuedInTransaction: shop.tasks.add was enqueued inside transaction.atomic() *"]
+        )
+    else:
+        result.assert_outcomes(passed=2, warnings=1)
+        result.stdout.fnmatch_lines(
+            ["*test_it.py:10: EnqueuedInTransaction: shop.tasks.add was enqueued inside*(entered at test_it.py:9)*"]
+        )
+
+
+def test_without_a_fixture_it_is_summed_up(celery_project):
+    result = celery_project.test(
+        """
+        import pytest
+        from asgiref.sync import sync_to_async
+        from django.db import transaction
+        from shop.tasks import add
+
+        @pytest.mark.asyncio
+        async def test_it(db):
+            def work():
+                with transaction.atomic():
+                    add.delay(1, 2)
+
+            await sync_to_async(work)()
+        """
+    )
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["*enqueued_in_transaction*shop.tasks.add was enqueued*"])
