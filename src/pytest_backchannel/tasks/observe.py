@@ -134,20 +134,8 @@ class Watch(Listener):
             source=lambda: self.task(message),
         )
         notes.event = notes.cause = event.id
-        if notes.in_transaction:
-            self._warn_of_transaction(notes)
         for sent in self.captures:
             sent.append(self.task(message))
-
-    def _warn_of_transaction(self, notes: Notes) -> None:
-        self.log.problem(
-            "enqueued_in_transaction",
-            f"{notes.name} was enqueued inside transaction.atomic(): a worker may run it before the commit, and not "
-            "find the rows; and it runs although the transaction is rolled back.\n"
-            "Fix: task.delay_on_commit(...), or transaction.on_commit(lambda: task.delay(...)).",
-            where=notes.where,
-            cause=notes.cause,
-        )
 
     def unroutable(self, raw: RawMessage) -> None:
         """Note a message that no queue takes."""

@@ -93,6 +93,35 @@ CASES = """
     async def test_async(db):
         await sync_to_async(check)("delay")
 
+    @pytest.mark.parametrize("way", sorted(set(ENQUEUE) - {"foreign", "send_task", "map", "chunks"}))
+    def test_task_queue(db, task_queue, way):
+        check(way)
+
+    @pytest.mark.parametrize("way", ["delay", "chain"])
+    def test_celery_eager(db, celery_eager, way):
+        with transaction.atomic():
+            ENQUEUE[way]()
+        assert len(told()) == 1
+        forget()
+
+    def test_delay_on_commit_with_task_queue(db, task_queue):
+        with transaction.atomic():
+            confirm_order.delay_on_commit(Order.objects.create(reference="a").pk)
+            assert not task_queue
+        assert len(task_queue) == 1
+        task_queue.run()
+        assert told() == []
+        assert Order.objects.get().confirmed
+
+    @pytest.mark.asyncio
+    async def test_task_queue_in_an_async_test(db, task_queue, async_client):
+        order = await Order.objects.acreate(reference="a")
+        await async_client.get(f"/orders/{order.pk}/confirm/")
+        await task_queue.arun()
+        await order.arefresh_from_db()
+        assert order.confirmed
+        assert told() == []
+
     def test_delay_on_commit(db_async):
         with transaction.atomic():
             add.delay_on_commit(1, 2)
@@ -154,7 +183,7 @@ CASES = """
 
 def test_every_way_of_enqueuing(celery_project):
     result = celery_project.test(CASES)
-    result.assert_outcomes(passed=25)
+    result.assert_outcomes(passed=35)
 
 
 @pytest.mark.parametrize("filterwarnings", ["error", "default"])
