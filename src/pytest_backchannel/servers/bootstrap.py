@@ -159,6 +159,10 @@ def _become_worker(app: Any, request: dict[str, Any], answers: int) -> NoReturn:
         _answer(answers, ready=os.getpid())
 
     worker_ready.connect(ready, weak=False)
+    if request["reports"]:
+        from .instrument import instrument
+
+        instrument(app, *request["reports"])
     app.worker_main(request["arguments"])
     raise SystemExit(0)
 

@@ -88,6 +88,7 @@ class Integration:
         arguments: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
         wait: bool = True,
+        reports: tuple[str, str] | None = None,
     ) -> Worker:
         """Start a worker process.
 
@@ -99,6 +100,7 @@ class Integration:
             arguments: further arguments of ``celery worker``.
             environment: variables beside those of the test.
             wait: whether to return only when it consumes.
+            reports: the file for its reports and the folder of its faults; None leaves it as it is.
 
         Raises:
             ServerFailed: it did not start.
@@ -121,6 +123,7 @@ class Integration:
             concurrency=concurrency,
             queues=queues,
             arguments=arguments,
+            reports=reports,
         )
         self.workers.append(worker)
         worker.start(wait=wait)

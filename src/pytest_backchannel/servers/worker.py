@@ -37,6 +37,7 @@ class Worker(ProcessGroup):
         concurrency: how many tasks at once.
         queues: what it consumes; all of the project's where empty.
         arguments: further arguments of ``celery worker``.
+        reports: the file for its reports and the folder of its faults (``instrument.py``).
 
     Raises:
         BackchannelError: an argument that can't be used.
@@ -52,6 +53,7 @@ class Worker(ProcessGroup):
         concurrency: int = 1,
         queues: Sequence[str] = (),
         arguments: Sequence[str] = (),
+        reports: tuple[str, str] | None = None,
     ) -> None:
         __tracebackhide__ = True
         if pool not in POOLS:
@@ -73,6 +75,7 @@ class Worker(ProcessGroup):
             *arguments,
         ]
         self.pool = pool
+        self._reports = reports
         self._fork: Any = None
         super().__init__(f"worker{number}", Path(template.folder) / f"worker{number}.log")
 
@@ -96,6 +99,7 @@ class Worker(ProcessGroup):
                 "conf": self._conf,
                 "environment": self._environment,
                 "arguments": self._arguments,
+                "reports": self._reports,
             }
         )
         self._began(self._fork.pid)

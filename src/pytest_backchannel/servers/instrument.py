@@ -1,0 +1,174 @@
+"""Inside a worker process of a test: it reports what happens to each task, and carries out the faults of the test.
+
+The reports are lines of JSON, appended to one file by the worker and its children; each is one write, so that they do
+not mix. Signals of Celery say most of it; a wrapper around each task's ``run`` is the only place between the end of a
+function and what Celery does about it.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import pickle
+import signal
+import time
+from base64 import b64encode
+from pathlib import Path
+from typing import Any
+
+from ..events import caller
+from .spy import published, queue_of
+
+BEFORE, AFTER = "before_body", "after_body"
+
+_kept: list[Any] = []
+
+
+def instrument(app: Any, events: str, faults: str) -> None:
+    """Report into ``events``, and obey the files in the folder ``faults``.
+
+    Args:
+        app: the Celery app, before its worker starts.
+        events: the file for the reports.
+        faults: a folder; each file in it is one fault, removed by the task that it hits.
+    """
+    report = Reporter(events)
+    _connect(report)
+    spy = published(lambda raw: report("published", raw=raw, queue=queue_of(raw, app), where=_where()))
+    _kept.append(spy)  # until the process ends: a context manager that is collected ends
+    spy.__enter__()
+    for name, task in app.tasks.items():
+        if not name.startswith("celery."):
+            _wrap(task, report, Path(faults))
+
+
+class Reporter:
+    """Appends one line for each call."""
+
+    def __init__(self, path: str) -> None:
+        self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+
+    def __call__(self, kind: str, **values: Any) -> None:
+        """Report one thing."""
+        line = json.dumps({"kind": kind, "at": time.time(), **values}, default=repr)
+        os.write(self._fd, line.encode() + b"\n")
+
+
+def _connect(report: Reporter) -> None:
+    from celery import signals
+
+    def received(request: Any = None, **_: Any) -> None:
+        report("received", id=request.id, task=request.name, redelivered=bool(request.delivery_info.get("redelivered")))
+
+    def prerun(task_id: str = "", task: Any = None, args: Any = (), kwargs: Any = None, **_: Any) -> None:
+        # The arguments are in the message, which the test has.
+        report("started", id=task_id, task=task.name, retries=task.request.retries, eta=task.request.eta)
+
+    def postrun(task_id: str = "", task: Any = None, retval: Any = None, state: str = "", **_: Any) -> None:
+        value: Any = retval
+        more: dict[str, Any] = {}
+        if state == "RETRY":
+            more = {"when": _moment(retval), "exc": freeze(getattr(retval, "exc", None))}
+            value = None
+        report(
+            "ended", id=task_id, task=task.name, retries=task.request.retries, state=state, value=freeze(value), **more
+        )
+
+    def lost(task_id: str = "", exception: Any = None, sender: Any = None, **_: Any) -> None:
+        # In the worker's main process: the child has not said anything, or can't any more.
+        if os.getpid() == main:
+            report("settled", id=task_id, task=sender.name, state="FAILURE", value=freeze(exception))
+
+    def revoked(request: Any = None, terminated: bool = False, expired: bool = False, **_: Any) -> None:
+        reason = "expired" if expired else "terminated" if terminated else "revoked"
+        report("settled", id=request.id, task=request.name, state="REVOKED", value=freeze(None), reason=reason)
+
+    def unknown(name: str = "", id: str = "", **_: Any) -> None:
+        report("settled", id=id, task=name, state="FAILURE", value=freeze(None), reason="no worker knows this task")
+
+    def rejected(message: Any = None, **_: Any) -> None:
+        headers = getattr(message, "headers", None) or {}
+        report("settled", id=headers.get("id", ""), task=headers.get("task", "?"), state="REJECTED", value=freeze(None))
+
+    main = os.getpid()
+    receivers = {
+        signals.task_received: received,
+        signals.task_prerun: prerun,
+        signals.task_postrun: postrun,
+        signals.task_failure: lost,
+        signals.task_revoked: revoked,
+        signals.task_unknown: unknown,
+        signals.task_rejected: rejected,
+    }
+    for signal_, receiver in receivers.items():
+        signal_.connect(receiver, weak=False)
+
+
+def _moment(retry: Any) -> float | None:
+    """The seconds until a retry; None where it gives no time."""
+    when = getattr(retry, "when", None)
+    if when is None or isinstance(when, int | float):
+        return when
+    return float(when.timestamp() - time.time())
+
+
+def freeze(value: Any) -> str:
+    """A value as text, to be thawed by the test's own process; what can't be pickled goes as its repr."""
+    from celery.utils.serialization import get_pickleable_exception
+
+    if isinstance(value, BaseException):
+        value = get_pickleable_exception(value)
+    try:
+        data = pickle.dumps(value)
+        pickle.loads(data)
+    except Exception:
+        data = pickle.dumps(repr(value))
+    return b64encode(data).decode()
+
+
+def _where() -> list[Any] | None:
+    found = caller(2)
+    return None if found is None else [found.path, found.line, found.function]
+
+
+# --- private API: Task.run as an attribute of the task, which the tracer calls (celery.app.trace.build_tracer), seen on
+# --- celery 5.5–5.7: the one place before Celery knows that the function has ended.
+
+
+def _wrap(task: Any, report: Reporter, faults: Path) -> None:
+    run = task.run
+
+    @functools.wraps(run)
+    def watched(*args: Any, **kwargs: Any) -> Any:
+        if not task.request.called_directly:
+            _fault(BEFORE, task, report, faults)
+        try:
+            return run(*args, **kwargs)
+        finally:
+            if not task.request.called_directly:
+                _fault(AFTER, task, report, faults)
+
+    task.run = watched
+
+
+# --- end of private API
+
+
+def _fault(when: str, task: Any, report: Reporter, folder: Path) -> None:
+    for file in sorted(folder.glob("*.json")):
+        try:
+            fault = json.loads(file.read_text())
+            if fault["when"] != when or fault["task"] not in (None, task.name):
+                continue
+            file.unlink()  # who removes it has it
+        except FileNotFoundError:
+            continue
+        report("fault", fault=fault["kind"], when=when, id=task.request.id, task=task.name)
+        if fault["kind"] == "kill_worker":
+            os.killpg(os.getpgid(0), signal.SIGKILL)
+        elif fault["kind"] == "lose_child":
+            os.kill(os.getpid(), signal.SIGKILL)
+        else:
+            time.sleep(3600)  # until the worker's time limit kills this process
+        return
