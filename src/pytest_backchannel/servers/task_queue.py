@@ -458,8 +458,9 @@ class RealTaskQueue(Sequence[EnqueuedTask]):
         if self._worker is None or not self._worker.running:
             return False
         inspect = self.app.control.inspect(destination=[self._worker.node], timeout=1.0, limit=1)
-        active = inspect.active() or {}
-        reserved = inspect.reserved() or {}
+        active, reserved = inspect.active(), inspect.reserved()
+        if active is None or reserved is None:
+            return True  # too busy to answer
         future = {m.task.id for m in self._messages if not m.due(time.time())}
         return any(active.values()) or any(t["id"] not in future for tasks in reserved.values() for t in tasks)
 
