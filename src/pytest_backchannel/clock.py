@@ -376,7 +376,8 @@ class _References:
         ]
 
     def _search(self) -> None:
-        for name, module in list(sys.modules.items()):
+        modules: list[tuple[str, Any]] = list(sys.modules.items())  # a project may put any object there
+        for name, module in modules:
             if self._searched.get(name) == id(module):
                 continue
             self._searched[name] = id(module)

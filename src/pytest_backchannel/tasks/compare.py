@@ -299,7 +299,8 @@ def _time_limit(index: int) -> _Read:
 
 
 def _serializer(message: EnqueuedTask, wanted: Any) -> Any:
-    registry: Any = serialization.registry  # the stubs leave it out
+    module: Any = serialization  # the type stubs leave the registry out
+    registry = module.registry
     return registry.type_to_name.get(message.content_type, message.content_type)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,7 +14,7 @@ _MISSING: Any = object()
 
 
 @contextmanager
-def overridden(conf: Any, values: Mapping[str, Any]) -> Iterator[None]:
+def overridden(conf: Any, values: Mapping[str, Any]) -> Generator[None]:
     """Within the block, the settings have these values; afterwards those keys, and no others, are as before.
 
     Before celery 5.7 the name with the namespace is looked up first, in the project's settings too, so that what is

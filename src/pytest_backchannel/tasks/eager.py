@@ -11,7 +11,7 @@ import inspect
 import sys
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -158,7 +158,7 @@ def _put_back(app: weakref.ref[Any], before: dict[str, Any]) -> None:
 
 
 @contextmanager
-def _method(owner: Any, name: str, replacement: Callable[..., Any]) -> Iterator[None]:
+def _method(owner: Any, name: str, replacement: Callable[..., Any]) -> Generator[None]:
     """Replace a function or method by one that gets the original as ``original=``."""
     original = vars(owner)[name]
 
@@ -173,7 +173,7 @@ def _method(owner: Any, name: str, replacement: Callable[..., Any]) -> Iterator[
 
 
 @contextmanager
-def _no_pools() -> Iterator[None]:
+def _no_pools() -> Generator[None]:
     """Take kombu's pools away: a connection in one of them may be open already."""
     before = {id(group): dict(group) for group in (_pools.connections, _pools.producers)}
     limit = _pools._limit[0]

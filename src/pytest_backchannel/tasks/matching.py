@@ -133,8 +133,7 @@ def assert_enqueued(
         >>> assert_enqueued(waiting, send_invoice_email.s(7).set(queue="mail"), app=app)
         <EnqueuedTask billing.tasks.send_invoice_email(7) in 'mail' at billing/views.py:12>
     """
-    if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
-        raise ValueError(f"count={count!r}: give 1 or more; for none, use assert_not_enqueued()")
+    _check_count(count)
     expectation = Expectation(expected, app=app)
     found = expectation.find(messages)
     if found and (count is None or len(found) == count):
@@ -214,6 +213,11 @@ def _why_not(expected: Any) -> str:
     if inspect.isroutine(expected):
         return f"{expected.__qualname__} is a plain function, not a task: decorate it with @shared_task."
     return f"{expected!r} is not an expectation."
+
+
+def _check_count(count: object) -> None:
+    if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
+        raise ValueError(f"count={count!r}: give 1 or more; for none, use assert_not_enqueued()")
 
 
 def _check(app: Any, node: Node, *, partial: bool = False) -> None:

@@ -151,7 +151,7 @@ def decode(
     body, content_type, content_encoding, headers, properties = _parts(message)
     info = properties.get("delivery_info") or getattr(message, "delivery_info", None) or {}
     unreadable: str | None = None
-    payload: Any = None
+    fields: dict[str, Any]
     try:
         if headers.get("compression"):
             body = decompress(body, headers["compression"])
