@@ -202,7 +202,7 @@ def _inner(application: Any) -> list[Any]:
     if isinstance(application, partial):
         held: list[Any] = [application.func, *application.args, *application.keywords.values()]
     elif inspect.ismethod(application):
-        held = [application.__self__]
+        held = list(getattr(application.__self__, "__dict__", {}).values())
     else:
         # A function that wraps another names it, as functools.wraps does; but what it calls is in its closure.
         held = [value for key, value in getattr(application, "__dict__", {}).items() if key != "__wrapped__"]
