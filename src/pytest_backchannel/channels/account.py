@@ -35,6 +35,9 @@ class Account(Observer):
         self._lost: list[Lost] = []
         self._looked_at: set[int] = set()
         self._joined: set[str] = set()
+        # Whether anybody could have received anything in this test. Where nobody could, the test is about the sender
+        # alone, and that its messages reach nobody is no news.
+        self._received = False
         # What was received and not yet handled, by the identity of the message (which the copy keeps alive; several
         # consumers may share it) and by the channel.
         self._handed: dict[tuple[int, str], Copy] = {}
@@ -44,8 +47,13 @@ class Account(Observer):
 
     # ------------------------------------------------------------ what happens
 
+    def listens(self) -> None:
+        """Somebody has made a channel, or begun to receive."""
+        self._received = True
+
     def joined(self, group: str) -> None:
         """A channel has joined a group."""
+        self._received = True
         self._joined.add(group)
 
     def group_sent(
@@ -64,7 +72,7 @@ class Account(Observer):
                 send,
                 "no_members",
                 f"everybody has left the group {group!r}" if known else _nobody(group, occupied),
-                expected=known,
+                expected=known or not self._received,
             )
         return send
 
@@ -84,7 +92,8 @@ class Account(Observer):
 
     def lose(self, copy: Copy, reason: str, text: str) -> None:
         """A copy was dropped on its way."""
-        self._lose(copy.send, reason, text, copy=copy, expected=reason == "unread" and copy.listened)
+        nobody = reason == "no_members" and not self._received
+        self._lose(copy.send, reason, text, copy=copy, expected=nobody or (reason == "unread" and copy.listened))
 
     def flushed(self, copy: Copy) -> None:
         """The test, or the code, has emptied the layer."""
@@ -158,7 +167,8 @@ class Account(Observer):
             ):
                 self._told.add(copy)
                 copy.consumer = copy.consumer or self._consumers.get(copy.channel, "")
-                self._lose(copy.send, "unread", _unread(copy), copy=copy, expected=copy.listened)
+                expected = copy.listened or not self._received
+                self._lose(copy.send, "unread", _unread(copy), copy=copy, expected=expected)
 
     def report(self) -> None:
         """Make problems of what was lost and not looked at; what was said once is not repeated."""

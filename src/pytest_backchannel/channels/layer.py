@@ -208,6 +208,7 @@ class StrictLayer(BaseChannelLayer):
         """
         self._check_channel(channel)
         with self._lock:
+            self.account.listens()
             self._stalled.clear()
             reader = Reader(channel)
             self._transport.start(reader)
@@ -226,6 +227,7 @@ class StrictLayer(BaseChannelLayer):
     async def new_channel(self, prefix: str | None = None) -> str:
         """Make a channel that only this process receives from."""
         with self._lock:
+            self.account.listens()
             return self._transport.new_channel(prefix)
 
     async def group_add(self, group: str, channel: str) -> None:

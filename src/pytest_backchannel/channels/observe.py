@@ -89,7 +89,7 @@ class LayerObserver:
         @functools.wraps(original)
         async def new_channel(layer: Any, *args: Any, **kwargs: Any) -> Any:
             # A consumer begins: from its first message on, the account knows whose channel this is.
-            self._of(layer)
+            self._of(layer).account.listens()
             return await original(layer, *args, **kwargs)
 
         return new_channel
@@ -129,8 +129,9 @@ class LayerObserver:
     def _receive(self, original: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(original)
         async def receive(layer: Any, channel: str) -> Any:
-            message = await original(layer, channel)
             observed = self._of(layer)
+            observed.account.listens()
+            message = await original(layer, channel)
             copy = observed.take(message)
             if copy is not None:
                 observed.account.handed_over(copy)
