@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 # has changed.
 MANIFEST = ".backchannel-demo.json"
 NEEDED = {  # module: distribution
-    "celery": "pytest-backchannel[all]",
-    "channels": "pytest-backchannel[all]",
-    "mirakuru": "pytest-backchannel[all]",
+    **dict.fromkeys(("celery", "lupa", "channels", "msgpack", "mirakuru", "uvicorn"), "pytest-backchannel[all]"),
     "channels_redis": "channels-redis",
     "factory": "factory-boy",
     "fpdf": "fpdf2",
