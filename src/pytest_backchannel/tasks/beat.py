@@ -45,12 +45,15 @@ def run_beat(app: Any, clock: VirtualClock, until: datetime | timedelta | float,
                 "Fix the name in CELERY_BEAT_SCHEDULE, or import the module that defines the task.",
             )
     while True:
+        sent = scheduler.sent
         delay = scheduler.tick()
-        if delay <= 0:
+        if delay <= 0 and scheduler.sent > sent:
             continue
+        # Where nothing was due the scheduler is to ask again later, by what the clock of a datetime can tell apart.
+        delay = max(delay, 0.000001)
         if time.time() + delay > end:
             break
-        clock.shift(max(delay, 0.000001))  # what the clock of a datetime can tell apart
+        clock.shift(delay)
     if end > time.time():
         clock.shift(end - time.time())
 
@@ -62,9 +65,12 @@ class _Strict:
         """How long to wait: Celery's own takes off 10 ms, and then says 0 without anything being due (celery 5.7)."""
         return n
 
+    sent = 0
+
     def apply_entry(self, entry: Any, producer: Any = None) -> None:
         """Enqueue what one entry says; Celery's own only logs what goes wrong."""
         self.apply_async(entry, producer=producer, advance=False)  # type: ignore[attr-defined]
+        self.sent += 1
 
 
 def _end(until: datetime | timedelta | float) -> float:

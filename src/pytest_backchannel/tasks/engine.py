@@ -156,6 +156,12 @@ class Engine:
                     worker.deliver(message)
         return busy
 
+    def wake(self) -> None:
+        """Start the workers, unless it is one of them that publishes."""
+        if not self.stepping:
+            with self.guard():
+                self.start()
+
     def pump(self) -> bool:
         """Somebody waits for a reply of remote control: let the workers answer."""
         if self.stepping:

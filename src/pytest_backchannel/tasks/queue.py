@@ -123,7 +123,12 @@ class TaskQueue(Sequence[EnqueuedTask]):
 
     def __enter__(self) -> TaskQueue:
         stack = self._stack
-        transport = transport_for(self._broker, pump=lambda: self._engine.pump(), refused=self._watch.refused)
+        transport = transport_for(
+            self._broker,
+            pump=lambda: self._engine.pump(),
+            wake=lambda: self._engine.wake(),
+            refused=self._watch.refused,
+        )
         installation = Installation(self.app, transport, lambda: backend_for(self._backend_kind, self.app, self))
         try:
             stack.enter_context(installation)
@@ -399,7 +404,7 @@ class TaskQueue(Sequence[EnqueuedTask]):
             start = clock.time() if start is None else start
             if moment - start > max_seconds:
                 raise MisusedQueue(
-                    f"something is due only in {moment - start:g} s, and run_until_idle() moves time by at most "
+                    f"something is due only in {moment - start:.0f} s, and run_until_idle() moves time by at most "
                     f"{max_seconds:g} s. Give it a higher max_seconds, or use advance()."
                 )
             self._move(clock, moment)

@@ -36,6 +36,8 @@ class Channel(virtual.Channel):
             self.connection.refused(message)
             # What apply_async() raises once its own retries are used up (kombu.Connection._reraise_as_library_errors).
             raise OperationalError("the broker refused the message (task_queue.refuse_publish)")
+        if not broker.is_task(message):
+            self.connection.wake()
         self._inplace_augment_message(message, exchange, routing_key)
         broker.publish(RawMessage(message), self.targets(exchange, routing_key))
 
@@ -107,6 +109,7 @@ class Transport(virtual.Transport):
     broker: Broker
     pump: Callable[[], bool]
     refused: Callable[[dict[str, Any]], None]
+    wake: Callable[[], None]
     polling_interval = None
     driver_name = "stepped"
     implements = virtual.Transport.implements.extend(exchange_type=frozenset(["direct", "topic", "fanout"]))
@@ -144,12 +147,20 @@ class Transport(virtual.Transport):
 # --- end of private API
 
 
-def transport_for(broker: Broker, *, pump: Callable[[], bool], refused: Callable[[dict[str, Any]], None]) -> type:
+def transport_for(
+    broker: Broker,
+    *,
+    pump: Callable[[], bool],
+    wake: Callable[[], None],
+    refused: Callable[[dict[str, Any]], None],
+) -> type:
     """The transport class of one broker: kombu tells its pools apart by it.
 
     Args:
         broker: the broker.
         pump: lets the workers handle remote control; whether any did.
+        wake: lets the workers start: something else than a task is published, such as remote control, and only a
+            worker that runs hears it.
         refused: told of each refused message.
     """
     driver = {"rabbitmq": "amqp", "redis": "redis"}[broker.profile]
@@ -159,6 +170,7 @@ def transport_for(broker: Broker, *, pump: Callable[[], bool], refused: Callable
         {
             "broker": broker,
             "pump": staticmethod(pump),
+            "wake": staticmethod(wake),
             "refused": staticmethod(refused),
             "shared_state": virtual.BrokerState(),
             # Celery looks at it: worker_disable_prefetch is for Redis, native delayed delivery for RabbitMQ.

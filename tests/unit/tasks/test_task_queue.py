@@ -1,0 +1,370 @@
+"""TaskQueue as a test sees it: what waits, what runs, what is told when it can't."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import stepped_tasks as t
+from celery import chain, group
+from kombu.exceptions import OperationalError
+
+from pytest_backchannel.clock import VirtualClock, active_clock
+from pytest_backchannel.errors import AsyncTaskFunction, BackchannelError, BackchannelFailure
+from pytest_backchannel.events import begin_log
+from pytest_backchannel.report.story import story
+from pytest_backchannel.tasks.outcomes import EndlessLoop, MisusedQueue, NothingToRun
+from pytest_backchannel.tasks.queue import TaskQueue
+
+
+@pytest.fixture(autouse=True)
+def fresh():
+    t.runs.clear()
+    begin_log()
+
+
+@pytest.fixture
+def queue():
+    with TaskQueue(t.app) as queue:
+        yield queue
+
+
+# ------------------------------------------------------------------- what waits
+
+
+def test_it_is_a_sequence_of_what_waits_in_the_order_of_publishing(queue):
+    t.add.delay(1, 2)
+    t.add.apply_async((3,), {"y": 4}, countdown=60, queue="mail", priority=5, expires=90)
+    assert len(queue) == 2
+    first, second = queue
+    assert (first.name, first.args, first.queue, first.where.path) == (t.add.name, (1, 2), "celery", __file__)
+    assert (second.args, dict(second.kwargs), second.queue) == ((3,), {"y": 4}, "mail")
+    assert (second.countdown, second.expires_in) == (pytest.approx(60, abs=1), pytest.approx(90, abs=1))
+    assert second.priority == 5
+    assert queue[-1].id == second.id
+    assert [task.id for task in queue[:1]] == [first.id]
+    assert "stepped_tasks.add(1, 2)" in repr(queue)
+    with pytest.raises(IndexError, match="2 tasks wait, so there is none at 5"):
+        queue[5]
+
+
+def test_what_the_worker_holds_for_its_eta_still_waits(queue):
+    t.add.apply_async((1, 2), countdown=60)
+    t.add.delay(3, 4)
+    assert queue.run() == {"SUCCESS": 1}
+    assert [task.args for task in queue] == [(1, 2)]
+    queue.assert_enqueued(t.add.s(1, 2).set(countdown=60))
+
+
+def test_the_assertions(queue):
+    t.add.delay(1, 2)
+    t.add.delay(x=1, y=2)
+    assert queue.assert_enqueued(t.add.s(1, 2), count=2).args == (1, 2)
+    queue.assert_not_enqueued(t.boom)
+    assert len(queue.enqueued()) == len(queue.enqueued(t.add)) == 2
+    assert queue.enqueued(t.add.s(9, 9)) == []
+    with pytest.raises(BackchannelFailure, match="Not enqueued: stepped_tasks.add\\(1, 3\\)"):
+        queue.assert_enqueued(t.add.s(1, 3))
+    with pytest.raises(BackchannelFailure, match="2 messages wait, none should"):
+        queue.assert_empty()
+    queue.run()
+    queue.assert_empty()
+    with pytest.raises(BackchannelFailure, match=r"It was enqueued twice \(.*test_task_queue.py:\d+.*has run already"):
+        queue.assert_enqueued(t.add.s(1, 2))
+
+
+def test_a_workflow_is_found(queue):
+    chain(t.add.s(1, 1), t.add.s(2)).delay()
+    group(t.late.s(1), t.late.s(2)).delay()
+    queue.assert_enqueued(chain(t.add.s(1, 1), t.add.s(2)))
+    queue.assert_enqueued(group(t.late.s(1), t.late.s(2)))
+
+
+def test_capture_takes_what_one_block_enqueues_whether_it_runs_or_not(queue):
+    t.add.delay(0, 0)
+    with queue.capture() as sent:
+        t.add.delay(1, 1)
+        queue.run()
+    t.add.delay(2, 2)
+    assert [task.args for task in sent] == [(1, 1)]
+
+
+# ---------------------------------------------------------------------- stepping
+
+
+def test_run_one_runs_one_and_fails_when_nothing_is_due(queue):
+    t.add.delay(1, 1)
+    t.add.delay(2, 2)
+    assert queue.run_one() == {"SUCCESS": 1}
+    assert t.runs == [("add", 1, 1)]
+    queue.run_one()
+    with pytest.raises(NothingToRun, match="nothing is due: no task waits"):
+        queue.run_one()
+    t.add.apply_async((3, 3), countdown=60)
+    with pytest.raises(NothingToRun) as caught:
+        queue.run_one()
+    assert "stepped_tasks.add(3, 3)" in str(caught.value)
+    assert "its eta is in 60 s; task_queue.advance(60) gets there" in str(caught.value)
+
+
+def test_run_runs_what_tasks_enqueue_and_counts_states(queue):
+    t.flaky.delay()
+    t.add.delay(1, 1)
+    counts = queue.run()
+    assert counts == {"RETRY": 1, "SUCCESS": 1}
+    assert counts["FAILURE"] == 0
+    assert "FAILURE" not in counts
+    assert dict(counts.items()) == {"RETRY": 1, "SUCCESS": 1}
+
+
+def test_a_failing_task_raises_its_own_exception_with_a_note(queue):
+    t.boom.delay("broken")
+    t.add.delay(1, 1)
+    with pytest.raises(ValueError, match="broken") as caught:
+        queue.run()
+    (note,) = caught.value.__notes__
+    assert "in task stepped_tasks.boom('broken')" in note
+    assert f"id {queue.failures[0].id}, enqueued at " in note
+    assert "test_task_queue.py:" in note
+    assert caught.traceback[-1].path.name == "stepped_tasks.py"
+    assert len(queue) == 1
+    assert queue.run() == {"SUCCESS": 1}
+
+
+def test_an_exception_that_cannot_be_pickled_is_raised_as_it_is(queue):
+    t.fails_oddly.delay()
+    with pytest.raises(t.Unpicklable, match="this and that"):
+        queue.run()
+
+
+def test_failures_are_only_recorded_where_the_test_asks_for_it(queue):
+    result = t.boom.delay()
+    assert queue.run(propagate=False) == {"FAILURE": 1}
+    (failure,) = queue.failures
+    assert (failure.name, failure.args, failure.state) == (t.boom.name, (), "FAILURE")
+    assert isinstance(failure.exception, ValueError)
+    assert failure.traceback is not None
+    assert result.state == "FAILURE"
+    assert isinstance(result.result, ValueError)
+
+
+def test_retries_and_successes_are_recorded(queue):
+    t.flaky.delay()
+    assert queue.run_until_idle() == {"RETRY": 2, "SUCCESS": 1}
+    assert [retry.countdown for retry in queue.retries] == [60, 120]
+    assert [type(retry.exc) for retry in queue.retries] == [OSError, OSError]
+    (success,) = queue.succeeded
+    assert (success.result, success.retries) == ("ok", 2)
+    assert [outcome.state for outcome in queue.outcomes] == ["RETRY", "RETRY", "SUCCESS"]
+
+
+def test_advance_runs_each_task_at_its_own_moment(queue):
+    with VirtualClock() as clock:
+        start = clock.time()
+        t.rated.apply_async((1,), countdown=30)
+        t.rated.apply_async((2,), countdown=100)
+        assert queue.advance(10) == {}
+        assert queue.advance(timedelta(seconds=85)) == {"SUCCESS": 1}
+        assert clock.time() == start + 95
+        queue.advance(60)
+        assert [(x, round(at - start)) for x, at in t.runs] == [(1, 30), (2, 100)]
+    with pytest.raises(ValueError, match="time moves forward"):
+        queue.advance(-1)
+
+
+def test_the_queue_starts_a_clock_of_its_own_when_time_has_to_move():
+    with TaskQueue(t.app) as queue:
+        t.add.apply_async((1, 1), countdown=60)
+        queue.run()
+        assert active_clock() is None
+        assert queue.advance(60) == {"SUCCESS": 1}
+        assert active_clock() is not None
+    assert active_clock() is None
+
+
+def test_run_until_idle_has_a_limit_in_time(queue):
+    t.add.apply_async((1, 1), countdown=7200)
+    with pytest.raises(MisusedQueue, match="something is due only in 7(200|199) s"):
+        queue.run_until_idle(max_seconds=3600)
+    assert queue.run_until_idle() == {"SUCCESS": 1}
+
+
+def test_an_endless_loop_is_named(queue):
+    t.ping.delay()
+    with pytest.raises(EndlessLoop, match=r"stepped_tasks.(ping → stepped_tasks.pong|pong → stepped_tasks.ping)"):
+        queue.run(limit=20)
+
+
+def test_an_endless_retry_is_named(queue):
+    t.never_ends.delay()
+    with pytest.raises(EndlessLoop, match=r"stepped_tasks.never_ends → stepped_tasks.never_ends"):
+        queue.run(limit=20)
+
+
+def test_a_message_that_comes_back_for_ever_is_named(queue):
+    t.comes_back.delay()
+    with pytest.raises(EndlessLoop, match=r"was delivered 21 times. It goes back to its queue"):
+        queue.run(limit=20)
+
+
+def test_many_tasks_are_no_loop(queue):
+    for number in range(50):
+        t.add.delay(number, 0)
+    assert queue.run(limit=5) == {"SUCCESS": 50}
+
+
+def test_a_task_may_not_step(queue):
+    @t.app.task(name="steps", shared=False)
+    def steps():
+        queue.run()
+
+    try:
+        steps.delay()
+        with pytest.raises(MisusedQueue, match="stepped from inside a task"):
+            queue.run()
+    finally:
+        t.app.tasks.unregister("steps")
+
+
+def test_a_coroutine_is_sent_to_the_asynchronous_twin(queue):
+    t.add.delay(1, 1)
+
+    async def sync_in_async():
+        queue.run()
+
+    with pytest.raises(MisusedQueue, match=r"Fix: await task_queue.arun\(\)"):
+        asyncio.run(sync_in_async())
+
+    async def get_in_async():
+        t.add.delay(1, 1).get()
+
+    with pytest.raises(MisusedQueue, match=r"Fix: await task_queue.arun\(\) first"):
+        asyncio.run(get_in_async())
+
+
+def test_the_asynchronous_twins(queue):
+    async def run():
+        t.add.delay(1, 1)
+        one = await queue.arun_one()
+        t.add.apply_async((1, 1), countdown=10)
+        later = await queue.aadvance(10)
+        t.flaky.delay()
+        return one, await queue.arun(), later, await queue.arun_until_idle()
+
+    assert asyncio.run(run()) == (
+        {"SUCCESS": 1},
+        {"RETRY": 1},
+        {"SUCCESS": 1},
+        {"RETRY": 1, "SUCCESS": 1},
+    )
+
+
+def test_an_async_def_task_fails_with_the_reason(queue):
+    result = t.asynchronous.delay()
+    with pytest.raises(AsyncTaskFunction, match="stepped_tasks.asynchronous is an `async def` task"):
+        queue.run()
+    assert t.runs == []
+    assert result.state == "FAILURE"
+
+
+# ---------------------------------------------------------------------- publishing
+
+
+def test_refused_messages_raise_what_a_lost_broker_raises(queue):
+    queue.refuse_publish(times=2)
+    for _ in range(2):
+        with pytest.raises(OperationalError, match="the broker refused the message"):
+            t.add.delay(1, 1)
+    t.add.delay(1, 1)
+    assert len(queue) == 1
+    with pytest.raises(ValueError, match="times=0: give a number above 0"):
+        queue.refuse_publish(0)
+
+
+def test_a_queue_of_another_app_takes_nothing_of_this_one():
+    with pytest.raises(ValueError, match="order='lifo': choose one of 'fifo', 'random'"):
+        TaskQueue(t.app, order="lifo")
+    with pytest.raises(ValueError, match="profile='kafka': choose one of 'rabbitmq', 'redis'"):
+        TaskQueue(t.app, profile="kafka")
+    with pytest.raises(ValueError, match="give one of them"):
+        TaskQueue(t.app, queues=["a"], workers={"b": ["c"]})
+
+
+def test_random_order_is_that_of_its_seed():
+    def order(seed):
+        t.runs.clear()
+        with TaskQueue(t.app, order="random", seed=seed) as queue:
+            for number in range(8):
+                t.add.delay(number, 0)
+            assert queue.run() == {"SUCCESS": 8}
+        return [x for _, x, _ in t.runs]
+
+    assert order(1) == order(1)
+    assert sorted(order(1)) == list(range(8))
+    assert len({tuple(order(seed)) for seed in range(5)}) > 1
+
+
+def test_redeliver_all_runs_everything_twice():
+    with TaskQueue(t.app, redeliver_all=True) as queue:
+        t.add.delay(1, 1)
+        t.late.delay(2)
+        assert queue.run() == {"SUCCESS": 4}
+    assert sorted(t.runs) == [("add", 1, 1), ("add", 1, 1), ("late", 2), ("late", 2)]
+
+
+def test_remote_control_is_answered(queue):
+    assert t.app.control.inspect().ping() == {"worker@backchannel": {"ok": "pong"}}
+    assert t.app.control.inspect().active() == {"worker@backchannel": []}
+
+
+def test_the_protocol_of_celery_3_is_understood(monkeypatch):
+    monkeypatch.setitem(t.app.conf.changes, "task_protocol", 1)
+    with TaskQueue(t.app) as queue:
+        t.add.delay(1, 2)
+        assert queue[0].args == (1, 2)
+        assert queue.run() == {"SUCCESS": 1}
+
+
+def test_the_story_tells_what_led_to_what(queue):
+    with VirtualClock():
+        t.flaky.delay()
+        queue.advance(60)
+    lines = story(queue.log).splitlines()
+    shown = [line.split("  [")[0].strip() for line in lines]
+    assert shown[0] == "0 s  enqueued stepped_tasks.flaky() to 'celery'"
+    assert any(line.endswith("└─ ran stepped_tasks.flaky()") for line in shown)
+    assert any("enqueued stepped_tasks.flaky() to 'celery', retry 1, in 60 s" in line for line in shown)
+    assert any(line.startswith("60.0 s") and line.endswith("ran stepped_tasks.flaky()") for line in shown)
+    assert f"[{__file__.rpartition('/')[2]}" in lines[0] or "test_task_queue.py" in lines[0]
+
+
+def test_beat_enqueues_what_is_due(queue, monkeypatch):
+    monkeypatch.setitem(
+        t.app.conf.changes,
+        "beat_schedule",
+        {
+            "hourly": {"task": t.add.name, "schedule": 3600.0, "args": (1, 2)},
+            "lost": {"task": "stepped_tasks.gone", "schedule": 7200.0, "options": {"queue": "elsewhere"}},
+        },
+    )
+    with VirtualClock(datetime(2030, 1, 1, tzinfo=UTC)) as clock:
+        sent = queue.beat(until=timedelta(hours=3))
+        assert clock.now == datetime(2030, 1, 1, 3, tzinfo=UTC)
+    assert [task.name for task in sent].count(t.add.name) == 3
+    assert [task.queue for task in sent if task.name == "stepped_tasks.gone"] == ["elsewhere"]
+    (problem,) = [p for p in queue.log.take_problems() if p.slug == "unknown_task"]
+    assert "the beat entry 'lost' names the task 'stepped_tasks.gone'" in problem.text
+    with pytest.raises(ValueError, match="has no time zone"):
+        queue.beat(until=datetime(2030, 1, 2))  # noqa: DTZ001
+    with pytest.raises(ValueError, match="the moment has passed"):
+        queue.beat(until=-5)
+
+
+def test_a_fault_for_what_is_no_task_is_refused(queue):
+    with pytest.raises(BackchannelError, match="42 is no task"):
+        queue.kill_worker(task=42)
+    with pytest.raises(ValueError, match="when='later': choose one of 'before_body', 'after_body'"):
+        queue.kill_worker(when="later")
+    with pytest.raises(ValueError, match="there is no worker 'other': choose one of 'worker'"):
+        queue.run(worker="other")
