@@ -162,6 +162,7 @@ class Broker:
         self._sequence = 0
         self._mortal: list[StoredMessage] = []
         self._sweeping_since: float | None = None
+        self._swept = 0.0
 
     # ------------------------------------------------------------ the producer's side
 
@@ -308,7 +309,8 @@ class Broker:
     def begin_sweeping(self) -> None:
         """A worker has connected: from now on it looks for messages to restore."""
         if self._sweeping_since is None:
-            self._sweeping_since = time.time()
+            # The first sweep is at the start (MultiChannelPoller.on_poll_init), when nothing can be overdue.
+            self._sweeping_since = self._swept = time.time()
 
     def tick(self) -> None:
         """Do what the time that has passed demands: expire messages, restore what was unacknowledged too long."""
@@ -350,18 +352,21 @@ class Broker:
 
     def _sweep_at_or_after(self, moment: float) -> float:
         assert self._sweeping_since is not None
-        passed = max(0.0, moment - self._sweeping_since)
-        return self._sweeping_since + math.ceil(passed / self.sweep_period - 1e-9) * self.sweep_period
+        periods = math.ceil(max(0.0, moment - self._sweeping_since) / self.sweep_period - 1e-9)
+        return max(self._sweeping_since + periods * self.sweep_period, self._swept + self.sweep_period)
 
     def _sweep(self, now: float) -> None:
         assert self._sweeping_since is not None
-        last = self._sweeping_since + math.floor((now - self._sweeping_since) / self.sweep_period + 1e-9) * (
-            self.sweep_period
-        )
+        periods = math.floor((now - self._sweeping_since) / self.sweep_period + 1e-9)
+        last = self._sweeping_since + periods * self.sweep_period
+        sweeps = round((last - self._swept) / self.sweep_period)
+        if sweeps < 1:
+            return
+        self._swept = last
         overdue = [m for m in self.unacked.values() if (m.delivered_at or 0.0) + self.visibility_timeout <= last]
         # ZREVRANGEBYSCORE with a limit: the latest of those overdue first.
         overdue.sort(key=lambda m: m.delivered_at or 0.0, reverse=True)
-        for message in overdue[: self.sweep_limit]:
+        for message in overdue[: self.sweep_limit * sweeps]:
             del self.unacked[message.tag]
             message.order = (message.order[0], -float(self._sequence))
             self._sequence += 1

@@ -22,7 +22,6 @@ from typing import Any
 from celery import signals
 from celery.app.trace import build_tracer
 from celery.concurrency.base import BasePool
-from celery.result import _set_task_join_will_block
 from celery.utils.time import rate
 from celery.worker import WorkController
 from celery.worker.consumer import Consumer
@@ -251,7 +250,6 @@ class SteppedWorker:
             self.controller.blueprint.start(self.controller)
         finally:
             signals.worker_init.receivers = receivers
-            _set_task_join_will_block(False)
             # The selection of queues is this worker's, and the app's object is shared with the next one.
             self.app.amqp.queues._consume_from = None
         self.consumer = self.controller.consumer
