@@ -27,7 +27,8 @@ from typing import Any
 # Where a thread's innermost frame is when it waits for another thread: Python's files, and their functions. A thread
 # that is only just starting has its innermost frame in threading.py too, and does not wait.
 _WAITING_IN = frozenset(module.__file__ for module in (threading, queue, concurrent.futures.thread))
-_WAITING_BY = frozenset(("__enter__", "_wait_for_tstate_lock", "_worker", "acquire", "get", "join", "put", "wait"))
+_WAITING_BY = frozenset(("__enter__", "_wait_for_tstate_lock", "acquire", "get", "join", "put", "wait"))
+_WAITING_FOR_WORK = frozenset(("_worker",))
 
 # How long a loop waits for real before it looks again whether it is idle, in seconds.
 _SHORTEST_WAIT, _LONGEST_WAIT = 0.001, 0.05
@@ -116,6 +117,9 @@ class Loops:
         wait = _SHORTEST_WAIT
         while not self._poll(loop) and not self._is_due(loop, when):
             idle = self._is_idle(loop, state)
+            if idle and state.jobs:
+                # A thread that seems to wait may be about to get what it waits for: look twice.
+                idle = not self._poll(loop, _SHORTEST_WAIT) and self._is_idle(loop, state)
             if self._poll(loop):  # a thread came to its end while we looked
                 return
             if idle:
@@ -147,23 +151,26 @@ class Loops:
     def _is_idle(self, loop: Any, state: _State) -> bool:
         frames = sys._current_frames()
 
-        def blocked(thread: int | None) -> bool:
+        def waits(thread: int | None, by: frozenset[str]) -> bool:
             frame = frames.get(thread) if thread is not None else None
             if frame is None:
                 return False
-            return frame.f_code.co_filename in _WAITING_IN and frame.f_code.co_name in _WAITING_BY
+            return frame.f_code.co_filename in _WAITING_IN and frame.f_code.co_name in by
 
         started = [job.thread for job in list(state.jobs) if job.thread is not None]
-        if not all(map(blocked, started)) or (state.jobs and not started):
+        if not all(waits(thread, _WAITING_BY) for thread in started) or (state.jobs and not started):
             return False
         if state.sleepers:
             return True
-        # Only time outs are left. The loop's pipe to itself is always registered; any other file may bring something.
+        # Only time outs are left. The loop's pipe to itself is always registered; any other file may bring something,
+        # and so may any thread that is new, but one of an executor that waits for work.
         return (
             not state.jobs
             and len(loop._selector.get_map()) <= 1
             and all(
-                thread.ident in self._threads or thread is threading.current_thread() or blocked(thread.ident)
+                thread.ident in self._threads
+                or thread is threading.current_thread()
+                or waits(thread.ident, _WAITING_FOR_WORK)
                 for thread in threading.enumerate()
             )
         )
