@@ -9,9 +9,6 @@ from billing.tasks import generate_pdf, send_invoice_email, validate_invoice
 
 from tests.factories import InvoiceFactory
 
-# Every change of an invoice is told to its page; in these tests nobody has the page open.
-pytestmark = pytest.mark.allow_lost("no_members")
-
 
 def test_send_invoice_email_marks_invoice(db, celery_eager, mailoutbox):
     invoice = InvoiceFactory()

@@ -21,9 +21,6 @@ from celery import chain, group
 
 from tests.factories import InvoiceFactory, InvoiceLineFactory
 
-# Every change of an invoice is told to its page; in these tests nobody has the page open.
-pytestmark = pytest.mark.allow_lost("no_members")
-
 JUNE = datetime(2026, 6, 15, tzinfo=UTC)
 
 
@@ -79,6 +76,7 @@ def test_a_step_that_fails_ends_the_workflow(db, task_queue):
     assert invoice.status == Invoice.Status.FAILED
 
 
+@pytest.mark.task_queue(broker=["stepped", "redis"])
 def test_chord_at_two_levels(db, task_queue):
     """Once in this process, and once, in the slow job, through Redis and a worker process."""
     for _ in range(3):

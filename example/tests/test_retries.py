@@ -15,9 +15,6 @@ from django.core.mail import EmailMessage
 
 from tests.factories import InvoiceFactory
 
-# Every change of an invoice is told to its page; in these tests nobody has the page open.
-pytestmark = pytest.mark.allow_lost("no_members")
-
 
 def test_send_invoice_email_retries_on_transient_smtp(db, celery_eager):
     invoice = InvoiceFactory()
