@@ -53,5 +53,6 @@ async def test_an_invoice_that_does_not_exist_is_refused(db_async, websocket):
 async def test_who_may_connect_where(db_async, websocket_matrix):
     """Every route there is, also the one that is added next year."""
     invoice = await InvoiceFactory.acreate()
-    matrix = await websocket_matrix(await UserFactory.acreate(), url_kwargs={"invoice_id": invoice.id})
+    real = {"room": "room-42", "invoice_id": invoice.id}
+    matrix = await websocket_matrix(await UserFactory.acreate(), url_kwargs=real)
     matrix.assert_open_to(anonymous=["/ws/chat/<room:room>/"])
