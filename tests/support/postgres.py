@@ -70,8 +70,11 @@ def find_binaries() -> Path:
 
 
 @contextlib.contextmanager
-def postgres_server() -> Iterator[Postgres]:
+def postgres_server(*, durable: bool = False) -> Iterator[Postgres]:
     """A server for the time of the block, whatever ends it.
+
+    Args:
+        durable: whether it writes to disk as a server does by default; tests throw the data away, and need not wait.
 
     Raises:
         PostgresMissing: none is installed.
@@ -95,8 +98,13 @@ def postgres_server() -> Iterator[Postgres]:
             raise RuntimeError(f"initdb failed:\n{made.stdout}{made.stderr}")
         port = _free_port()
         options = {"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "port": str(port)}
-        # The data is thrown away: nothing need survive a crash. Several suites share one small machine.
-        options |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "shared_buffers": "32MB"}
+        if not durable:
+            options |= {
+                "fsync": "off",
+                "synchronous_commit": "off",
+                "full_page_writes": "off",
+                "shared_buffers": "32MB",
+            }
         with open(folder / "log", "wb") as log:
             server = subprocess.Popen(
                 [binaries / "postgres", "-D", data, *(f"--{name}={value}" for name, value in options.items())],
