@@ -188,6 +188,7 @@ def check_call(app: Any, step: Step, *, partial: bool) -> None:
     Raises:
         BadExpectation: nothing that the task accepts could match it.
     """
+    __tracebackhide__ = True
     task = app.tasks.get(step.name)
     if task is None or step.any_arguments or not task.typing:
         return

@@ -163,6 +163,7 @@ def _method(owner: Any, name: str, replacement: Callable[..., Any]) -> Generator
     original = vars(owner)[name]
 
     def replaced(*args: Any, **kwargs: Any) -> Any:
+        __tracebackhide__ = True
         return replacement(*args, original=original, **kwargs)
 
     setattr(owner, name, replaced)
@@ -207,6 +208,7 @@ def _backend(app: Any, make: Callable[[], Any]) -> Any:
 
 
 def _establish_connection(connection: Any, *, original: Callable[..., Any]) -> Any:
+    __tracebackhide__ = True
     if _active is None or not needs_server(connection):
         return original(connection)
     where = caller(3)
@@ -227,6 +229,7 @@ def _establish_connection(connection: Any, *, original: Callable[..., Any]) -> A
 def _send_task(
     app: Any, name: str, args: Any = None, kwargs: Any = None, *rest: Any, original: Callable[..., Any], **options: Any
 ) -> Any:
+    __tracebackhide__ = True
     if _active is None or not app.conf.task_always_eager:
         return original(app, name, args, kwargs, *rest, **options)
     task = _registered(app, name)
@@ -239,6 +242,7 @@ def _send_task(
 
 
 def _registered(app: Any, name: str) -> Any:
+    __tracebackhide__ = True
     if name not in app.tasks:
         # A worker imports every module of tasks when it starts; a test may not have imported this one yet.
         app.loader.import_default_modules()
@@ -256,6 +260,7 @@ def _registered(app: Any, name: str) -> Any:
 def _apply(
     task: Any, args: Any = None, kwargs: Any = None, *rest: Any, original: Callable[..., Any], **options: Any
 ) -> Any:
+    __tracebackhide__ = True
     app = task._get_app()
     if _active is None or not app.conf.task_always_eager:
         return original(task, args, kwargs, *rest, **options)

@@ -37,6 +37,7 @@ class Expectation:
     """
 
     def __init__(self, expected: Any, *, app: Any) -> None:
+        __tracebackhide__ = True
         self._app = app
         self.node = _node(expected)
         self._comparison = Comparison(app)
@@ -99,6 +100,7 @@ def matching(expected: Any, messages: Sequence[EnqueuedTask], *, app: Any) -> li
     Raises:
         BadExpectation: the expectation can't be one.
     """
+    __tracebackhide__ = True
     return [match[0] for match in Expectation(expected, app=app).find(messages)]
 
 
@@ -133,6 +135,7 @@ def assert_enqueued(
         >>> assert_enqueued(waiting, send_invoice_email.s(7).set(queue="mail"), app=app)
         <EnqueuedTask billing.tasks.send_invoice_email(7) in 'mail' at billing/views.py:12>
     """
+    __tracebackhide__ = True
     _check_count(count)
     expectation = Expectation(expected, app=app)
     found = expectation.find(messages)
@@ -161,6 +164,7 @@ def assert_not_enqueued(messages: Sequence[EnqueuedTask], expected: Any, *, app:
         BadExpectation: the expectation can't be one, or names a task that nobody has registered or enqueued: such an
             assertion could not fail.
     """
+    __tracebackhide__ = True
     expectation = Expectation(expected, app=app)
     found = expectation.find(messages)
     if found:
@@ -178,6 +182,7 @@ def assert_empty(messages: Sequence[EnqueuedTask]) -> None:
     Raises:
         BackchannelFailure: something does; the message lists what, and where it was enqueued.
     """
+    __tracebackhide__ = True
     if messages:
         count = len(messages)
         lines = [f"{count} {'message waits' if count == 1 else 'messages wait'}, none should:", ""]
@@ -188,6 +193,7 @@ def assert_empty(messages: Sequence[EnqueuedTask]) -> None:
 
 
 def _node(expected: Any) -> Node:
+    __tracebackhide__ = True
     if isinstance(expected, str):
         return Step(expected, any_arguments=True)
     if isinstance(expected, Task):
@@ -216,11 +222,13 @@ def _why_not(expected: Any) -> str:
 
 
 def _check_count(count: object) -> None:
+    __tracebackhide__ = True
     if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
         raise ValueError(f"count={count!r}: give 1 or more; for none, use assert_not_enqueued()")
 
 
 def _check(app: Any, node: Node, *, partial: bool = False) -> None:
+    __tracebackhide__ = True
     if isinstance(node, Step):
         check_call(app, node, partial=partial)
     elif isinstance(node, Chain):

@@ -26,6 +26,7 @@ def carry_arguments(task: Any, args: Any, kwargs: Any, serializer: str | None) -
     Raises:
         NotSerialisable: the serialiser can't encode them, or the workers do not accept what it makes.
     """
+    __tracebackhide__ = True
     conf = task.app.conf
     name = serializer or task.serializer or conf.task_serializer
     try:
@@ -49,6 +50,7 @@ def check_result(task: Any, value: Any) -> None:
     Raises:
         NotSerialisable: the result backend could not store it, or nobody could read it back.
     """
+    __tracebackhide__ = True
     conf = task.app.conf
     name = conf.result_serializer
     if isinstance(value, AsyncResult | GroupResult) and name != "pickle":
@@ -66,6 +68,7 @@ def check_result(task: Any, value: Any) -> None:
 
 
 def _check_accepted(task: Any, content_type: str, name: str, accepted: Any, setting: str, what: str) -> None:
+    __tracebackhide__ = True
     content_types = prepare_accept_content(accepted)
     if content_types is not None and content_type not in content_types:
         raise NotSerialisable(
