@@ -44,7 +44,9 @@ def compare(count: int, rounds: int) -> None:
     with_it, without = (statistics.median(column) for column in zip(*pairs, strict=True))
     ratio = statistics.median(a / b for a, b in pairs)
     per_test = (with_it - without) / count * 1e6
-    print(f"{count:6} tests: {with_it:.3f} s with, {without:.3f} s without: ratio {ratio:.3f}, {per_test:+.1f} µs a test")
+    print(
+        f"{count:6} tests: {with_it:.3f} s with, {without:.3f} s without: ratio {ratio:.3f}, {per_test:+.1f} µs a test"
+    )
 
 
 if __name__ == "__main__":

@@ -52,7 +52,9 @@ class Row:
 
 def new_app(url: str) -> Celery:
     """A fresh app with one task."""
-    app = Celery("bench", broker=url, backend=url if url.startswith("redis") else "cache+memory://", set_as_current=False)
+    app = Celery(
+        "bench", broker=url, backend=url if url.startswith("redis") else "cache+memory://", set_as_current=False
+    )
 
     @app.task(name="bench.add")
     def add(x: int, y: int) -> int:
