@@ -43,7 +43,7 @@ lint: $(VENV)/.ready ## ruff, and the one-way imports
 
 types: $(VENV)/.ready ## mypy and pyright, both strict
 	$(BIN)/mypy
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 docs: $(VENV)/.ready ## build the documentation; a broken link fails
 	$(BIN)/sphinx-build -q -W -b html docs build/docs

@@ -7,12 +7,18 @@ import pytest
 BLOCKER = """
     import sys
 
-    class Blocker:
-        def find_spec(self, name, path=None, target=None):
-            if name.partition(".")[0] in {names!r}:
-                raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+    class Without:
+        # A finder that does not see some packages: as if they were not installed.
+        def __init__(self, finder):
+            self.finder = finder
 
-    sys.meta_path.insert(0, Blocker())
+        def __getattr__(self, name):
+            return getattr(self.finder, name)
+
+        def find_spec(self, name, path=None, target=None):
+            return None if name.partition(".")[0] in {names!r} else self.finder.find_spec(name, path, target)
+
+    sys.meta_path[:] = [Without(finder) for finder in sys.meta_path]
 """
 SETTINGS = """
     SECRET_KEY = "x"
