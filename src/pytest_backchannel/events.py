@@ -120,14 +120,11 @@ class Problem(Event):
         text: what happened, the value, and the fix, in one or more lines.
         decided: True fails and False warns, in every test, because the project has said so by an option; None leaves
             it to the slug, and to whether the test is held to it.
-        observed: the test is about something else, whatever fixtures it uses: no more than summed up at the end of
-            the run.
     """
 
     slug: str
     text: str
     decided: bool | None = None
-    observed: bool = False
 
     def headline(self) -> str:
         """The first line of the problem, behind its slug."""
@@ -204,7 +201,6 @@ class EventLog:
         cause: int | None = None,
         where: Location | None = None,
         decided: bool | None = None,
-        observed: bool = False,
     ) -> Problem:
         """Append one problem; its fields are those of :class:`Problem`.
 
@@ -213,7 +209,7 @@ class EventLog:
         """
         if slug not in SLUGS:
             raise KeyError(f"the slug {slug!r} is not declared; declared are {', '.join(sorted(SLUGS))}")
-        return self.record(Problem, cause=cause, where=where, slug=slug, text=text, decided=decided, observed=observed)
+        return self.record(Problem, cause=cause, where=where, slug=slug, text=text, decided=decided)
 
     def at_end(self, check: Callable[[], None]) -> None:
         """Call ``check`` once, when the test's body has ended and its fixtures still stand; it records problems."""
@@ -237,7 +233,7 @@ class EventLog:
             UnexpectedLoss: something was lost or broke, and nothing has raised it yet.
         """
         self.run_checks()
-        fatal = [problem for problem in self.take_problems() if problem.fatal and not problem.observed]
+        fatal = [problem for problem in self.take_problems() if problem.fatal]
         if fatal:
             raise UnexpectedLoss(unexpected_loss(fatal))
 

@@ -110,11 +110,10 @@ def _judge(item: pytest.Item, log: events.EventLog) -> None:
         return
     allowed = {slug for marker in item.iter_markers("allow_lost") for slug in marker.args}
     problems = [problem for problem in problems if problem.slug not in allowed]
-    observed = [p for p in problems if p.observed or (p.decided is None and not log.enforced)]
-    if observed:
+    if not log.enforced:
         seen = item.stash.setdefault(_OBSERVED, [])
-        seen += [{"slug": p.slug, "text": p.text, "where": str(p.where or "")} for p in observed]
-        problems = [problem for problem in problems if problem not in observed]
+        seen += [{"slug": p.slug, "text": p.text, "where": str(p.where or "")} for p in problems if p.decided is None]
+        problems = [problem for problem in problems if problem.decided is not None]
     for problem in problems:
         if not problem.fatal:
             _warn(problem)

@@ -163,9 +163,10 @@ def test_a_failure_tells_the_whole_story(shop):
 def test_a_group_send_that_reaches_no_one_is_a_warning_at_its_line(shop):
     result = shop(
         """
-        async def test_it(db, task_queue, channel_layer):
-            tell_nobody.delay()
-            await task_queue.arun()
+        async def test_it(db, task_queue, websocket):
+            async with websocket("/ws/rooms/somebody/"):
+                tell_nobody.delay()
+                await task_queue.arun()
         """,
         "-W",
         "default",

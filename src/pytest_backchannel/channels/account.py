@@ -10,7 +10,6 @@ import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ..errors import SLUGS
 from ..events import Event, EventLog, Location
 from .consumers import LiveConsumer, Message, Observer, consumer_of, handler_name
 from .layer_records import Delivered, GroupSend, Lost, Sent, short
@@ -24,16 +23,13 @@ class Account(Observer):
     Args:
         log: the log of the test.
         layer: the alias of the layer.
-        bystander: the test is about something else (it uses neither ``websocket`` nor ``channel_layer``): a group
-            without members is then no more than observed, since nobody was meant to listen.
 
     Attributes:
         group_sends: the messages sent to groups, in order.
     """
 
-    def __init__(self, log: EventLog, layer: str, *, bystander: bool = False) -> None:
+    def __init__(self, log: EventLog, layer: str) -> None:
         self._log = log
-        self._bystander = bystander
         self.layer = layer
         self.group_sends: list[GroupSend] = []
         self._lost: list[Lost] = []
@@ -182,8 +178,7 @@ class Account(Observer):
                 fresh.setdefault((lost.reason, lost.where, lost.consumer, lost.group), []).append(lost)
         self._looked_at.update(lost.id for lost in self._lost)
         for (reason, where, _, _), losses in fresh.items():
-            observed = self._bystander and not SLUGS[reason].fatal
-            self._log.problem(reason, _summary(losses), cause=losses[0].id, where=where, observed=observed)
+            self._log.problem(reason, _summary(losses), cause=losses[0].id, where=where)
 
     def _take(self, consumer: LiveConsumer, message: Message) -> Copy | None:
         """What was handed to this consumer, or by its worker under the channel's name."""

@@ -80,7 +80,7 @@ class LayerObserver:
     def _of(self, layer: Any) -> _Observed:
         observed = self._layers.get(layer)
         if observed is None:
-            account = Account(self._log, _alias(layer), bystander=True)
+            account = Account(self._log, _alias(layer))
             self._stack.enter_context(observing(account))
             observed = self._layers[layer] = _Observed(account)
         return observed
