@@ -78,6 +78,7 @@ class VirtualClock:
 
     Attributes:
         sleeps: the sleeps so far, each with ``seconds``, ``kind`` and ``where`` (file, line, function).
+        began: the moment at which it began, in seconds since the epoch.
 
     Raises:
         BackchannelError: time-machine is not installed.
@@ -95,6 +96,7 @@ class VirtualClock:
         self._start = None if start is None else _timestamp(start)
         self._depth = 0
         self._moved = 0.0
+        self.began = 0.0
         self._lock = threading.RLock()
         self.sleeps: list[Slept] = []
         self._deadlines: list[_Deadline] = []
@@ -115,7 +117,7 @@ class VirtualClock:
         # A float, not a datetime: with a datetime time-machine would set the process's time zone as well.
         self._travel = time_machine.travel(float(start), tick=False)
         self._traveller = self._travel.start()
-        self._depth, self._moved, self.sleeps = 1, 0.0, []
+        self._depth, self._moved, self.sleeps, self.began = 1, 0.0, [], float(start)
         self._loops = Loops(self._move, _real["monotonic"])
         _active = self
         try:

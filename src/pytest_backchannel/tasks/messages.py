@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,9 +13,12 @@ from typing import Any
 from kombu.compression import decompress
 from kombu.serialization import loads
 
+from ..clock import active_clock
 from ..events import Location
 
 REPR_WIDTH = 160
+# What Celery may need at most, on a busy machine, from the computation of an eta to the publishing, in seconds.
+_PUBLISHING = 0.5
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -29,8 +33,11 @@ class EnqueuedTask:
         exchange: the exchange that it was published to; empty for the default one.
         routing_key: the routing key that it was published with.
         enqueued_at: when it was published, in seconds since the epoch; virtual where a virtual clock rules.
+        virtual: whether time stood still then, so that seconds counted from it are exact.
         eta: the earliest moment to run it, timezone-aware; None where it may run at once.
-        countdown: the seconds from ``enqueued_at`` to ``eta``; None where it may run at once.
+        countdown: the seconds from ``enqueued_at`` to ``eta``; None where it may run at once. The message has the
+            ``eta`` alone: where time did not stand still, a moment has passed between the two, and the number is
+            rounded up to the whole second that it is just below.
         expires: the moment from which it must not run any more, timezone-aware; None where it never expires.
         expires_in: the seconds from ``enqueued_at`` to ``expires``; None where it never expires.
         priority: the message's priority; None where the producer set none.
@@ -64,6 +71,7 @@ class EnqueuedTask:
     exchange: str = ""
     routing_key: str = ""
     enqueued_at: float = 0.0
+    virtual: bool = True
     eta: datetime | None = None
     expires: datetime | None = None
     priority: int | None = None
@@ -88,12 +96,18 @@ class EnqueuedTask:
     @property
     def countdown(self) -> float | None:
         """The seconds from the moment of enqueueing to ``eta``."""
-        return None if self.eta is None else _between(self.enqueued_at, self.eta)
+        return None if self.eta is None else self._until(self.eta)
 
     @property
     def expires_in(self) -> float | None:
         """The seconds from the moment of enqueueing to ``expires``."""
-        return None if self.expires is None else _between(self.enqueued_at, self.expires)
+        return None if self.expires is None else self._until(self.expires)
+
+    def _until(self, end: datetime) -> float:
+        # Milliseconds are what both a countdown and a float of seconds since the epoch can express.
+        seconds = round(end.timestamp() - self.enqueued_at, 3)
+        above = math.ceil(seconds)
+        return float(above) if not self.virtual and above - seconds < _PUBLISHING else seconds
 
     def __repr__(self) -> str:
         parts = [f"<EnqueuedTask {call_text(self.name, self.args, self.kwargs)}"]
@@ -161,11 +175,14 @@ def decode(
         unreadable = f"{type(error).__name__}: {error}"
         fields = {"name": str(headers.get("task", "?")), "id": str(headers.get("id", ""))}
     timezone = UTC if app is None else app.timezone
+    clock = active_clock()
+    at = time() if at is None else at
     return EnqueuedTask(
         queue=queue,
         exchange=info.get("exchange") or "",
         routing_key=info.get("routing_key") or "",
-        enqueued_at=time() if at is None else at,
+        enqueued_at=at,
+        virtual=clock is not None and at >= clock.began,
         eta=_moment(fields.pop("eta", None), timezone),
         expires=_moment(fields.pop("expires", None), timezone),
         priority=properties.get("priority"),
@@ -234,8 +251,3 @@ def _moment(value: Any, timezone: Any) -> datetime | None:
         return None
     moment = value if isinstance(value, datetime) else datetime.fromisoformat(value)
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=timezone)
-
-
-def _between(start: float, end: datetime) -> float:
-    # Milliseconds are what both a countdown and a clock that is not frozen can agree on.
-    return round(end.timestamp() - start, 3)

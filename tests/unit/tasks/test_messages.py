@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,6 +11,7 @@ from celery import chain, chord, group
 from kombu.transport import virtual
 from recorded_messages import published, recording_app, sent
 
+from pytest_backchannel.clock import VirtualClock
 from pytest_backchannel.events import Location
 from pytest_backchannel.tasks.messages import EnqueuedTask, decode
 
@@ -43,9 +45,23 @@ def test_the_options_that_a_call_sets(app):
     assert task.eta is not None
     assert task.expires is not None
     assert task.eta.tzinfo is not None
-    assert abs(task.countdown - 60) < 1
-    assert abs(task.expires_in - 90) < 1
+    assert (task.countdown, task.expires_in, task.virtual) == (60, 90, False)
     assert (task.priority, task.queue, task.retries) == (7, "slow", 2)
+
+
+def test_in_virtual_time_seconds_are_exact(app):
+    with VirtualClock():
+        app.tasks["add"].apply_async((1,), countdown=59.9, expires=0.25)
+        (task,) = sent(app)
+        assert (task.countdown, task.expires_in, task.virtual) == (59.9, 0.25, True)
+
+
+def test_seconds_of_a_message_from_before_the_clock_are_rounded_up(app):
+    app.tasks["add"].apply_async((1,), countdown=10)
+    at = time.time()
+    with VirtualClock():
+        task = decode(published[0][1], at=at)
+        assert (task.countdown, task.virtual) == (10, False)
 
 
 def test_countdown_is_counted_from_the_moment_of_publishing(app):
@@ -69,7 +85,7 @@ def test_protocol_1(app):
     app.tasks["add"].apply_async((1,), {"y": 5}, countdown=5)
     (task,) = sent(app)
     assert (task.name, task.args, task.kwargs) == ("add", (1,), {"y": 5})
-    assert abs(task.countdown - 5) < 1
+    assert task.countdown == 5
 
 
 def test_a_compressed_body(app):
