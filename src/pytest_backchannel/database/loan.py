@@ -61,10 +61,9 @@ class Loan:
                 "transaction.atomic() first, and roll it back after the loan has ended."
             )
         self._watch = Watch(self.test)
-        lent = store.install()
-        for alias, shared in self.shared.items():
+        for shared in self.shared.values():
             shared.start()
-            lent._backchannel_lent[alias] = shared.connection
+        store.install().lend({alias: shared.connection for alias, shared in self.shared.items()})
         self._patches = contextlib.ExitStack()
         self._patches.enter_context(patches.atomic_blocks(self.shared.get))
         self._patches.enter_context(patches.captures(self.shared.get))
@@ -82,9 +81,8 @@ class Loan:
         busy = {alias: shared.end(self.test) for alias, shared in self.shared.items()}
         _current = None
         self._patches.close()
-        lent = store.install()
-        lent._backchannel_lent.clear()
         self._watch.end()
+        store.install().lend({})
         store.install_if_needed()
         for alias, holder in busy.items():
             if holder:

@@ -11,8 +11,8 @@ from . import threads
 class Store:
     """Stands in for the store of ``django.db.connections``: every thread finds the lent connections.
 
-    A thread that sets a connection of its own (``connections["default"] = …``) finds that one. Aliases that are not
-    lent are looked up where they were, and a thread that outlived its test is refused.
+    A thread that sets a connection of its own (``connections["default"] = …``) finds that one, for the time of the
+    loan. Aliases that are not lent are looked up where they were, and a thread that outlived its test is refused.
     """
 
     def __init__(self, real: Any) -> None:
@@ -24,24 +24,28 @@ class Store:
         threads.check()
         if not self._backchannel_lent and not threads.any_left():
             uninstall()  # it stayed for a thread that has ended since
-        lent = self._backchannel_lent.get(alias)
-        if lent is None or alias in self._backchannel_own.__dict__:
+        if alias not in self._backchannel_lent:
             return getattr(self._backchannel_real, alias)
-        return lent
+        return self._backchannel_own.__dict__.get(alias) or self._backchannel_lent[alias]
 
     def __setattr__(self, alias: str, connection: Any) -> None:
         if alias.startswith("_backchannel_"):
             object.__setattr__(self, alias, connection)
-            return
-        if self._backchannel_lent.get(alias) is connection:
-            self._backchannel_own.__dict__.pop(alias, None)
-            return
-        self._backchannel_own.__dict__[alias] = True
-        setattr(self._backchannel_real, alias, connection)
+        elif alias in self._backchannel_lent:
+            self._backchannel_own.__dict__[alias] = connection
+        else:
+            setattr(self._backchannel_real, alias, connection)
 
     def __delattr__(self, alias: str) -> None:
-        self._backchannel_own.__dict__.pop(alias, None)
-        delattr(self._backchannel_real, alias)
+        if alias in self._backchannel_lent:
+            self._backchannel_own.__dict__.pop(alias, None)
+        else:
+            delattr(self._backchannel_real, alias)
+
+    def lend(self, lent: dict[str, Any]) -> None:
+        """Give these connections, by alias, to every thread; an empty dictionary ends that."""
+        self._backchannel_lent = lent
+        self._backchannel_own = threading.local()
 
 
 # --- private API: django.utils.connection.BaseConnectionHandler._connections, Django 5.2–6.1 -----------------------
