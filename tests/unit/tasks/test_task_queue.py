@@ -356,7 +356,7 @@ def test_beat_enqueues_what_is_due(queue, monkeypatch):
     (problem,) = [p for p in queue.log.take_problems() if p.slug == "unknown_task"]
     assert "the beat entry 'lost' names the task 'stepped_tasks.gone'" in problem.text
     with pytest.raises(ValueError, match="has no time zone"):
-        queue.beat(until=datetime(2030, 1, 2))  # noqa: DTZ001
+        queue.beat(until=datetime(2030, 1, 2))
     with pytest.raises(ValueError, match="the moment has passed"):
         queue.beat(until=-5)
 
