@@ -256,7 +256,7 @@ def test_what_fails_without_being_asked(project):
         "failed_task: shop.tasks.fail('broken') failed with ValueError('broken'), and the test has not looked",
         "unknown_task: no worker knows a task named 'shop.tasks.confirm_oder': its message was thrown away.",
         "Is 'shop.tasks.confirm_order' meant?",
-        "unserved_queue: shop.tasks.add waits in queue 'reports', which no worker consumes ('worker' consumes 'celery')",
+        "unserved_queue: shop.tasks.add waits in queue 'reports', which no worker consumes ('worker' consumes",
         "swallowed_retry: swallows called self.retry(), and then caught the Retry that it raises: it ends as SUCCESS",
         "undecodable_message: the worker can't read the message of shop.tasks.add, and has thrown it away",
         "real_broker: this test connects to a real broker, redis://:**@127.0.0.1:1/0.",
