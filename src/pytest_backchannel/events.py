@@ -6,13 +6,12 @@ and the story of a failed test only read it. Nothing here imports Django, Celery
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import os
 import sys
 import sysconfig
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
@@ -266,14 +265,22 @@ def end_log() -> None:
     _current = None
 
 
-@contextlib.contextmanager
-def caused_by(event: Event | int | None) -> Generator[None]:
-    """Within the block (and the tasks and executor jobs that it starts), new events have this cause."""
-    token = _cause.set(event.id if isinstance(event, Event) else event)
-    try:
-        yield
-    finally:
-        _cause.reset(token)
+class caused_by:
+    """Within the block (and the tasks and executor jobs that it starts), new events have this cause.
+
+    A class, since it stands around every message of every consumer: it costs a quarter of a generator's.
+    """
+
+    __slots__ = ("_cause", "_token")
+
+    def __init__(self, event: Event | int | None) -> None:
+        self._cause = event.id if isinstance(event, Event) else event
+
+    def __enter__(self) -> None:
+        self._token = _cause.set(self._cause)
+
+    def __exit__(self, *exc_info: object) -> None:
+        _cause.reset(self._token)
 
 
 def current_cause() -> int | None:

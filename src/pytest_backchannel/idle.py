@@ -77,8 +77,16 @@ class _Watch:
 
     def __init__(self) -> None:
         self.users = 0
-        self.jobs: dict[asyncio.Future[Any], Job] = {}
+        self._jobs: list[tuple[asyncio.Future[Any], Job]] = []
         self.replaced: Any = None
+
+    def add(self, future: asyncio.Future[Any], job: Job) -> None:
+        if len(self._jobs) > 16:
+            self._jobs = self.running()
+        self._jobs.append((future, job))
+
+    def running(self) -> list[tuple[asyncio.Future[Any], Job]]:
+        return [(future, job) for future, job in self._jobs if not future.done()]
 
 
 _watches: WeakKeyDictionary[asyncio.AbstractEventLoop, _Watch] = WeakKeyDictionary()
@@ -95,7 +103,7 @@ def watch(loop: asyncio.AbstractEventLoop) -> None:
     # Only what was set on this very loop is kept; the class's own is looked up at each call, since the virtual clock
     # may replace it meanwhile.
     seen.replaced = vars(loop).get("run_in_executor") if hasattr(loop, "__dict__") else None
-    jobs = seen.jobs
+    add = seen.add
 
     def run_in_executor(executor: Any, function: Any, *args: Any) -> asyncio.Future[Any]:
         job = Job(function)
@@ -111,8 +119,7 @@ def watch(loop: asyncio.AbstractEventLoop) -> None:
             future = seen.replaced(executor, run)
         else:
             future = type(loop).run_in_executor(loop, executor, run)
-        jobs[future] = job
-        future.add_done_callback(lambda done: jobs.pop(done, None))
+        add(future, job)
         return future
 
     # A loop that allows no attribute (one written in C) is one that can't be seen into anyway.
@@ -146,7 +153,7 @@ def watching(loop: asyncio.AbstractEventLoop) -> Generator[None]:
 def jobs(loop: asyncio.AbstractEventLoop) -> list[Job]:
     """The executor jobs of a watched loop that have not ended."""
     seen = _watches.get(loop)
-    return list(seen.jobs.values()) if seen else []
+    return [job for _, job in seen.running()] if seen else []
 
 
 # --- private API: asyncio.BaseEventLoop._ready, ._scheduled, ._selector, ._ssock, Handle._callback, ._args,
@@ -299,29 +306,30 @@ async def settle(timeout: float, *, until: Callable[[], bool] = lambda: False) -
     task = asyncio.current_task()
     assert task is not None  # an await runs in a task
     deadline = loop.time() + timeout
+    rests = 0
     _settling.add(task)
     try:
-        rests = 0
-        while rests < 2:  # twice: between two turns the loop looks at its sockets and timers
-            await asyncio.sleep(0)
+        while True:
             if until():
                 return Verdict.STOPPED
-            if _something_ready(loop):
+            seen = _watches.get(loop)
+            running = [future for future, _ in seen.running()] if seen is not None else []
+            if _something_ready(loop) or running:
                 rests = 0
                 if loop.time() > deadline:
                     return Verdict.BUSY
-                continue
-            running = _watches[loop].jobs if loop in _watches else {}
-            if running:
-                rests = 0
-                left = deadline - loop.time()
-                if left <= 0:
-                    return Verdict.BUSY
-                _settling.discard(task)
-                await asyncio.wait(tuple(running), timeout=left, return_when=asyncio.FIRST_COMPLETED)
-                _settling.add(task)
-                continue
-            rests += 1
-        return Verdict.UNSEEN if has_sockets(loop) else Verdict.IDLE
+                if running:
+                    _settling.discard(task)
+                    left = max(0.0, deadline - loop.time())
+                    await asyncio.wait(running, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+                    _settling.add(task)
+                    continue
+            elif not has_sockets(loop):
+                return Verdict.IDLE
+            elif rests == 2:  # the loop has looked at its sockets meanwhile
+                return Verdict.UNSEEN
+            else:
+                rests += 1
+            await asyncio.sleep(0)
     finally:
         _settling.discard(task)

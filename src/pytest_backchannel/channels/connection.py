@@ -70,6 +70,7 @@ class Connection:
         client: the client, weakly.
 
     Attributes:
+        path: the path with its query string, as the client gave it.
         opening: what the probe knows of it.
         state: where the connection is, as the server sees it.
         unread: the frames that the client has not received yet.
@@ -89,6 +90,8 @@ class Connection:
     ) -> None:
         self._application = application
         self.scope = scope
+        raw_path, query = scope["raw_path"].decode("ascii"), scope["query_string"].decode("ascii")
+        self.path = f"{raw_path}?{query}" if query else raw_path
         self.opening = Opening(kind, scope, where, client)
         self.state = State.CONNECTING
         self.unread: deque[Frame] = deque()
@@ -97,7 +100,7 @@ class Connection:
         self.response: Response | None = None
         self.closed: Close | None = None
         self.ended = False
-        self.crash: BaseException | None = None
+        self.crash: Exception | None = None
         self.crash_seen = False
         self.crash_traceback: TracebackType | None = None
         self.limit: int | None = None
@@ -107,18 +110,11 @@ class Connection:
         self._response_body = b""
 
     @property
-    def path(self) -> str:
-        """The path with its query string, as the client gave it."""
-        raw = self.scope["raw_path"].decode("ascii")
-        query = self.scope["query_string"].decode("ascii")
-        return f"{raw}?{query}" if query else raw
-
-    @property
     def name(self) -> str:
         """The name of the consumer's class, or ``the application``."""
         return self.opening.name
 
-    def take_unseen_crash(self) -> BaseException | None:
+    def take_unseen_crash(self) -> Exception | None:
         """What ended the application, if no code of the test has seen it; from now on it is seen."""
         if self.crash is None or self.crash_seen:
             return None
@@ -137,7 +133,6 @@ class Connection:
         self.opening.task = asyncio.get_running_loop().create_task(
             self._run(opened), context=context, name=f"websocket {self.path}"
         )
-        self.opening.task.add_done_callback(self._done)
 
     def send_frame(self, data: str | bytes) -> None:
         """Carry one frame to the application."""
@@ -198,8 +193,13 @@ class Connection:
     # ---------------------------------------------------- the application's side
 
     async def _run(self, opened: Event) -> None:
-        with caused_by(opened):
-            await self._application(self.scope, self._receive, self._send)
+        try:
+            with caused_by(opened):
+                await self._application(self.scope, self._receive, self._send)
+        except Exception as error:
+            self._crashed(error)
+        finally:
+            self._ended()
 
     async def _receive(self) -> dict[str, Any]:
         message, self.opening.last_input = await self._inbox.get()
@@ -287,20 +287,21 @@ class Connection:
         for waiter in self._waiters:
             _wake(waiter)
 
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self.ended = True
-        if not task.cancelled():
-            self.crash = task.exception()
-        if self.crash is not None and not any(live.error is self.crash for live in self.opening.consumers):
+    def _crashed(self, error: Exception) -> None:
+        self.crash = error
+        if not any(live.error is error for live in self.opening.consumers):
             # Outside of any consumer: in a router, in middleware, or in an application without Channels.
             current_log().record(
                 ConsumerCrashed,
-                where=raised_at(self.crash),
+                where=raised_at(error),
                 consumer=self.opening.name,
                 path=self.path,
-                error=f"{type(self.crash).__name__}: {self.crash}",
+                error=f"{type(error).__name__}: {error}",
                 handler="",
             )
+
+    def _ended(self) -> None:
+        self.ended = True
         if self.state is State.OPEN:
             # uvicorn and daphne drop the TCP connection where the application has ended without closing.
             self.closed = Close(ABNORMAL, "")

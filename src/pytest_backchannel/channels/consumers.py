@@ -13,6 +13,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import partial
 from importlib import import_module
 from typing import Any
 from weakref import ReferenceType
@@ -78,7 +79,7 @@ class LiveConsumer:
         handler: the name of the method that runs now, or None while it waits for a message.
         handled: the type of each message whose handler has ended, in order.
         failed_in: the name of the method that raised what ended it, or None.
-        error: what ended it, or None.
+        error: what ended it (``StopConsumer`` where it ended by itself), or None.
     """
 
     consumer: Any
@@ -180,7 +181,10 @@ def handler_name(message: Message) -> str:
 
 def definition(function: Any) -> Location | None:
     """Where a function of the project is defined; None for one of a library, or without Python code."""
-    code = getattr(inspect.unwrap(getattr(function, "func", function)), "__code__", None)
+    function = getattr(function, "func", function)
+    if hasattr(function, "__wrapped__"):
+        function = inspect.unwrap(function)
+    code = getattr(function, "__code__", None)
     if code is None or not is_project_file(code.co_filename):
         return None
     return Location(code.co_filename, code.co_firstlineno, code.co_qualname)
@@ -204,15 +208,15 @@ async def _handle(live: LiveConsumer, dispatch: Dispatch, message: dict[str, Any
     if live.opening is not None and str(message.get("type", "")).startswith("websocket."):
         causes.append(live.opening.last_input)  # a consumer handles one message at a time
     cause = next((cause for cause in causes if cause is not None), None)
-    with caused_by(cause) if cause is not None else contextlib.nullcontext():
-        started = current_log().record(
-            HandlerStarted,
-            where=definition(getattr(live.consumer, name, None)),
-            consumer=live.name,
-            path=live.path,
-            handler=name,
-            type=str(message.get("type", "")),
-        )
+    started = current_log().record(
+        HandlerStarted,
+        cause=cause.id if isinstance(cause, Event) else cause,
+        where=definition(getattr(live.consumer, name, None)),
+        consumer=live.name,
+        path=live.path,
+        handler=name,
+        type=str(message.get("type", "")),
+    )
     live.handler = name
     try:
         with caused_by(started):
@@ -222,8 +226,7 @@ async def _handle(live: LiveConsumer, dispatch: Dispatch, message: dict[str, Any
         if isinstance(error, _stop_consumer()):  # how a consumer says that it has ended
             _ended(live, message)
         else:
-            with caused_by(started):
-                _crashed(live, error, name)
+            _crashed(live, error, name, started.id)
             for observer in tuple(_observers):
                 observer.crashed(live, message, error)
         raise
@@ -237,11 +240,12 @@ def _ended(live: LiveConsumer, message: Message) -> None:
         observer.handled(live, message)
 
 
-def _crashed(live: LiveConsumer, error: Exception, handler: str) -> None:
+def _crashed(live: LiveConsumer, error: Exception, handler: str, cause: int | None) -> None:
     live.error = error
     live.failed_in = handler or None
     current_log().record(
         ConsumerCrashed,
+        cause=cause,
         where=raised_at(error),
         consumer=live.name,
         path=live.path,
@@ -250,8 +254,9 @@ def _crashed(live: LiveConsumer, error: Exception, handler: str) -> None:
     )
 
 
-# --- private API: channels.consumer.AsyncConsumer.__call__, channels.consumer.await_many_dispatch, seen on channels
-# 4.2–4.3: the one place through which every message to every consumer passes, whichever class overrides dispatch ---
+# --- private API: channels.consumer.await_many_dispatch, seen on channels 4.2–4.3: the one place through which every
+# message to every consumer passes, whichever class overrides dispatch. It is called with the consumer's own dispatch:
+# a bound method, or for sync consumers asgiref's partial with the consumer as its argument ---
 
 _installed = 0
 _originals: dict[str, Any] = {}
@@ -263,40 +268,34 @@ def _stop_consumer() -> type[Exception]:
     return StopConsumer
 
 
-async def _call(self: Any, scope: Any, receive: Any, send: Any) -> None:
-    call = _originals["__call__"]
-    if not _installed:
-        await call(self, scope, receive, send)
+def _consumer_with(dispatch: Any) -> Any:
+    if hasattr(dispatch, "__self__"):
+        return dispatch.__self__
+    arguments = getattr(dispatch, "args", ())
+    return arguments[0] if arguments else None
+
+
+async def _await_many_dispatch(consumer_callables: Sequence[Any], dispatch: Dispatch) -> None:
+    original = _originals["await_many_dispatch"]
+    consumer = _consumer_with(dispatch)
+    if not _installed or consumer is None:
+        await original(consumer_callables, dispatch)
         return
-    live = LiveConsumer(self, scope, asyncio.current_task(), opening.get())
+    live = LiveConsumer(consumer, consumer.scope, asyncio.current_task(), opening.get())
     _live[id(live)] = live
     if live.opening is not None:
         live.opening.consumers.append(live)
     token = _current.set(live)
     try:
-        await call(self, scope, receive, send)
+        await original(consumer_callables, partial(_handle, live, dispatch))
     except BaseException as error:
-        if live.error is None and isinstance(error, Exception):
-            _crashed(live, error, "")
+        if live.error is None and isinstance(error, Exception) and not isinstance(error, _stop_consumer()):
+            _crashed(live, error, "", None)
         live.error = error
         raise
     finally:
         _current.reset(token)
         del _live[id(live)]
-
-
-async def _await_many_dispatch(consumer_callables: Sequence[Any], dispatch: Dispatch) -> None:
-    original = _originals["await_many_dispatch"]
-    live = _current.get()
-    if not _installed or live is None:
-        await original(consumer_callables, dispatch)
-        return
-    consumer = live  # for the closure: mypy forgets that it is not None
-
-    async def handle(message: dict[str, Any]) -> None:
-        await _handle(consumer, dispatch, message)
-
-    await original(consumer_callables, handle)
 
 
 def install() -> None:
@@ -306,16 +305,13 @@ def install() -> None:
         BackchannelError: this version of Channels is built differently.
     """
     global _installed
-    consumer: Any = import_module("channels.consumer")
     if not _installed:
-        if "__call__" not in vars(consumer.AsyncConsumer) or not hasattr(consumer, "await_many_dispatch"):
+        consumer: Any = import_module("channels.consumer")
+        if not hasattr(consumer, "await_many_dispatch"):
             raise BackchannelError(
-                "channels.consumer has no AsyncConsumer.__call__ or no await_many_dispatch: this version of Channels "
-                "is not supported; install channels>=4.2,<4.4"
+                "channels.consumer has no await_many_dispatch: this version of Channels is not supported; install "
+                "channels>=4.2,<4.4"
             )
-        if vars(consumer.AsyncConsumer)["__call__"] is not _call:
-            _originals["__call__"] = vars(consumer.AsyncConsumer)["__call__"]
-            consumer.AsyncConsumer.__call__ = _call
         if consumer.await_many_dispatch is not _await_many_dispatch:
             _originals["await_many_dispatch"] = consumer.await_many_dispatch
             consumer.await_many_dispatch = _await_many_dispatch
@@ -328,11 +324,9 @@ def remove() -> None:
     Where somebody has patched the same place meanwhile, theirs is kept, and ours below it only passes through.
     """
     global _installed
-    consumer: Any = import_module("channels.consumer")
     _installed -= 1
     if not _installed:
-        if vars(consumer.AsyncConsumer)["__call__"] is _call:
-            consumer.AsyncConsumer.__call__ = _originals["__call__"]
+        consumer: Any = import_module("channels.consumer")
         if consumer.await_many_dispatch is _await_many_dispatch:
             consumer.await_many_dispatch = _originals["await_many_dispatch"]
 

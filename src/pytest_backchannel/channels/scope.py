@@ -17,6 +17,17 @@ Headers = Mapping[str, str] | Iterable[tuple[str | bytes, str | bytes]]
 _HTTP_TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 
 
+# What a browser sends with every handshake; the key is the one of RFC 6455, section 1.3.
+_HANDSHAKE = (
+    (b"upgrade", b"websocket"),
+    (b"connection", b"Upgrade"),
+    (b"sec-websocket-key", b"dGhlIHNhbXBsZSBub25jZQ=="),
+    (b"sec-websocket-version", b"13"),
+    (b"sec-websocket-extensions", b"permessage-deflate; client_max_window_bits"),
+    (b"user-agent", b"pytest-backchannel"),
+)
+
+
 def default_host() -> str:
     """A host name that the project's ``ALLOWED_HOSTS`` lets in: its first that names a host, else ``testserver``."""
     from django.conf import settings
@@ -103,16 +114,14 @@ def websocket_scope(
     path: str,
     *,
     headers: Headers = (),
-    cookies: Mapping[str, str] | None = None,
     origin: str | None = None,
-    subprotocols: Sequence[str] = (),
+    subprotocols: Iterable[str] = (),
 ) -> dict[str, Any]:
     """The scope of one connection.
 
     Args:
         path: path and query string.
         headers: they replace a default header of the same name.
-        cookies: sent in one ``cookie`` header, after those of ``headers``.
         origin: the ``Origin`` header; None sends the host's own, as a page of the same site does, and an empty text
             sends none, as clients do that are no browsers.
         subprotocols: offered to the application, the preferred one first.
@@ -125,33 +134,26 @@ def websocket_scope(
     """
     decoded, raw_path, query_string = split_path(path)
     given = header_list(headers)
-    names = {name for name, _ in given}
-    host = next((value for name, value in given if name == b"host"), None) or default_host().encode("latin-1")
     offered = check_subprotocols(subprotocols)
-    sent = [
-        (b"host", host),
-        (b"upgrade", b"websocket"),
-        (b"connection", b"Upgrade"),
-        (b"sec-websocket-key", b"dGhlIHNhbXBsZSBub25jZQ=="),
-        (b"sec-websocket-version", b"13"),
-        (b"sec-websocket-extensions", b"permessage-deflate; client_max_window_bits"),
-        (b"user-agent", b"pytest-backchannel"),
-    ]
+    host = next((value for name, value in given if name == b"host"), None) or default_host().encode("latin-1")
+    sent = [(b"host", host), *_HANDSHAKE]
     if origin is None:
         sent.append((b"origin", b"http://" + host))
     elif origin:
+        given = [(name, value) for name, value in given if name != b"origin"]
         sent.append((b"origin", _header_bytes(origin)))
     if offered:
         sent.append((b"sec-websocket-protocol", ", ".join(offered).encode("ascii")))
-    merged = [(name, value) for name, value in sent if name not in names or (name == b"origin" and origin)]
-    merged += [(name, value) for name, value in given if not (name == b"origin" and origin)]
-    if not offered:
+    else:
         offered = [
             token.strip()
             for name, value in given
             if name == b"sec-websocket-protocol"
             for token in value.decode("latin-1").split(",")
         ]
+    if given:
+        names = {name for name, _ in given}
+        sent = [(name, value) for name, value in sent if name not in names] + given
     return {
         "type": "websocket",
         "asgi": {"version": "3.0", "spec_version": "2.4"},
@@ -163,20 +165,30 @@ def websocket_scope(
         "path": decoded,
         "raw_path": raw_path,
         "query_string": query_string,
-        "headers": _with_cookies(merged, cookies or {}),
+        "headers": with_cookies(sent, {}),
         "subprotocols": offered,
         "state": {},
         "extensions": {"websocket.http.response": {}},
     }
 
 
-def _with_cookies(headers: list[tuple[bytes, bytes]], cookies: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
-    """One ``cookie`` header, as browsers send it: Channels reads the first one only."""
+def with_cookies(headers: list[tuple[bytes, bytes]], cookies: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    """The headers with one ``cookie`` header, as browsers send it: Channels reads the first one only.
+
+    Args:
+        headers: what cookies they have comes first.
+        cookies: further ones.
+
+    Raises:
+        BackchannelError: a cookie that no browser could send.
+    """
     parts = [value for name, value in headers if name == b"cookie"]
+    if not parts and not cookies:
+        return list(headers)
     for name, value in cookies.items():
         pair = f"{name}={value}"
         if not name or any(character in pair for character in ";\r\n") or "=" in name:
             raise BackchannelError(f"cookies: {name!r}: {value!r} can't be a cookie")
         parts.append(_header_bytes(pair))
     rest = [(name, value) for name, value in headers if name != b"cookie"]
-    return [*rest, (b"cookie", b"; ".join(parts))] if parts else rest
+    return [*rest, (b"cookie", b"; ".join(parts))]

@@ -15,25 +15,25 @@ from typing import Any
 
 _users = 0
 _original: Any = None
+_connections: Any = None
 
 
 def _close_old_connections() -> None:
     if not _users:
         _original()
         return
-    from django.db import connections
-
-    for connection in connections.all(initialized_only=True):
+    for connection in _connections.all(initialized_only=True):
         if not connection.in_atomic_block:
             connection.close_if_unusable_or_obsolete()
 
 
 def keep() -> None:
     """Spare connections inside a transaction from now on; each call needs its :func:`release`."""
-    global _users, _original
+    global _users, _original, _connections
     channels_db: Any = import_module("channels.db")
     if not _users and channels_db.close_old_connections is not _close_old_connections:
         _original = channels_db.close_old_connections
+        _connections = import_module("django.db").connections
         channels_db.close_old_connections = _close_old_connections
     _users += 1
 

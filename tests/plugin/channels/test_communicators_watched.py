@@ -152,7 +152,7 @@ TESTS = """
 WRONG = {
     "test_crash_unseen": "consumer_crashed: Talker (/ws/) raised ValueError: broken",
     "test_crash_hidden_by_receive_nothing": "consumer_crashed: Sync (/ws/) raised ValueError: broken in a thread",
-    "test_crash_in_a_router": "consumer_crashed: the application (/nowhere/) raised ValueError: No route found for path",
+    "test_crash_in_a_router": "consumer_crashed: the application (/nowhere/) raised ValueError: No route found",
     "test_left_open": "consumer_left_open: Talker (/ws/) was still open at the end of the test",
     "test_hung": "consumer_hung: Wedged.websocket_disconnect (/ws/) did not end, and was cancelled",
     "test_left_open_by_a_fixture": "consumer_left_open: Talker (/ws/) was still open at the end of the test",
