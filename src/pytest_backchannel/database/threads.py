@@ -8,9 +8,11 @@ next job is not: later tests may use the pool.
 from __future__ import annotations
 
 import concurrent.futures.thread
+import contextlib
 import queue
 import sys
 import threading
+from collections.abc import Iterator
 from types import CodeType, FrameType
 
 from ..errors import ThreadOutlivedTest
@@ -19,6 +21,7 @@ from ..errors import ThreadOutlivedTest
 GRACE = 100
 
 _left: dict[int, tuple[FrameType, str]] = {}
+_watches: list[Watch] = []
 
 
 def outlived(test: str) -> ThreadOutlivedTest:
@@ -40,9 +43,11 @@ class Watch:
     def __init__(self, test: str) -> None:
         self.test = test
         self._before = _work()
+        _watches.append(self)
 
     def end(self) -> None:
         """Remember the work that began since and still runs."""
+        _watches.remove(self)
         left = self._new()
         for _ in range(GRACE):
             if not left:
@@ -60,6 +65,15 @@ class Watch:
         return {
             ident: frame for ident, frame in _work().items() if self._before.get(ident) is not frame and ident != mine
         }
+
+
+@contextlib.contextmanager
+def of_no_test() -> Iterator[None]:
+    """Work that begins in the block belongs to no test: it is of something that serves later tests too."""
+    before = _work() if _watches else {}
+    yield
+    for watch in _watches:
+        watch._before |= {ident: frame for ident, frame in _work().items() if before.get(ident) is not frame}
 
 
 def any_left() -> bool:

@@ -198,3 +198,58 @@ def test_a_test_that_ends_inside_an_atomic_block_names_the_holder(project):
             "*SharedConnectionBusy: test_it.py::Tests::test_d_holds ended while*holder-of-d*",
         ],
     )
+
+
+def test_a_thread_of_a_fixture_of_wider_scope_serves_later_tests(project):
+    project.settings('CELERY_BROKER_URL = "memory://"; CELERY_RESULT_BACKEND = "cache+memory://"')
+    result = project.test(
+        OUTLIVING
+        + """
+    import queue
+    import urllib.request
+
+    @pytest.fixture(scope="session")
+    def importer():
+        jobs, results = queue.SimpleQueue(), queue.SimpleQueue()
+
+        def serve():
+            while (name := jobs.get()) is not None:
+                try:
+                    results.put(Order.objects.create(reference=name))
+                except BaseException as error:
+                    results.put(error)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+
+        def run(name):
+            jobs.put(name)
+            return results.get(timeout=10)
+
+        yield run
+        jobs.put(None)
+        thread.join()
+
+    @pytest.mark.asyncio
+    @pytest.mark.parametrize("again", [1, 2])
+    async def test_importer(db, request, again):
+        order = await asyncio.to_thread(request.getfixturevalue("importer"), "a")
+        assert await Order.objects.aget() == order
+
+    @pytest.mark.asyncio
+    @pytest.mark.parametrize("again", [1, 2])
+    async def test_live_server(live_server, again):
+        order = await Order.objects.acreate(reference="a")
+
+        def get():
+            with urllib.request.urlopen(f"{live_server.url}/orders/{order.pk}/confirm/", timeout=10) as response:
+                return response.read()
+
+        assert await asyncio.to_thread(get) == b"ok"
+
+    def test_last():
+        assert isinstance(connections._connections, Local)
+        pool.shutdown()
+        """
+    )
+    result.assert_outcomes(passed=5)

@@ -65,9 +65,7 @@ def test_an_atomic_block_of_another_thread_is_named_with_its_lines(lock):
 
 def test_a_query_of_another_thread_is_named_with_where_it_is(lock):
     stop = hold(lock, atomic=False)
-    with pytest.raises(
-        SharedConnectionBusy, match=r"holder holds it, and is now at tests/.*\.py:\d+ \(hold\."
-    ):
+    with pytest.raises(SharedConnectionBusy, match=r"holder holds it, and is now at tests/.*\.py:\d+ \(hold\."):
         lock.acquire("enter transaction.atomic()", atomic=True)
     stop()
 
