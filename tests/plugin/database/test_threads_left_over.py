@@ -201,7 +201,9 @@ def test_a_test_that_ends_inside_an_atomic_block_names_the_holder(project):
 
 
 def test_a_thread_of_a_fixture_of_wider_scope_serves_later_tests(project):
-    project.settings('CELERY_BROKER_URL = "memory://"; CELERY_RESULT_BACKEND = "cache+memory://"')
+    project.settings(
+        'CELERY_BROKER_URL = "memory://"; CELERY_RESULT_BACKEND = "cache+memory://"; STATIC_URL = "/static/"'
+    )
     result = project.test(
         OUTLIVING
         + """
