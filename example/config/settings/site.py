@@ -1,11 +1,18 @@
 """`run_site.py`: production's processes on one machine, with SQLite, files for mail, and no TLS."""
 
+import json
 from os import environ
 from pathlib import Path
 
-from .production import *  # noqa: F403
+from .base import BASE_DIR
 
-DATA = Path(environ.get("SITE_DATA", BASE_DIR / ".site"))  # noqa: F405
+DATA = Path(environ.get("SITE_DATA", BASE_DIR / ".site"))
+if (DATA / "site.json").exists():
+    # The site runs: manage.py and `backchannel smoke` find its Redis here.
+    environ.setdefault("REDIS_URL", json.loads((DATA / "site.json").read_text())["environment"]["REDIS_URL"])
+
+from .production import *  # noqa: E402, F403
+
 SECRET_KEY = (DATA / "secret-key").read_text() if (DATA / "secret-key").exists() else ""  # made by run_site.py
 ALLOWED_HOSTS = ["127.0.0.1", "localhost"]
 DEMO_DATA = True  # the command `demo_data` asks: it makes users whose password everybody knows
