@@ -71,7 +71,8 @@ class Loops:
         self._monotonic = monotonic
         self._time = monotonic()
         self._states: weakref.WeakKeyDictionary[BaseEventLoop, _State] = weakref.WeakKeyDictionary()
-        self._threads = {thread.ident for thread in threading.enumerate()}
+        # The threads themselves: a number is given again to a new thread, once its own has ended.
+        self._threads = weakref.WeakSet(threading.enumerate())
 
     def passed(self, seconds: float) -> None:
         """The clock was moved: let the loops of other threads look at their timers."""
@@ -168,7 +169,7 @@ class Loops:
             not state.jobs
             and len(loop._selector.get_map()) <= 1
             and all(
-                thread.ident in self._threads
+                thread in self._threads
                 or thread is threading.current_thread()
                 or waits(thread.ident, _WAITING_FOR_WORK)
                 for thread in threading.enumerate()

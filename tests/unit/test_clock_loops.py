@@ -27,7 +27,7 @@ def log():
 def quick():
     started = real.perf_counter()
     yield
-    assert real.perf_counter() - started < 0.9
+    assert real.perf_counter() - started < 3
 
 
 @pytest.fixture
@@ -158,6 +158,34 @@ def test_a_timeout_does_not_fire_while_a_thread_of_the_tests_own_works(clock):
         assert await asyncio.wait_for(future, 5) == "done"
 
     asyncio.run(main())
+
+
+def test_a_new_thread_is_not_taken_for_an_old_one_with_its_number():
+    numbers = []
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
+
+        def work():
+            numbers.append(threading.get_ident())
+            real.sleep(0.05)
+            loop.call_soon_threadsafe(future.set_result, "done")
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        assert await asyncio.wait_for(future, 5) == "done"
+        thread.join()
+
+    release = threading.Event()
+    old = threading.Thread(target=lambda: numbers.append(threading.get_ident()) or release.wait())
+    old.start()
+    with VirtualClock():
+        release.set()
+        old.join()
+        asyncio.run(main())
+    if len(set(numbers)) > 1:
+        pytest.skip("the platform gave the new thread another number")
 
 
 def test_a_timeout_over_a_thread_that_hangs_fires_in_real_time(clock):
