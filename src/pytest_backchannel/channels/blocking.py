@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any
@@ -64,7 +64,7 @@ class _Watch:
 
 
 @contextlib.contextmanager
-def watching_the_loop(log: EventLog, *, fails: bool) -> Iterator[None]:
+def watching_the_loop(log: EventLog, *, fails: bool) -> Generator[None]:
     """Within the block, enter into ``log`` each call of the project that blocks a running event loop.
 
     Args:

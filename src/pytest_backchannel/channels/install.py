@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import Any
 
 from asgiref.sync import markcoroutinefunction
@@ -18,7 +18,7 @@ _API = ("send", "receive", "new_channel", "group_add", "group_discard", "group_s
 
 
 @contextlib.contextmanager
-def strict_channel_layers(kind: str = "core", options: LayerOptions | None = None) -> Iterator[dict[str, StrictLayer]]:
+def strict_channel_layers(kind: str = "core", options: LayerOptions | None = None) -> Generator[dict[str, StrictLayer]]:
     """Within the block, every alias of ``CHANNEL_LAYERS`` is a fresh :class:`StrictLayer`.
 
     Also for code that asked for a layer before (a module that keeps ``get_channel_layer()`` in a variable), and when
@@ -81,11 +81,11 @@ def _report(layers: dict[str, StrictLayer]) -> None:
 
 
 @contextlib.contextmanager
-def _in_place_of_all(layers: _Layers) -> Iterator[None]:
+def _in_place_of_all(layers: _Layers) -> Generator[None]:
     before = channel_layers.backends
     made_before = vars(channel_layers).get("make_backend")
     channel_layers.backends = {}
-    channel_layers.make_backend = layers.__getitem__
+    setattr(channel_layers, "make_backend", layers.__getitem__)  # noqa: B010 - a method, for type checkers
     forwarded = [_forward(layer, alias, layers.__getitem__) for alias, layer in before.items()]
     try:
         yield
@@ -95,7 +95,7 @@ def _in_place_of_all(layers: _Layers) -> Iterator[None]:
         if made_before is None:
             del channel_layers.make_backend
         else:
-            channel_layers.make_backend = made_before
+            setattr(channel_layers, "make_backend", made_before)  # noqa: B010
         channel_layers.backends = before
         for alias, layer in layers.items():
             # Whoever kept this layer gets the one that is in place when it is used.

@@ -90,7 +90,7 @@ class StrictLayer(BaseChannelLayer):
                 f"the kind of channel layer is {kind!r}: choose one of {', '.join(map(repr, KINDS))}"
             )
         options = options or LayerOptions()
-        super().__init__(expiry=options.expiry, capacity=options.capacity)
+        super().__init__(expiry=int(options.expiry), capacity=options.capacity)
         self.kind = kind
         self.options = options
         self.account = Account(log or current_log(), alias)
@@ -178,8 +178,10 @@ class StrictLayer(BaseChannelLayer):
 
     # ------------------------------------------------------- what Channels asks for
 
-    @_coroutine_function
-    def send(self, channel: str, message: dict[str, Any]) -> Coroutine[Any, Any, None]:
+    @_coroutine_function  # pyright cannot know that what is marked counts as async
+    def send(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, channel: str, message: dict[str, Any]
+    ) -> Coroutine[Any, Any, None]:
         """Send a message to one channel.
 
         Raises:
@@ -190,7 +192,9 @@ class StrictLayer(BaseChannelLayer):
         return self._send(channel, message, call_site())
 
     @_coroutine_function
-    def group_send(self, group: str, message: dict[str, Any]) -> Coroutine[Any, Any, None]:
+    def group_send(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, group: str, message: dict[str, Any]
+    ) -> Coroutine[Any, Any, None]:
         """Send a message to every channel in a group; a channel that is over capacity misses it silently (core).
 
         Raises:

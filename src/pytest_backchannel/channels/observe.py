@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -13,10 +13,10 @@ from channels.exceptions import ChannelFull
 from channels.layers import InMemoryChannelLayer, channel_layers
 
 from ..errors import NotSerialisable
-from ..events import EventLog, Location
+from ..events import EventLog
+from . import consumers
 from .account import Account
 from .callsite import call_site
-from .consumers import observing, probing
 from .layer_records import GroupSend, Sent
 from .readers import Copy
 from .wire import Wire
@@ -41,7 +41,7 @@ class _Observed:
 
 
 class LayerObserver:
-    """Watches every ``InMemoryChannelLayer`` for one test.
+    """Watches every ``InMemoryChannelLayer`` for one test, from :meth:`start` to :meth:`stop`.
 
     Args:
         log: the log of the test.
@@ -54,21 +54,17 @@ class LayerObserver:
         self._layers: WeakKeyDictionary[Any, _Observed] = WeakKeyDictionary()
         self._stack = contextlib.ExitStack()
 
-    @contextlib.contextmanager
-    def watching(self) -> Iterator[None]:
-        """Watch within the block; at its end, what was lost is in the log."""
+    def start(self) -> None:
+        """Watch from now on; when the test's body has ended, what was lost is in its log."""
         self._log.at_end(self.report)
-        with self._stack:
-            self._stack.enter_context(probing())
-            for name, wrap in (
-                ("new_channel", self._new_channel),
-                ("group_add", self._group_add),
-                ("send", self._send),
-                ("receive", self._receive),
-                ("group_send", self._group_send),
-            ):
-                self._stack.enter_context(_wrapped(InMemoryChannelLayer, name, wrap))
-            yield
+        consumers.install()
+        _install(self)
+
+    def stop(self) -> None:
+        """Watch no more; what was lost since the body ended is in the log too."""
+        _remove(self)
+        consumers.remove()
+        self._stack.close()
         self.report()
 
     def report(self) -> None:
@@ -77,84 +73,74 @@ class LayerObserver:
             observed.account.find_unread(observed.waiting, final=True)
             observed.account.report()
 
+    # ------------------------------------------- what is called in place of the layer's
+
+    async def new_channel(self, original: Callable[..., Any], layer: Any, *args: Any, **kwargs: Any) -> Any:
+        """A consumer begins: from its first message on, the account knows whose channel this is."""
+        self._of(layer).account.listens()
+        return await original(layer, *args, **kwargs)
+
+    async def group_add(self, original: Callable[..., Any], layer: Any, group: str, channel: str) -> Any:
+        """A channel joins a group, if its name is valid."""
+        result = await original(layer, group, channel)
+        self._of(layer).account.joined(group)
+        return result
+
+    async def send(self, original: Callable[..., Any], layer: Any, channel: str, message: Any) -> Any:
+        """A message is put on a channel, by the project or by the layer's own ``group_send``."""
+        observed = self._of(layer)
+        group_send = _within.get()
+        event: GroupSend | Sent
+        if group_send is None:
+            event = observed.account.sent(channel, message, call_site())
+            self._check(observed, event, message)
+        else:
+            event = group_send
+        copy = Copy(event, group_send.group if group_send else "", channel, message)
+        observed.account.address(copy, listened=False)
+        try:
+            result = await original(layer, channel, message)
+        except ChannelFull:
+            text = f"dropped, for {layer.get_capacity(channel)} messages were waiting that nobody read (capacity)"
+            observed.account.lose(copy, "over_capacity", text)
+            raise
+        copy.message = _newest(layer, channel)
+        if copy.message is not None:
+            observed.waiting.append(copy)
+        return result
+
+    async def receive(self, original: Callable[..., Any], layer: Any, channel: str) -> Any:
+        """A message reaches whoever receives."""
+        observed = self._of(layer)
+        observed.account.listens()
+        message = await original(layer, channel)
+        copy = observed.take(message)
+        if copy is not None:
+            observed.account.handed_over(copy)
+        return message
+
+    async def group_send(self, original: Callable[..., Any], layer: Any, group: str, message: Any) -> Any:
+        """A message is sent to a group: the layer then sends it to each member."""
+        observed = self._of(layer)
+        members = list(layer.groups.get(group, ()))
+        occupied = {name: len(channels) for name, channels in layer.groups.items() if channels}
+        event = observed.account.group_sent(group, message, members, occupied, call_site())
+        self._check(observed, event, message)
+        token = _within.set(event)
+        try:
+            return await original(layer, group, message)
+        finally:
+            _within.reset(token)
+
+    # ----------------------------------------------------------------- within
+
     def _of(self, layer: Any) -> _Observed:
         observed = self._layers.get(layer)
         if observed is None:
             account = Account(self._log, _alias(layer))
-            self._stack.enter_context(observing(account))
+            self._stack.enter_context(consumers.observing(account))
             observed = self._layers[layer] = _Observed(account)
         return observed
-
-    def _new_channel(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(original)
-        async def new_channel(layer: Any, *args: Any, **kwargs: Any) -> Any:
-            # A consumer begins: from its first message on, the account knows whose channel this is.
-            self._of(layer).account.listens()
-            return await original(layer, *args, **kwargs)
-
-        return new_channel
-
-    def _group_add(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(original)
-        async def group_add(layer: Any, group: str, channel: str) -> Any:
-            result = await original(layer, group, channel)
-            self._of(layer).account.joined(group)
-            return result
-
-        return group_add
-
-    def _send(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(original)
-        async def send(layer: Any, channel: str, message: Any) -> Any:
-            where = call_site()
-            observed = self._of(layer)
-            group_send = _within.get()
-            event: GroupSend | Sent = group_send or observed.account.sent(channel, message, where)
-            if group_send is None:
-                self._check(observed, event, message)
-            copy = Copy(event, group_send.group if group_send else "", channel, message)
-            observed.account.address(copy, listened=False)
-            try:
-                await original(layer, channel, message)
-            except ChannelFull:
-                text = f"dropped, for {layer.get_capacity(channel)} messages were waiting that nobody read (capacity)"
-                observed.account.lose(copy, "over_capacity", text)
-                raise
-            copy.message = _newest(layer, channel)
-            if copy.message is not None:
-                observed.waiting.append(copy)
-
-        return send
-
-    def _receive(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(original)
-        async def receive(layer: Any, channel: str) -> Any:
-            observed = self._of(layer)
-            observed.account.listens()
-            message = await original(layer, channel)
-            copy = observed.take(message)
-            if copy is not None:
-                observed.account.handed_over(copy)
-            return message
-
-        return receive
-
-    def _group_send(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(original)
-        async def group_send(layer: Any, group: str, message: Any) -> Any:
-            where: Location | None = call_site()
-            observed = self._of(layer)
-            members = list(layer.groups.get(group, ()))
-            occupied = {name: len(channels) for name, channels in layer.groups.items() if channels}
-            event = observed.account.group_sent(group, message, members, occupied, where)
-            self._check(observed, event, message)
-            token = _within.set(event)
-            try:
-                return await original(layer, group, message)
-            finally:
-                _within.reset(token)
-
-        return group_send
 
     def _check(self, observed: _Observed, event: GroupSend | Sent, message: Any) -> None:
         if self._wire is not None:
@@ -162,6 +148,10 @@ class LayerObserver:
                 self._wire.packed(message)
             except NotSerialisable as error:
                 observed.account.refused(event, error)
+
+
+def _alias(layer: Any) -> str:
+    return next((alias for alias, known in channel_layers.backends.items() if known is layer), "")
 
 
 # --- private API: channels.layers.InMemoryChannelLayer.channels and asyncio.Queue._queue, seen on channels 4.2–4.3
@@ -176,19 +166,39 @@ def _newest(layer: Any, channel: str) -> Any:
 
 # --- end of private API ---
 
+_NAMES = ("new_channel", "group_add", "send", "receive", "group_send")
+_watching: LayerObserver | None = None
+_originals: dict[str, Callable[..., Any]] = {}
 
-def _alias(layer: Any) -> str:
-    return next((alias for alias, known in channel_layers.backends.items() if known is layer), "")
+
+@functools.cache
+def _wrapper(name: str) -> Callable[..., Any]:
+    # Made once in a run: a test that uses no layer is to cost nothing.
+    @functools.wraps(vars(InMemoryChannelLayer)[name])
+    async def wrapped(layer: Any, *args: Any, **kwargs: Any) -> Any:
+        original = _originals[name]
+        if _watching is None:
+            return await original(layer, *args, **kwargs)
+        return await getattr(_watching, name)(original, layer, *args, **kwargs)
+
+    return wrapped
 
 
-@contextlib.contextmanager
-def _wrapped(owner: type[Any], name: str, wrap: Callable[[Callable[..., Any]], Callable[..., Any]]) -> Iterator[None]:
-    original = vars(owner)[name]
-    ours = wrap(original)
-    setattr(owner, name, ours)
-    try:
-        yield
-    finally:
-        # Where somebody has patched it meanwhile, theirs is kept: theirs calls ours, which passes everything through.
-        if vars(owner)[name] is ours:
-            setattr(owner, name, original)
+def _install(observer: LayerObserver) -> None:
+    global _watching
+    _watching = observer
+    for name in _NAMES:
+        current, ours = vars(InMemoryChannelLayer)[name], _wrapper(name)
+        if current is not ours:
+            _originals[name] = current
+            setattr(InMemoryChannelLayer, name, ours)
+
+
+def _remove(observer: LayerObserver) -> None:
+    global _watching
+    if _watching is observer:
+        _watching = None
+    for name in _NAMES:
+        # Where somebody has patched it meanwhile, theirs is kept: it calls ours, which passes everything through.
+        if vars(InMemoryChannelLayer)[name] is _wrapper(name):
+            setattr(InMemoryChannelLayer, name, _originals[name])

@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -148,8 +148,7 @@ class _Step:
     above: tuple[Any, ...] = ()
 
     def into(self, application: Any, **changes: Any) -> _Step:
-        values = {**self.__dict__, **changes}
-        return _Step(**{**values, "above": (*self.above, application)})
+        return replace(self, above=(*self.above, application), **changes)
 
 
 def _walk(application: Any, step: _Step) -> Iterator[Route]:
@@ -164,7 +163,8 @@ def _walk(application: Any, step: _Step) -> Iterator[Route]:
         for protocol, inner in application.application_mapping.items():
             yield from _walk(inner, step.into(application, protocol=protocol))
     elif isinstance(application, URLRouter):
-        for route in application.routes:
+        patterns: list[Any] = application.routes
+        for route in patterns:
             path = step.path + _pattern(route.pattern)
             name = route.name if getattr(route, "name", None) else step.name
             yield from _walk(route.callback, step.into(application, path=path, name=name))

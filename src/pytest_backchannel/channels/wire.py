@@ -124,7 +124,8 @@ def wire_of(serializer: str) -> Wire:
                 "the channel layer makes the round trip that Redis makes, for which msgpack is needed: "
                 "pip install 'pytest-backchannel[channels]'"
             ) from None
-        return Wire("msgpack", msgpack.packb, msgpack.unpackb)
+        pack: Any = msgpack.packb
+        return Wire("msgpack", pack, msgpack.unpackb)
     if serializer == "json":
         return Wire("json", lambda message: json.dumps(message).encode(), json.loads)
     try:
