@@ -33,6 +33,7 @@ MARKERS = (
 )
 
 _OBSERVED = pytest.StashKey[list[dict[str, str]]]()
+_FAILED = pytest.StashKey[bool]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -75,6 +76,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Begin an empty log."""
     events.begin_log(item.nodeid, enforced=options_of(item.config).strict)
+    item.stash[_FAILED] = False  # a plugin may run an item again
 
 
 @pytest.hookimpl(wrapper=True)
@@ -87,6 +89,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
         # The test has failed by itself: what went unseen is told in its report, and fails nothing once more.
         log.run_checks()
         log.take_problems()
+        item.stash[_FAILED] = True
         raise
     log.run_checks()
     _judge(item, log)
@@ -100,7 +103,9 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object
         result = yield
     finally:
         log = events.current_log()
-    _judge(item, log)
+    # A test that failed half-way leaves things open: that is its failure, and no error beside it.
+    if not item.stash.get(_FAILED, False):
+        _judge(item, log)
     return result
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -169,8 +170,29 @@ def _read(module: str, namespace: str, path: tuple[str, ...]) -> dict[str, Any]:
                 "It is imported in a process of its own, in which no socket can connect. Where it needs environment "
                 "variables, give them harmless values in the test run (pytest-env, or the CI's configuration)."
             )
-        found: dict[str, Any] = json.loads(target.read_text(encoding="utf-8"))
+        found: dict[str, Any] = json.loads(target.read_text(encoding="utf-8"), object_hook=_with_patterns)
         return found
+
+
+# channel_capacity of channels-redis may have compiled expressions as its keys, which JSON can't.
+_PATTERN = "compiled expression: "
+
+
+def _with_text_keys(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {
+            _PATTERN + key.pattern if isinstance(key, re.Pattern) else str(key): _with_text_keys(item)
+            for key, item in value.items()
+        }
+    if isinstance(value, (list, tuple)):
+        return [_with_text_keys(item) for item in value]
+    return value
+
+
+def _with_patterns(value: dict[str, Any]) -> dict[Any, Any]:
+    return {
+        re.compile(key.removeprefix(_PATTERN)) if key.startswith(_PATTERN) else key: item for key, item in value.items()
+    }
 
 
 def _main(module: str, namespace: str, target: str) -> None:
@@ -185,7 +207,7 @@ def _main(module: str, namespace: str, target: str) -> None:
         setattr(socket.socket, name, refuse)
     values = vars(importlib.import_module(module))
     picked = _pick(values, namespace)
-    Path(target).write_text(json.dumps(picked, default=str), encoding="utf-8")
+    Path(target).write_text(json.dumps(_with_text_keys(picked), default=str), encoding="utf-8")
 
 
 if __name__ == "__main__":

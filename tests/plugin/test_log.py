@@ -81,3 +81,19 @@ def test_a_test_that_does_nothing_tells_no_story(project):
     result = project.test("def test_it():\n    assert 0\n")
     result.assert_outcomes(failed=1)
     result.stdout.no_fnmatch_line("*Behind the request*")
+
+
+def test_a_test_that_failed_by_itself_fails_no_second_time_for_what_it_left_behind(project):
+    body = """
+    @pytest.fixture
+    def leaving():
+        yield
+        lose("tst_fatal", True)
+
+    def test_it(leaving):
+        lose("tst_fatal", True)
+        assert 0
+"""
+    result = run(project, body)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["E *assert 0", "*Behind the request*", "*tst_fatal: went wrong*"])

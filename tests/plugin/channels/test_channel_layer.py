@@ -420,6 +420,16 @@ def test_the_production_settings_decide(consumers):
         }}
         """,
     )
+    consumers.write(
+        "config/core.py",
+        """
+        import re
+        CHANNEL_LAYERS = {"default": {
+            "BACKEND": "channels_redis.core.RedisChannelLayer",
+            "CONFIG": {"capacity": 9, "channel_capacity": {"quick*": 2, re.compile(r"slow\\..*"): 1}},
+        }}
+        """,
+    )
     consumers.ini("backchannel_production_settings = config.production", "asyncio_mode = auto")
     result = consumers.test(
         """
@@ -429,6 +439,15 @@ def test_the_production_settings_decide(consumers):
             await channel_layer.group_add("any name", channel)
             await channel_layer.group_send("any name", {"n": {1: 2}})
             assert await channel_layer.receive(channel) == {"n": {"1": 2}}
+        """
+    )
+    result.assert_outcomes(passed=1)
+    consumers.ini("backchannel_production_settings = config.core")
+    result = consumers.test(
+        """
+        def test_it(channel_layer):
+            options = channel_layer.options
+            assert [options.capacity_of(name) for name in ("quick.one", "slow.one", "other")] == [2, 1, 9]
         """
     )
     result.assert_outcomes(passed=1)
