@@ -106,10 +106,12 @@ class Comparison:
 
     def _arguments(self, wanted: Step, found: Step, partial: bool) -> Iterator[Difference]:
         task = self._app.tasks.get(wanted.name)
-        ours = bind(task, wanted.args, wanted.kwargs, partial=partial)
+        dump = getattr(task, "_dump_pydantic_arguments", None)  # since celery 5.7, for tasks with pydantic=True
+        args, kwargs = dump(wanted.args, wanted.kwargs) if dump and not partial else (wanted.args, wanted.kwargs)
+        ours = bind(task, args, kwargs, partial=partial)
         theirs = bind(task, found.args, found.kwargs, partial=partial)
         if ours is None or theirs is None:
-            ours = {**{f"args[{i}]": value for i, value in enumerate(wanted.args)}, **wanted.kwargs}
+            ours = {**{f"args[{i}]": value for i, value in enumerate(args)}, **kwargs}
             theirs = {**{f"args[{i}]": value for i, value in enumerate(found.args)}, **found.kwargs}
         for name in [*ours, *(name for name in theirs if name not in ours)]:
             if name not in theirs:

@@ -290,6 +290,8 @@ def _apply(
             ended(type(signal).__name__.upper(), str(signal))
             raise
         except Exception as error:
+            if type(error).__name__ == "SynchronousOnlyOperation" or "AsyncToSync" in str(error):
+                error.add_note(_IN_A_LOOP.format(task.name))
             ended("FAILURE", f"{type(error).__name__}: {error}")
             raise
     value = result._result
@@ -306,6 +308,12 @@ def _apply(
     else:
         ended(result.state, f"{type(value).__name__}: {value}")
     return result
+
+
+_IN_A_LOOP = (
+    "{} was called inside a running event loop, and celery_eager runs it there, where neither the ORM nor "
+    "async_to_sync works. In an async test use task_queue, and `await task_queue.arun()`."
+)
 
 
 def _stores_result(task: Any, app: Any, options: dict[str, Any]) -> bool:

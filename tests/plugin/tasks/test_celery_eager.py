@@ -247,6 +247,45 @@ def test_without_celery_it_says_what_to_install(project):
     result.stdout.fnmatch_lines(["*the fixture celery_eager needs celery, which is not installed: pip install*"])
 
 
+def test_in_an_async_test_a_failure_says_what_to_use(project):
+    project.ini("asyncio_mode = auto")
+    result = project.test(
+        """
+        from asgiref.sync import async_to_sync
+        from celery import shared_task
+        from shop.tasks import add, confirm_order, fail
+
+        async def coroutine():
+            pass
+
+        @shared_task
+        def bridge():
+            async_to_sync(coroutine)()
+
+        async def test_plain(celery_eager):
+            assert add.delay(1, 2).get() == 3
+
+        async def test_orm(db, celery_eager):
+            confirm_order.delay(7)
+
+        async def test_bridge(celery_eager):
+            bridge.delay()
+
+        async def test_another_error(celery_eager):
+            fail.delay()
+        """
+    )
+    result.assert_outcomes(passed=1, failed=3)
+    result.stdout.fnmatch_lines(
+        [
+            "*SynchronousOnlyOperation*",
+            "*shop.tasks.confirm_order was called inside a running event loop*async_to_sync works.*task_queue*",
+        ]
+    )
+    result.stdout.fnmatch_lines(["*test_it.bridge was called inside a running event loop*"])
+    assert "shop.tasks.fail was called inside" not in result.stdout.str()
+
+
 def test_unittest_classes_and_xdist(project):
     project.test(
         """

@@ -152,6 +152,25 @@ def test_values_that_the_serialiser_changes_match_what_they_become(app, pdf):
         assert not matches(app, pdf.s("something else"))
 
 
+def test_pydantic_models_match_what_they_are_sent_as(app):
+    pydantic = pytest.importorskip("pydantic")
+
+    class Order(pydantic.BaseModel):
+        id: int
+
+    def ship(order):
+        return order.id
+
+    ship.__annotations__["order"] = Order
+    task = app.task(name="shop.ship", pydantic=True, shared=False)(ship)
+    if getattr(task, "_dump_pydantic_arguments", None) is None:
+        pytest.skip("this Celery does not send models")
+    task.delay(Order(id=7))
+    assert matches(app, task.s(Order(id=7)))
+    assert matches(app, task.s({"id": 7}))
+    assert not matches(app, task.s(Order(id=8)))
+
+
 def test_a_comparison_that_can_not_answer_is_no_match(app, pdf):
     class Array:
         def __eq__(self, other):
