@@ -14,7 +14,7 @@ from ..events import caller
 from . import leftovers
 from .consumers import Opening, opening
 
-# --- private API: asgiref.testing.ApplicationCommunicator.future, .receive_output and .stop, seen on asgiref 3.8–3.13:
+# --- private API: asgiref.testing.ApplicationCommunicator.future, .receive_output and .stop, seen on asgiref 3.9–3.13:
 # the application's task is made by the property, cancelled after a time out, and cancelled by stop ---
 
 _users = 0

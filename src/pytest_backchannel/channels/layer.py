@@ -14,9 +14,8 @@ from channels.exceptions import ChannelFull
 from channels.layers import BaseChannelLayer
 
 from ..errors import BackchannelError, NotSerialisable
-from ..events import EventLog, Location, current_log
+from ..events import EventLog, Location, caller, current_log
 from .account import Account
-from .callsite import call_site
 from .core import CoreTransport
 from .group_sends import find_group_sends
 from .layer_records import GroupSend, Lost, Sent
@@ -36,8 +35,8 @@ F = TypeVar("F", bound=Callable[..., Coroutine[Any, Any, Any]])
 def _coroutine_function(function: F) -> F:
     """Mark a plain function that returns a coroutine, so that ``async_to_sync`` takes it.
 
-    It is plain because its call site is known only when it is called: when the coroutine runs, ``async_to_sync`` or
-    ``create_task`` has left the caller's stack.
+    It is plain because its call site is known only when it is called: when the coroutine runs, ``async_to_sync`` (which
+    calls it in the caller's thread, asgiref 3.9–3.13) or ``create_task`` has left the caller's stack.
     """
     marked: F = markcoroutinefunction(function)
     return marked
@@ -189,7 +188,7 @@ class StrictLayer(BaseChannelLayer):
             NotSerialisable: the production layer can't carry the message.
             TypeError: the name of a channel can't be that (core).
         """
-        return self._send(channel, message, call_site())
+        return self._send(channel, message, caller())
 
     @_coroutine_function
     def group_send(  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -201,7 +200,7 @@ class StrictLayer(BaseChannelLayer):
             NotSerialisable: the production layer can't carry the message.
             TypeError: the name of a group can't be that (core).
         """
-        return self._group_send(group, message, call_site())
+        return self._group_send(group, message, caller())
 
     async def receive(self, channel: str) -> Any:
         """Wait for the next message on a channel.

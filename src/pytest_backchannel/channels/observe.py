@@ -13,10 +13,9 @@ from channels.exceptions import ChannelFull
 from channels.layers import InMemoryChannelLayer, channel_layers
 
 from ..errors import NotSerialisable
-from ..events import EventLog
+from ..events import EventLog, caller
 from . import consumers
 from .account import Account
-from .callsite import call_site
 from .layer_records import GroupSend, Sent
 from .readers import Copy
 from .wire import Wire
@@ -92,7 +91,7 @@ class LayerObserver:
         group_send = _within.get()
         event: GroupSend | Sent
         if group_send is None:
-            event = observed.account.sent(channel, message, call_site())
+            event = observed.account.sent(channel, message, caller())
             self._check(observed, event, message)
         else:
             event = group_send
@@ -124,7 +123,7 @@ class LayerObserver:
         observed = self._of(layer)
         members = list(layer.groups.get(group, ()))
         occupied = {name: len(channels) for name, channels in layer.groups.items() if channels}
-        event = observed.account.group_sent(group, message, members, occupied, call_site())
+        event = observed.account.group_sent(group, message, members, occupied, caller())
         self._check(observed, event, message)
         token = _within.set(event)
         try:
