@@ -17,6 +17,7 @@ What each profile models, with its source:
 from __future__ import annotations
 
 import math
+import re
 import threading
 import time
 from bisect import bisect, insort
@@ -25,6 +26,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 PROFILES = ("rabbitmq", "redis")
+
+# The queues in which a message with an eta waits on its way to a quorum queue: nobody consumes them
+# (kombu 5.5–5.7, transport/native_delayed_delivery.py).
+DELAY_QUEUE = re.compile(r"celery_delayed_\d+$")
 
 # kombu 5.5–5.7, transport/redis.py: Channel.visibility_timeout, .priority_steps, .unacked_restore_interval,
 # .unacked_restore_throttle and .unacked_restore_limit. Until 5.6 the last three are constants with the same values.
@@ -189,7 +194,7 @@ class Broker:
         self._sequence += 1
         message.order = self._order(message, self._sequence)
         self.declare(name)
-        if message.is_task:
+        if message.is_task and not DELAY_QUEUE.search(name):
             self.published_to.add(name)
         self._insert(message)
         self.listener.published(message)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from .broker import StoredMessage
+from .broker import DELAY_QUEUE, StoredMessage
 from .engine import Engine
 from .messages import EnqueuedTask
 from .observe import Watch
@@ -25,7 +25,7 @@ def nothing_due(engine: Engine, watch: Watch, only: str | None = None) -> str:
 
 def why_waits(message: StoredMessage, engine: Engine, watch: Watch) -> str:
     """Why a message that waits is not run now."""
-    if message.delivered_at is None:
+    if message.delivered_at is None and not DELAY_QUEUE.search(message.queue):
         if not engine.serves(message.queue):
             return f"no worker consumes queue {message.queue!r} ({consumed(engine)})"
         return "every worker that consumes its queue has as many messages as its prefetch count allows"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from queue import Empty
 from typing import Any
@@ -36,16 +37,33 @@ class Channel(virtual.Channel):
             self.connection.refused(message)
             # What apply_async() raises once its own retries are used up (kombu.Connection._reraise_as_library_errors).
             raise OperationalError("the broker refused the message (task_queue.refuse_publish)")
-        if not broker.is_task(message):
+        if not broker.is_task(message) or (exchange and exchange not in self.state.exchanges):
             self.connection.wake()
         self._inplace_augment_message(message, exchange, routing_key)
         broker.publish(RawMessage(message), self.targets(exchange, routing_key))
 
     def targets(self, exchange: str, routing_key: str) -> list[str]:
-        """The queues that a message to this exchange goes to."""
+        """The queues that a message to this exchange goes to, also by way of exchanges that are bound to it."""
         if not exchange:
             return [routing_key]
-        return sorted(self._lookup(exchange, routing_key))
+        found: set[str] = set()
+        reached, new = {exchange}, [exchange]
+        while new:
+            source = new.pop()
+            found.update(self._lookup(source, routing_key))
+            for pattern, destination in self.connection.exchange_bindings.get(source, ()):
+                if destination not in reached and pattern.match(routing_key):
+                    reached.add(destination)
+                    new.append(destination)
+        return sorted(found)
+
+    def exchange_bind(
+        self, destination: str, source: str = "", routing_key: str = "", nowait: bool = False, arguments: Any = None
+    ) -> None:
+        """Bind an exchange to another one, as RabbitMQ can; Celery does so for etas with quorum queues."""
+        pattern = self.exchange_types["topic"].key_to_pattern(routing_key)
+        bindings = self.connection.exchange_bindings.setdefault(source, set())
+        bindings.add((re.compile(pattern), destination))
 
     def basic_consume(self, queue: str, no_ack: bool, *args: Any, **kwargs: Any) -> None:
         """Consume from a queue, and remember whether it wants acknowledgements."""
@@ -110,6 +128,7 @@ class Transport(virtual.Transport):
     pump: Callable[[], bool]
     refused: Callable[[dict[str, Any]], None]
     wake: Callable[[], None]
+    exchange_bindings: dict[str, set[tuple[re.Pattern[str], str]]]
     polling_interval = None
     driver_name = "stepped"
     implements = virtual.Transport.implements.extend(exchange_type=frozenset(["direct", "topic", "fanout"]))
@@ -159,8 +178,8 @@ def transport_for(
     Args:
         broker: the broker.
         pump: lets the workers handle remote control; whether any did.
-        wake: lets the workers start: something else than a task is published, such as remote control, and only a
-            worker that runs hears it.
+        wake: lets the workers start: something is published that only a worker which runs hears or has declared an
+            exchange for, such as remote control.
         refused: told of each refused message.
     """
     driver = {"rabbitmq": "amqp", "redis": "redis"}[broker.profile]
@@ -173,6 +192,7 @@ def transport_for(
             "wake": staticmethod(wake),
             "refused": staticmethod(refused),
             "shared_state": virtual.BrokerState(),
+            "exchange_bindings": {},
             # Celery looks at it: worker_disable_prefetch is for Redis, native delayed delivery for RabbitMQ.
             "driver_type": driver,
         },

@@ -269,6 +269,21 @@ def test_redis_knows_priorities_in_steps_and_no_queue_arguments(declared):
     assert [x for _, x, _ in t.runs] == [1, 2, 3, 0]
 
 
+def test_an_eta_on_a_quorum_queue_waits_in_rabbitmq(monkeypatch):
+    changes = t.app.conf.changes
+    quorum = Queue("q", Exchange("q", type="topic"), routing_key="q", queue_arguments={"x-queue-type": "quorum"})
+    monkeypatch.setitem(changes, "task_queues", [quorum])
+    monkeypatch.setitem(changes, "task_default_queue", "q")
+    monkeypatch.setitem(changes, "task_default_exchange_type", "topic")
+    with VirtualClock(), TaskQueue(t.app) as queue:
+        t.add.apply_async((1, 1), countdown=60)
+        assert queue[0].queue.startswith("celery_delayed_")
+        with pytest.raises(NothingToRun, match="its eta is in 60 s"):
+            queue.run_one()
+        assert queue.advance(59) == {}
+        assert queue.advance(1) == {"SUCCESS": 1}
+
+
 # ------------------------------------------------------------------------ results
 
 
