@@ -10,9 +10,17 @@
 Source: celery 5.5 to 5.7, ``celery/backends/``.
 """
 
+# What pyright infers of Celery and kombu, which bring no types, is mostly not what they are.
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
+# pyright: reportIncompatibleMethodOverride=false, reportIncompatibleVariableOverride=false
+# pyright: reportOptionalMemberAccess=false, reportOptionalOperand=false, reportOptionalSubscript=false
+# pyright: reportPrivateImportUsage=false, reportOperatorIssue=false, reportGeneralTypeIssues=false
+# pyright: reportIndexIssue=false
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from importlib import import_module
 from typing import Any, Protocol
 
 from celery import states
@@ -216,8 +224,8 @@ def _redis_class() -> type:
     if _redis is not None:
         return _redis
     try:
+        import_module("lupa")  # without it, fakeredis knows no scripts, and Celery's chords are scripts
         import fakeredis
-        import lupa  # noqa: F401 (without it, fakeredis knows no scripts, and Celery's chords are scripts)
         from celery.backends.redis import RedisBackend
     except ImportError as error:
         raise BackchannelError(
@@ -237,7 +245,7 @@ def _redis_class() -> type:
     class SteppedRedisBackend(Stepped, RedisBackend):
         """Celery's own Redis backend over fakeredis."""
 
-        ResultConsumer = _Idle
+        ResultConsumer: Any = _Idle
 
         # --- private API: celery.backends.redis.RedisBackend, seen on celery 5.5–5.7: where it gets its client, and
         # --- how it stores one result.

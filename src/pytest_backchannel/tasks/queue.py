@@ -1,11 +1,18 @@
 """`task_queue`: Celery's real producer and worker over a simulated broker, stepped by the test."""
 
+# What pyright infers of Celery and kombu, which bring no types, is mostly not what they are.
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
+# pyright: reportIncompatibleMethodOverride=false, reportIncompatibleVariableOverride=false
+# pyright: reportOptionalMemberAccess=false, reportOptionalOperand=false, reportOptionalSubscript=false
+# pyright: reportPrivateImportUsage=false, reportOperatorIssue=false, reportGeneralTypeIssues=false
+# pyright: reportIndexIssue=false
+
 from __future__ import annotations
 
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, overload
@@ -281,7 +288,7 @@ class TaskQueue(Sequence[EnqueuedTask]):
         return [matching.Elsewhere("has run already", run)]
 
     @contextmanager
-    def capture(self) -> Iterator[list[EnqueuedTask]]:
+    def capture(self) -> Generator[list[EnqueuedTask]]:
         """Collect what the block enqueues, whether or not it is run there.
 
         Example:
