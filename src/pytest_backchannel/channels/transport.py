@@ -54,9 +54,10 @@ class LayerOptions:
             value = known.get(name, 1)
             if isinstance(value, bool) or not isinstance(value, (int, float)) or value <= 0:
                 raise BackchannelError(f"CHANNEL_LAYERS: {name} = {value!r}: give a number above 0")
-        if not isinstance(known.get("channel_capacity", {}), Mapping):
+        capacities = known.get("channel_capacity", {})
+        if not isinstance(capacities, Mapping) or not all(isinstance(value, int) for value in capacities.values()):
             raise BackchannelError(
-                f"CHANNEL_LAYERS: channel_capacity = {known['channel_capacity']!r}: give a dict from pattern to number"
+                f"CHANNEL_LAYERS: channel_capacity = {capacities!r}: give a dict from pattern to number"
             )
         return cls(**known)
 

@@ -387,6 +387,7 @@ def test_a_reader_of_a_closed_loop_is_passed_over():
         ({"capacity": 0}, "capacity = 0: give a number above 0"),
         ({"expiry": "60"}, "expiry = '60': give a number above 0"),
         ({"channel_capacity": [1]}, "channel_capacity = [1]: give a dict from pattern to number"),
+        ({"channel_capacity": {"*": "2"}}, "channel_capacity = {'*': '2'}: give a dict from pattern to number"),
         ({"serializer_format": "yaml"}, "serializer_format = 'yaml'"),
     ],
 )
