@@ -155,7 +155,7 @@ def _read(config: pytest.Config) -> Options:
         on_commit=config.getini("backchannel_on_commit"),
         redis_url=_url("--backchannel-redis-url", config, ("redis", "rediss", "valkey")),
         rabbitmq_url=_url("--backchannel-rabbitmq-url", config, ("amqp", "amqps", "pyamqp")),
-        asgi_server=config.getoption("--backchannel-asgi-server"),
+        asgi_server=str(config.getoption("--backchannel-asgi-server")),
         blocking=blocking,
     )
 

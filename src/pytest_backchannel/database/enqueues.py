@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextvars import ContextVar
 from typing import Any
 
@@ -16,7 +16,7 @@ _told: ContextVar[bool] = ContextVar("pytest_backchannel_enqueue_told", default=
 
 
 @contextlib.contextmanager
-def watched_enqueues() -> Iterator[None]:
+def watched_enqueues() -> Generator[None]:
     """Within the block, record ``enqueued_in_transaction`` for each task that Celery enqueues inside an atomic block.
 
     It sees ``.delay()``, ``apply_async``, ``send_task``, chain, group and chord, also where Celery is eager. Not told
@@ -61,7 +61,7 @@ def _entrances() -> list[tuple[Any, str]]:
 
 
 @contextlib.contextmanager
-def _watched(owner: Any, method: str, seen: set[tuple[str, Location | None]]) -> Iterator[None]:
+def _watched(owner: Any, method: str, seen: set[tuple[str, Location | None]]) -> Generator[None]:
     original: Callable[..., Any] = owner.__dict__[method]
 
     @functools.wraps(original)

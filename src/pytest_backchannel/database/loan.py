@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from types import TracebackType
 
 from ..errors import BackchannelError, SharedConnectionBusy
@@ -102,7 +102,7 @@ class Loan:
 
 
 @contextlib.contextmanager
-def lend(test: str = "", *, wait_limit: float = WAIT_LIMIT) -> Iterator[Loan]:
+def lend(test: str = "", *, wait_limit: float = WAIT_LIMIT) -> Generator[Loan]:
     """Within the block, every thread uses the connections of the calling thread, inside their open transaction.
 
     For those who do not use pytest; with pytest, the fixtures do it. The caller opens the transaction and rolls it

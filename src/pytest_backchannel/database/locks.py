@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from types import FrameType
 
 from ..errors import SharedConnectionBusy
@@ -75,7 +75,7 @@ class SharedLock:
         self._lock.release()
 
     @contextlib.contextmanager
-    def held(self, purpose: str) -> Iterator[None]:
+    def held(self, purpose: str) -> Generator[None]:
         """Hold the lock for a block."""
         self.acquire(purpose)
         try:

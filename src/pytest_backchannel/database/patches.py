@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import Any, TypeAlias
 
 from .shared import SharedConnection
@@ -17,7 +17,7 @@ Find: TypeAlias = Callable[[str], SharedConnection | None]
 
 
 @contextlib.contextmanager
-def atomic_blocks(find: Find) -> Iterator[None]:
+def atomic_blocks(find: Find) -> Generator[None]:
     """Let the lent connections know who enters and leaves ``transaction.atomic()``."""
     from django.db import DEFAULT_DB_ALIAS
     from django.db.transaction import Atomic
@@ -41,7 +41,7 @@ def atomic_blocks(find: Find) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def captures(find: Find) -> Iterator[None]:
+def captures(find: Find) -> Generator[None]:
     """Let the lent connections know when ``captureOnCommitCallbacks`` takes their callbacks over."""
     from django.db import DEFAULT_DB_ALIAS
     from django.test import TestCase
@@ -49,7 +49,7 @@ def captures(find: Find) -> Iterator[None]:
     plain: Any = TestCase.__dict__["captureOnCommitCallbacks"]
 
     @contextlib.contextmanager
-    def captureOnCommitCallbacks(cls: Any, *, using: str = DEFAULT_DB_ALIAS, execute: bool = False) -> Iterator[Any]:
+    def captureOnCommitCallbacks(cls: Any, *, using: str = DEFAULT_DB_ALIAS, execute: bool = False) -> Generator[Any]:
         shared = find(using)
         with (
             shared.captured() if shared else contextlib.nullcontext(),
@@ -62,7 +62,7 @@ def captures(find: Find) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _replaced(owner: Any, name: str, replacement: Any) -> Iterator[None]:
+def _replaced(owner: Any, name: str, replacement: Any) -> Generator[None]:
     before = owner.__dict__[name]
     setattr(owner, name, replacement)
     try:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..events import Location, caused_by, current_log
@@ -144,7 +144,7 @@ class SharedConnection:
             self._run(hooks, entered)
 
     @contextlib.contextmanager
-    def captured(self) -> Iterator[None]:
+    def captured(self) -> Generator[None]:
         """Leave the callbacks to Django's ``captureOnCommitCallbacks`` for a block; they are the test's, then."""
         start = len(self.connection.run_on_commit)
         self.capturing += 1

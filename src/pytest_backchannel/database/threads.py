@@ -12,7 +12,7 @@ import contextlib
 import queue
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from types import CodeType, FrameType
 
 from ..errors import ThreadOutlivedTest
@@ -68,7 +68,7 @@ class Watch:
 
 
 @contextlib.contextmanager
-def of_no_test() -> Iterator[None]:
+def of_no_test() -> Generator[None]:
     """Work that begins in the block belongs to no test: it is of something that serves later tests too."""
     before = _work() if _watches else {}
     yield

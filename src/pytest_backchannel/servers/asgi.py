@@ -10,7 +10,7 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterator
 from typing import Any, cast
 
 from ..errors import BackchannelError
@@ -226,12 +226,12 @@ def project_application() -> Application:
     if "django.contrib.staticfiles" in settings.INSTALLED_APPS:
         from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 
-        application = cast(Application, ASGIStaticFilesHandler(application))  # type: ignore[arg-type]
+        application = cast(Application, ASGIStaticFilesHandler(application))
     return application
 
 
 @contextlib.contextmanager
-def allowing_loopback() -> Iterator[None]:
+def allowing_loopback() -> Generator[None]:
     """Within the block, Django and Channels accept the test's server as host of requests and origin of WebSockets."""
     from django.test import modify_settings
 
@@ -241,7 +241,7 @@ def allowing_loopback() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _allowing_origin() -> Iterator[None]:
+def _allowing_origin() -> Generator[None]:
     # Channels' AllowedHostsOriginValidator keeps the list of hosts that it saw when the application was imported
     # (channels/security/websocket.py, 4.2–4.3): a later change of the setting does not reach it.
     import sys
@@ -251,7 +251,7 @@ def _allowing_origin() -> Iterator[None]:
     lists: list[list[str]] = []
     for part in _chain(application):
         if websocket is not None and isinstance(part, websocket.OriginValidator):
-            hosts = part.allowed_origins
+            hosts: Any = getattr(part, "allowed_origins", None)
             if isinstance(hosts, list) and LOOPBACK not in hosts and not any("://" in host for host in hosts):
                 hosts.append(LOOPBACK)
                 lists.append(hosts)

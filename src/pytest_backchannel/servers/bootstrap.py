@@ -134,8 +134,9 @@ def _fork(app: Any, request: dict[str, Any], answers: int, *, close: tuple[int, 
         code = error.code if isinstance(error.code, int) else 1
     except BaseException as error:
         code = getattr(error, "exit_code", 1)
-        if hasattr(error, "format_message"):  # click's, for a bad argument: its traceback says nothing more
-            print(error.format_message(), file=sys.stderr)
+        message = getattr(error, "format_message", None)
+        if message is not None:  # click's, for a bad argument: its traceback says nothing more
+            print(message(), file=sys.stderr)
         else:
             traceback.print_exc()
     finally:

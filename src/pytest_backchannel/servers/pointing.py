@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from typing import Any
 
 
 @contextlib.contextmanager
-def pointed(app: Any, conf: Mapping[str, Any]) -> Iterator[None]:
+def pointed(app: Any, conf: Mapping[str, Any]) -> Generator[None]:
     """Within the block, ``app`` has this configuration, and connections, producers and result backend to match.
 
     Args:
@@ -37,7 +37,7 @@ def _url_variables(conf: Mapping[str, Any]) -> dict[str, str | None]:
 
 
 @contextlib.contextmanager
-def _environment(values: Mapping[str, str | None]) -> Iterator[None]:
+def _environment(values: Mapping[str, str | None]) -> Generator[None]:
     before = {name: os.environ.get(name) for name in values}
     _set_environment(values)
     try:
@@ -55,7 +55,7 @@ def _set_environment(values: Mapping[str, str | None]) -> None:
 
 
 @contextlib.contextmanager
-def _overlay(app: Any, conf: Mapping[str, Any]) -> Iterator[None]:
+def _overlay(app: Any, conf: Mapping[str, Any]) -> Generator[None]:
     overlay = dict(conf)
     maps = app.conf.maps
     maps.insert(0, overlay)
@@ -70,7 +70,7 @@ def _overlay(app: Any, conf: Mapping[str, Any]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _fresh_connections(app: Any) -> Iterator[None]:
+def _fresh_connections(app: Any) -> Generator[None]:
     amqp = app.amqp
     before = app._pool, amqp._producer_pool, app._local, app._backend_cache
     app._pool = amqp._producer_pool = app._backend_cache = None

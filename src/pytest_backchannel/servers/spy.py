@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import Any
 
 Raw = dict[str, Any]
@@ -15,7 +15,7 @@ Raw = dict[str, Any]
 
 
 @contextlib.contextmanager
-def published(sent: Callable[[Raw], object]) -> Iterator[None]:
+def published(sent: Callable[[Raw], object]) -> Generator[None]:
     """Within the block, ``sent`` gets each task's message after the broker has taken it.
 
     Args:

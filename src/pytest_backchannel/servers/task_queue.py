@@ -12,7 +12,7 @@ import pickle
 import time
 from base64 import b64decode
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -156,7 +156,7 @@ class RealTaskQueue(Sequence[EnqueuedTask]):
             checks.failed_tasks(self._outcomes, self._looked_at, self.log)
 
     @contextmanager
-    def _results_run_the_worker(self) -> Iterator[None]:
+    def _results_run_the_worker(self) -> Generator[None]:
         """``result.get()`` lets the worker run, as it steps the stepped one."""
         backend = self.app.backend
         original = backend.wait_for_pending
@@ -226,7 +226,7 @@ class RealTaskQueue(Sequence[EnqueuedTask]):
         return waiting if task is None else matching.matching(task, waiting, app=self.app)
 
     @contextmanager
-    def capture(self) -> Iterator[list[EnqueuedTask]]:
+    def capture(self) -> Generator[list[EnqueuedTask]]:
         """Collect what the block enqueues, whether or not it is run there."""
         sent: list[EnqueuedTask] = []
         self._captures.append(sent)

@@ -58,7 +58,7 @@ class Worker(ProcessGroup):
         __tracebackhide__ = True
         if pool not in POOLS:
             raise BackchannelError(f"worker_process(pool={pool!r}): choose one of {', '.join(map(repr, POOLS))}")
-        if not isinstance(concurrency, int) or isinstance(concurrency, bool) or concurrency < 1:
+        if type(concurrency) is not int or concurrency < 1:  # neither a text nor True
             raise BackchannelError(f"worker_process(concurrency={concurrency!r}): give a whole number from 1")
         if isinstance(queues, str):
             raise BackchannelError(f"worker_process(queues={queues!r}): give a list of names, such as [{queues!r}]")
@@ -210,7 +210,7 @@ class Worker(ProcessGroup):
         children = self.children
         if pid is None and len(children) == 1:
             pid = children[0]
-        if pid not in children or pid is None:
+        if pid is None or pid not in children:
             if not children:
                 raise BackchannelError(
                     f"{self.name} has no child process: "

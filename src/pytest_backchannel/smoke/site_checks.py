@@ -234,7 +234,7 @@ def layer_check(timeout: float) -> Iterator[Outcome]:
 
     async def there_and_back() -> None:
         try:
-            channel = await layer.new_channel("backchannel.smoke")
+            channel = await layer.new_channel("backchannel.smoke")  # pyright: ignore[reportCallIssue]
             await layer.send(channel, {"type": "smoke", "token": token})
             message = await asyncio.wait_for(layer.receive(channel), timeout)
             if message.get("token") != token:

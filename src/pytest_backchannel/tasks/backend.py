@@ -122,7 +122,7 @@ class MemoryBackend(Stepped, KeyValueStoreBackend):
 
     def __init__(self, app: Any, **kwargs: Any) -> None:
         self._store: dict[Any, Any] = {}
-        super().__init__(app=app, **kwargs)
+        super().__init__(app=app, **kwargs)  # pyright: ignore[reportCallIssue]
 
     def get(self, key: Any) -> Any:
         """One value, or None."""
@@ -205,7 +205,7 @@ def backend_for(kind: str, app: Any, stepper: Stepper) -> Any:
     if kind in REDIS:
         backend: Any = _redis_class()(app=app)
     elif kind == "disabled":
-        backend = NoBackend(app=app)
+        backend = NoBackend(app=app)  # pyright: ignore[reportCallIssue]
     elif kind in RPC:
         backend = RpcBackend(app=app)
     elif kind in POLLING:

@@ -42,7 +42,8 @@ def run_beat(app: Any, clock: VirtualClock, until: datetime | timedelta | float,
     end = _end(until)
     name = app.conf.beat_scheduler
     base: Any = beat.Scheduler if name == PERSISTENT else symbol_by_name(name)
-    scheduler = type("SteppedScheduler", (_Strict, base), {})(app=app)
+    kind: Any = type("SteppedScheduler", (_Strict, base), {})
+    scheduler = kind(app=app)
     app.loader.import_default_modules()  # as a worker does: nothing else may have imported the tasks yet
     for entry in scheduler.schedule.values():
         if entry.task not in app.tasks:

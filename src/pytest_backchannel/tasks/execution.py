@@ -357,8 +357,9 @@ class _Limits:
 
 
 def _exception_of(info: Any) -> BaseException:
-    exception: BaseException = info.exception
-    return exception.exc if isinstance(exception, ExceptionWithTraceback) else exception
+    exception: Any = info.exception
+    found: BaseException = exception.exc if isinstance(exception, ExceptionWithTraceback) else exception
+    return found
 
 
 def _retry_fields(retry: Retry) -> dict[str, Any]:

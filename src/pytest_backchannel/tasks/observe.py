@@ -165,7 +165,7 @@ class Watch(Listener):
         )
 
     def _note(self, raw: RawMessage, published_at: float) -> Notes:
-        headers = raw.get("headers") or {}
+        headers: dict[str, Any] = raw.get("headers") or {}
         if not headers.get("task"):
             task = decode(raw, app=self.app)  # message protocol 1: everything is in the body
             headers = {"task": task.name, "id": task.id, "retries": task.retries, "group": task.group_id}

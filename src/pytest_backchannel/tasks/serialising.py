@@ -6,12 +6,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from celery.result import AsyncResult, GroupResult
-from kombu import serialization
+from kombu import serialization as kombu_serialization
 from kombu.serialization import prepare_accept_content
 
 from ..errors import NotSerialisable
 from .compare import bind
 from .messages import cut
+
+# kombu promises types (py.typed) and guesses them: what comes back depends on the serialiser.
+serialization: Any = kombu_serialization
 
 
 def carry_arguments(task: Any, args: Any, kwargs: Any, serializer: str | None) -> tuple[Any, Any]:

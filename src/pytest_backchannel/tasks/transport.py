@@ -93,13 +93,15 @@ class Channel(virtual.Channel):
         super().basic_reject(delivery_tag, requeue=False)
         self.broker.reject(delivery_tag, requeue=requeue)
 
-    def _has_queue(self, queue: str, **kwargs: Any) -> bool:
+    def _has_queue(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, queue: str, **kwargs: Any
+    ) -> bool:
         return queue in self.broker.queues
 
     def _new_queue(self, queue: str, arguments: dict[str, Any] | None = None, **kwargs: Any) -> None:
         self.broker.declare(queue, arguments)
 
-    def _size(self, queue: str) -> int:
+    def _size(self, queue: str) -> int:  # pyright: ignore[reportIncompatibleMethodOverride]
         return len(self.broker.ready(queue))
 
     def _delete(self, queue: str, *args: Any, **kwargs: Any) -> None:
@@ -147,7 +149,7 @@ class Transport(virtual.Transport):
 
     shared_state: Any
 
-    def driver_version(self) -> str:
+    def driver_version(self) -> str:  # pyright: ignore[reportIncompatibleMethodOverride]
         """There is no driver."""
         return "stepped"
 
@@ -163,7 +165,7 @@ class Transport(virtual.Transport):
         """
         while True:
             try:
-                self.cycle.get(self._deliver, timeout=timeout)
+                self.cycle.get(self._deliver, timeout=timeout)  # pyright: ignore[reportOptionalMemberAccess]
                 return
             except Empty:
                 if not self.pump():

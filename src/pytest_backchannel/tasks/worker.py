@@ -75,8 +75,9 @@ class VirtualBucket(TokenBucket):
     """kombu's token bucket, filled by ``time.time()``."""
 
     _tokens: float
+    fill_rate: Any
 
-    def __init__(self, fill_rate: float, capacity: float = 1) -> None:
+    def __init__(self, fill_rate: float, capacity: Any = 1) -> None:
         super().__init__(fill_rate, capacity)
         self.timestamp = time.time()
 
