@@ -143,15 +143,17 @@ class Engine:
 
     def settle(self) -> None:
         """Do all that needs no task to run: expiry, remote control, timers, deliveries."""
-        busy = True
-        while busy:
+        while True:
             self.broker.tick()
-            busy = self.control()
+            self.control()
             for worker in self.workers.values():
-                busy = worker.ripen() or busy
+                worker.ripen()
             self._serve_new_queues()
             if self._random is None:
-                busy = self._prefetch() or busy
+                self._prefetch()
+            # What was delivered may be held for an eta that has passed already.
+            if not any(worker.timer.is_due() for worker in self.workers.values()):
+                return
 
     def control(self) -> bool:
         """Let the workers handle remote control; whether there was any."""
@@ -185,9 +187,8 @@ class Engine:
             if not any(worker.consumes(name) for worker in self.workers.values()):
                 servers[0].serve(name)
 
-    def _prefetch(self) -> bool:
+    def _prefetch(self) -> None:
         """Deliver as a broker does, to each worker as much as its prefetch count allows."""
-        busy = False
         while True:
             offers = [
                 (message, takers)
@@ -197,11 +198,10 @@ class Engine:
                 if takers
             ]
             if not offers:
-                return busy
+                return
             # Between queues a real worker gives no order; here it is that of publishing, within a priority.
             message, takers = min(offers, key=lambda offer: offer[0].order)
             self._deliver(message, takers)
-            busy = True
 
     def _takers(self, queue: str) -> list[SteppedWorker]:
         return [worker for worker in self.workers.values() if worker.can_take(queue)]

@@ -56,6 +56,11 @@ class VirtualTimer(kombu_timer.Timer):
         push(self._queue, kombu_timer.scheduled(when, priority, entry))
         return entry
 
+    def is_due(self) -> bool:
+        """Whether the time of an entry has come."""
+        moment = self.next_moment()
+        return moment is not None and moment <= time.time() + TOLERANCE
+
     def due(self) -> Any:
         """The next entry whose time has come, or None."""
         while self._queue and self._queue[0].eta <= time.time() + TOLERANCE:
@@ -309,14 +314,11 @@ class SteppedWorker:
             for message in self.broker.ready(queue)
         ]
 
-    def ripen(self) -> bool:
-        """Let the timer's entries that are due do their work; whether there was one."""
-        any_due = False
+    def ripen(self) -> None:
+        """Let the timer's entries that are due do their work."""
         while (entry := self.timer.due()) is not None:
-            any_due = True
             self.timer.apply_entry(entry)
         self._turn()
-        return any_due
 
     def begin(self, request: Any) -> None:
         """Give a request to the pool, as Celery's worker does when a process is free."""
