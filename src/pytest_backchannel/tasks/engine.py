@@ -92,14 +92,21 @@ class Engine:
         for worker in self.workers.values():
             worker.drop()
 
-    def kill(self, worker: SteppedWorker, when: str) -> None:
-        """Kill one worker: what it has not acknowledged is the broker's again; a new one takes its place."""
-        event = self.watch.log.record(WorkerKilled, worker=worker.name, when=when)
-        with caused_by(event):
-            worker.drop()
-            self.watch.forget_holder(worker)
-            self.broker.connection_lost(worker)
-            worker.start()
+    def kill(self, worker: SteppedWorker, when: str, message: StoredMessage) -> None:
+        """Kill one worker: what it has not acknowledged is the broker's again; a new one takes its place.
+
+        Args:
+            worker: the worker.
+            when: ``before_body`` or ``after_body``.
+            message: what it was running.
+        """
+        event = self.watch.log.record(WorkerKilled, cause=message.notes.cause, worker=worker.name, when=when)
+        worker.drop()
+        self.watch.forget_holder(worker)
+        if message.notes.finished:
+            self.watch.lost(message, "it was acknowledged when its worker was killed", cause=event.id)
+        self.broker.connection_lost(worker)
+        worker.start()
 
     # ---------------------------------------------------------------------- stepping
 
@@ -262,7 +269,7 @@ class Engine:
             with caused_by(message.notes.cause):
                 worker.begin(request)
         except WorkerDied as death:
-            self.kill(worker, death.when)
+            self.kill(worker, death.when, message)
             return
         finally:
             execution.worker = execution.message = None

@@ -245,6 +245,11 @@ class Watch(Listener):
         self._finish(message)
         self._record(MessageLost, message, reason=reason)
 
+    def lost(self, message: StoredMessage, reason: str, *, cause: int) -> None:
+        """Note that its task will never run to its end."""
+        message.notes.cause = cause
+        self._record(MessageLost, message, reason=reason)
+
     def forget_holder(self, holder: object) -> None:
         """A worker is gone, and holds nothing any more."""
         for key, message in list(self.held.items()):

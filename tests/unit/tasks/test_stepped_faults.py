@@ -46,6 +46,8 @@ def test_a_killed_worker_loses_what_was_acknowledged_and_gets_the_rest_again(que
     assert len(t.runs) == runs
     assert result.state == ("SUCCESS" if task is t.late else "PENDING")
     assert len(queue) == 0
+    lost = [event.headline() for event in queue.log.of(MessageLost)]
+    assert lost == ([] if task is t.late else ["lost: it was acknowledged when its worker was killed"])
 
 
 def test_what_a_killed_worker_had_prefetched_comes_back_too(queue):
