@@ -3,38 +3,65 @@
 Inside a transaction autocommit is off, for which Django takes the connection as one to be dropped (channels#2118).
 Channels' own communicators replace the function for the whole process during each call, and leave it replaced when two
 calls overlap; this replaces it while any client is open, and spares only connections that are inside a transaction.
+
+Before each handler of an async consumer the closing is a job in a thread. While a client is open it is one turn of the
+event loop instead: connections do not grow old between two messages of a test, and the thread is what a message costs
+most of. Where a connection ends, in ``websocket_disconnect``, the closing is done as in production.
 """
 
 from __future__ import annotations
 
+import types
+from collections.abc import Generator
 from importlib import import_module
 from typing import Any
 
-# --- private API: channels.db.close_old_connections, seen on channels 4.2–4.3: the name under which Channels calls
-# Django's function of the same name, in threads and before each handler ---
+# --- private API: channels.db.close_old_connections and channels.consumer.aclose_old_connections, seen on channels
+# 4.2–4.3: the names under which Channels calls Django's function, in threads and before each async handler ---
 
 _users = 0
-_original: Any = None
+_originals: dict[str, Any] = {}
 _connections: Any = None
 
 
 def _close_old_connections() -> None:
     if not _users:
-        _original()
+        _originals["close_old_connections"]()
         return
     for connection in _connections.all(initialized_only=True):
         if not connection.in_atomic_block:
             connection.close_if_unusable_or_obsolete()
 
 
+@types.coroutine
+def _one_turn() -> Generator[None]:
+    yield
+
+
+async def _aclose_old_connections() -> None:
+    if not _users:
+        await _originals["aclose_old_connections"]()
+        return
+    await _one_turn()
+
+
+_REPLACED = (
+    ("channels.db", "close_old_connections", _close_old_connections),
+    ("channels.consumer", "aclose_old_connections", _aclose_old_connections),
+)
+
+
 def keep() -> None:
     """Spare connections inside a transaction from now on; each call needs its :func:`release`."""
-    global _users, _original, _connections
-    channels_db: Any = import_module("channels.db")
-    if not _users and channels_db.close_old_connections is not _close_old_connections:
-        _original = channels_db.close_old_connections
+    global _users, _connections
+    if not _users:
         _connections = import_module("django.db").connections
-        channels_db.close_old_connections = _close_old_connections
+        for module_name, name, ours in _REPLACED:
+            module = import_module(module_name)
+            current = getattr(module, name)
+            if current is not ours:
+                _originals[name] = current
+                setattr(module, name, ours)
     _users += 1
 
 
@@ -42,9 +69,11 @@ def release() -> None:
     """Undo one :func:`keep`; the last one restores Channels, unless somebody has replaced ours meanwhile."""
     global _users
     _users -= 1
-    channels_db: Any = import_module("channels.db")
-    if not _users and channels_db.close_old_connections is _close_old_connections:
-        channels_db.close_old_connections = _original
+    if not _users:
+        for module_name, name, ours in _REPLACED:
+            module = import_module(module_name)
+            if getattr(module, name) is ours:
+                setattr(module, name, _originals[name])
 
 
 # --- end of private API ---
