@@ -177,6 +177,7 @@ def test_where_the_setting_was_assigned():
     app.close()
 
 
+@pytest.mark.allow_lost("real_broker")
 def test_a_test_may_say_otherwise(app, t, eager):
     app.conf.task_eager_propagates = False
     assert t.fail.delay().state == "FAILURE"
@@ -198,6 +199,7 @@ def test_results_that_are_stored_stay_in_memory_and_apart():
 # --------------------------------------------------------------- what is refused
 
 
+@pytest.mark.allow_lost("real_broker")
 def test_a_real_broker_is_out_of_reach(app, t, eager, log):
     attempts = {
         "control": lambda: app.control.revoke("x"),
