@@ -242,6 +242,15 @@ except Exception as error:
     )
 
 
+def test_a_time_machine_that_stops_monotonic_is_refused(monkeypatch):
+    import time_machine
+
+    monkeypatch.setattr(time_machine, "Coordinates", object, raising=False)
+    with pytest.raises(BackchannelError, match="needs time-machine 3 or newer"), VirtualClock():
+        pass
+    assert active_clock() is None
+
+
 def test_a_mock_of_the_tests_own_stays():
     with patch("time.sleep") as mock, VirtualClock() as clock:
         time.sleep(60)
