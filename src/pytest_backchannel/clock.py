@@ -258,8 +258,8 @@ def _time_machine() -> Any:
         ) from error
     if hasattr(time_machine, "Coordinates"):  # what version 3 calls a Traveller
         raise BackchannelError(
-            "a virtual clock needs time-machine 3 or newer: version 2 stops time.monotonic as well, and event loops and "
-            "time outs with it. Fix: pip install --upgrade time-machine"
+            "a virtual clock needs time-machine 3 or newer: version 2 stops time.monotonic as well, and event loops "
+            "with it. Fix: pip install --upgrade time-machine"
         )
     return time_machine
 
