@@ -1,16 +1,53 @@
-"""Test what a Django project does behind the request: Celery tasks, Channels consumers, WebSockets."""
+"""Test what a Django project does behind the request: Celery tasks, Channels consumers, WebSockets.
+
+The doubles are plain context managers too, for those who do not use pytest; each is imported when it is first asked
+for, so that a project with only one of Celery and Channels imports nothing of the other:
+
+    >>> from pytest_backchannel import TaskQueue, VirtualClock, WebSocketClient
+"""
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 __version__ = "0.1.0"
 
-# Where each public name is: loaded when it is asked for, so that a project without Channels imports nothing of it.
-_PUBLIC = {"WebSocketClient": "pytest_backchannel.channels.client"}
+if TYPE_CHECKING:
+    from .channels.client import WebSocketClient as WebSocketClient
+    from .channels.install import strict_channel_layers as strict_channel_layers
+    from .channels.layer import StrictLayer as StrictLayer
+    from .clock import VirtualClock as VirtualClock
+    from .database import lend as lend
+    from .errors import BackchannelError as BackchannelError
+    from .errors import BackchannelFailure as BackchannelFailure
+    from .errors import BackchannelWarning as BackchannelWarning
+    from .errors import WebSocketRejected as WebSocketRejected
+    from .tasks.eager import EagerMode as EagerMode
+    from .tasks.messages import EnqueuedTask as EnqueuedTask
+    from .tasks.queue import TaskQueue as TaskQueue
+
+_MODULES = {
+    "BackchannelError": ".errors",
+    "BackchannelFailure": ".errors",
+    "BackchannelWarning": ".errors",
+    "EagerMode": ".tasks.eager",
+    "EnqueuedTask": ".tasks.messages",
+    "StrictLayer": ".channels.layer",
+    "TaskQueue": ".tasks.queue",
+    "VirtualClock": ".clock",
+    "WebSocketClient": ".channels.client",
+    "WebSocketRejected": ".errors",
+    "lend": ".database",
+    "strict_channel_layers": ".channels.install",
+}
 
 
-def __getattr__(name: str) -> object:
-    if name not in _PUBLIC:
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
+    return getattr(import_module(_MODULES[name], __name__), name)
 
-    return getattr(import_module(_PUBLIC[name]), name)
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_MODULES])
