@@ -150,7 +150,7 @@ async def in_process(name: str) -> dict:
             else:
                 seen["close"] = (await _read_to_the_end(client, seen["frames"])).code
         except (ValueError, errors.ContractViolation):
-            seen["close"] = 1006
+            seen["close"] = client._connection.closed.code  # the crash is raised first; this is what a client sees
         except errors.ClientDisconnected:
             pass
         # It may crash after it has closed: then the client has its close code already.
