@@ -7,6 +7,7 @@ next job is not: later tests may use the pool.
 
 from __future__ import annotations
 
+import concurrent.futures
 import concurrent.futures.thread
 import contextlib
 import queue
@@ -52,8 +53,7 @@ class Watch:
         for _ in range(GRACE):
             if not left:
                 break
-            # A job has told its result before its thread is through with it: give it a moment. Not time.sleep(),
-            # which a test may have replaced.
+            # It may be about to end: give it a moment. Not time.sleep(), which a test may have replaced.
             threading.Event().wait(0.0005)
             left = self._new()
         for ident, frame in left.items():
@@ -61,10 +61,7 @@ class Watch:
         self._before = {}
 
     def _new(self) -> dict[int, FrameType]:
-        mine = threading.get_ident()
-        return {
-            ident: frame for ident, frame in _work().items() if self._before.get(ident) is not frame and ident != mine
-        }
+        return {ident: frame for ident, frame in _work().items() if self._before.get(ident) is not frame}
 
 
 @contextlib.contextmanager
@@ -81,7 +78,7 @@ def any_left() -> bool:
     if _left:
         running = _work()
         for ident, (frame, _test) in list(_left.items()):
-            if running.get(ident) is not frame:
+            if running.get(ident) is not frame and ident != threading.get_ident():
                 _left.pop(ident, None)
     return bool(_left)
 
@@ -99,31 +96,38 @@ def check() -> None:
     if entry is None:
         return
     root, test = entry
-    if _outermost(sys._getframe()) is root:
+    if _outermost(sys._getframe(), _pool_loops()) is root:
         raise outlived(test)
     _left.pop(ident, None)
 
 
 def _work() -> dict[int, FrameType]:
-    """The outermost frame of the work of each thread; idle threads of pools have none."""
-    found = ((ident, _outermost(frame)) for ident, frame in sys._current_frames().items())
+    """The outermost frame of the work of each other thread; idle threads of pools have none."""
+    mine = threading.get_ident()
+    loops = _pool_loops()
+    found = ((ident, _outermost(frame, loops)) for ident, frame in sys._current_frames().items() if ident != mine)
     return {ident: frame for ident, frame in found if frame is not None}
 
 
-def _outermost(frame: FrameType) -> FrameType | None:
-    loops = _pool_loops()
+def _outermost(frame: FrameType, loops: set[CodeType]) -> FrameType | None:
+    above: FrameType | None = None
     inner: FrameType | None = None
     current: FrameType | None = frame
     while current is not None:
         if current.f_code in loops:
-            return None if inner is None or inner.f_code is queue.Queue.get.__code__ else inner
-        inner, current = current, current.f_back
+            idle = inner is None or inner.f_code in _WAITING or (above is not None and above.f_code in _DONE)
+            return None if idle else inner
+        above, inner, current = inner, current, current.f_back
     return inner
 
 
 # --- private API: the loops of the threads of pools, which wait there for a job ------------------------------------
 # concurrent.futures.thread._worker and multiprocessing.pool.worker (Python 3.11–3.14), and anyio's
 # WorkerThread.run (anyio 4): nothing public says whether a pool's thread has a job.
+
+_WAITING = {queue.Queue.get.__code__}
+# A job tells its result before its thread is through with it, and who waits for the result goes on at once.
+_DONE = {concurrent.futures.Future.set_result.__code__, concurrent.futures.Future.set_exception.__code__}
 
 
 def _pool_loops() -> set[CodeType]:
