@@ -24,12 +24,14 @@ def test_matrix_in_any_order(matrix):
     result.assert_outcomes(passed=CASES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("matrix", ["postgresql"], indirect=True)
 def test_matrix_with_xdist(matrix):
     cases_of(matrix)
     matrix.run("-n", "2", "--dist", "loadscope").assert_outcomes(passed=CASES)
 
 
+@pytest.mark.slow
 def test_stress_fifty_times_in_a_row(matrix):
     (matrix.path / "stress_cases.py").rename(matrix.path / "test_stress.py")
     matrix.run("test_stress.py", timeout=300).assert_outcomes(passed=50)
