@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 
@@ -31,8 +32,9 @@ def why_waits(message: StoredMessage, engine: Engine, watch: Watch) -> str:
         return "every worker that consumes its queue has as many messages as its prefetch count allows"
     until = engine.held_until(message)
     if until is not None:
-        seconds = until - time.time()
-        return f"its eta is in {seconds:.3g} s; task_queue.advance({seconds:.3g}) gets there"
+        # Rounded up, so that moving that far gets there also where time is real.
+        seconds = math.ceil(until - time.time() - 0.001)
+        return f"its eta is in {seconds} s; task_queue.advance({seconds}) gets there"
     if id(message) in watch.held:
         holder = getattr(message.holder, "name", "a worker")
         limit = engine.installation.app.tasks.get(message.notes.name)

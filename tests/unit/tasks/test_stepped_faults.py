@@ -13,6 +13,7 @@ from pytest_backchannel.events import begin_log
 from pytest_backchannel.tasks.outcomes import NothingToRun, ResultUnavailable
 from pytest_backchannel.tasks.queue import TaskQueue
 from pytest_backchannel.tasks.records import DeadLettered, MessageLost
+from pytest_backchannel.tasks.transport import topic_matches
 
 
 @pytest.fixture(autouse=True)
@@ -269,6 +270,24 @@ def test_redis_knows_priorities_in_steps_and_no_queue_arguments(declared):
             t.add.apply_async((number, 0), queue="short", priority=priority)
         queue.run()
     assert [x for _, x, _ in t.runs] == [1, 2, 3, 0]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "key", "fits"),
+    [
+        ("mail", "mail", True),
+        ("mail.*", "mail.new", True),
+        ("mail.*", "mail", False),
+        ("mail.*", "mail.new.again", False),
+        ("mail.#", "mail", True),
+        ("#.mail", "0.1.mail", True),
+        ("#", "anything.at.all", True),
+        ("a.#.b.*", "a.x.b.y.b.z", True),
+        ("a.#.b.*", "a.x.b.y.c", False),
+    ],
+)
+def test_topics_match_word_by_word(pattern, key, fits):
+    assert topic_matches(pattern, key) is fits
 
 
 def test_an_eta_on_a_quorum_queue_waits_in_rabbitmq(monkeypatch):
