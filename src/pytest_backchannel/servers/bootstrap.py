@@ -74,6 +74,22 @@ def _answer(fd: int, **message: Any) -> None:
 
 def _import_project(start: dict[str, Any]) -> Any:
     sys.path[:] = start["path"]
+    if start["settings"]:
+        _set_up_django(start)
+    module, _, attribute = start["app"].partition(":")
+    app = getattr(importlib.import_module(module), attribute)
+    app.loader.import_default_modules()
+    app.finalize()
+    for name in ("celery.bin.worker", "celery.worker.worker", "celery.worker.consumer", "celery.concurrency.prefork"):
+        importlib.import_module(name)
+    if start["settings"]:
+        from django.db import connections
+
+        connections.close_all()
+    return app
+
+
+def _set_up_django(start: dict[str, Any]) -> None:
     os.environ["DJANGO_SETTINGS_MODULE"] = start["settings"]
     from django.conf import settings
 
@@ -88,16 +104,6 @@ def _import_project(start: dict[str, Any]) -> Any:
 
     # As in the test's own process: above all, no mail leaves.
     setup_test_environment(debug=settings.DEBUG)
-    module, _, attribute = start["app"].partition(":")
-    app = getattr(importlib.import_module(module), attribute)
-    app.loader.import_default_modules()
-    app.finalize()
-    for name in ("celery.bin.worker", "celery.worker.worker", "celery.worker.consumer", "celery.concurrency.prefork"):
-        importlib.import_module(name)
-    from django.db import connections
-
-    connections.close_all()
-    return app
 
 
 def _reap(answers: int) -> None:

@@ -59,7 +59,13 @@ def _connect(report: Reporter) -> None:
     from celery import signals
 
     def received(request: Any = None, **_: Any) -> None:
-        report("received", id=request.id, task=request.name, redelivered=bool(request.delivery_info.get("redelivered")))
+        report(
+            "received",
+            id=request.id,
+            task=request.name,
+            retries=request.request_dict.get("retries") or 0,
+            redelivered=bool(request.delivery_info.get("redelivered")),
+        )
 
     def prerun(task_id: str = "", task: Any = None, args: Any = (), kwargs: Any = None, **_: Any) -> None:
         # The arguments are in the message, which the test has.
@@ -80,9 +86,12 @@ def _connect(report: Reporter) -> None:
         if os.getpid() == main:
             report("settled", id=task_id, task=sender.name, state="FAILURE", value=freeze(exception))
 
-    def revoked(request: Any = None, terminated: bool = False, expired: bool = False, **_: Any) -> None:
+    def revoked(
+        sender: Any = None, request: Any = None, terminated: bool = False, expired: bool = False, **_: Any
+    ) -> None:
+        # The request is the worker's own, or the context of a task that was in a pool.
         reason = "expired" if expired else "terminated" if terminated else "revoked"
-        report("settled", id=request.id, task=request.name, state="REVOKED", value=freeze(None), reason=reason)
+        report("settled", id=request.id, task=sender.name, state="REVOKED", value=freeze(None), reason=reason)
 
     def unknown(name: str = "", id: str = "", **_: Any) -> None:
         report("settled", id=id, task=name, state="FAILURE", value=freeze(None), reason="no worker knows this task")
@@ -166,6 +175,8 @@ def _fault(when: str, task: Any, report: Reporter, folder: Path) -> None:
             continue
         report("fault", fault=fault["kind"], when=when, id=task.request.id, task=task.name)
         if fault["kind"] == "kill_worker":
+            # Mid-task, and not in the moment of its beginning, when the worker may not have acknowledged it yet.
+            time.sleep(0.2)
             os.killpg(os.getpgid(0), signal.SIGKILL)
         elif fault["kind"] == "lose_child":
             os.kill(os.getpid(), signal.SIGKILL)

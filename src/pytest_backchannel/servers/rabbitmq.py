@@ -17,6 +17,7 @@ from .process import (
 )
 
 START_TIMEOUT = 60.0
+DEBIAN = "/usr/lib/rabbitmq/bin/rabbitmq-server"
 STOP_TIMEOUT = 15.0
 
 
@@ -31,7 +32,7 @@ def rabbitmq_binary() -> str:
     """
     found = find_binary("rabbitmq-server", folders=["/usr/lib/rabbitmq/bin"])
     candidates = [found] if found else []
-    candidates += ["/usr/lib/rabbitmq/bin/rabbitmq-server"]
+    candidates += [DEBIAN]
     for candidate in candidates:
         real = Path(os.path.realpath(candidate))
         # Debian's is a link to rabbitmq-script-wrapper; the real one reads rabbitmq-env, which lies beside it.

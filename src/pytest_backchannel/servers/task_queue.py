@@ -55,6 +55,7 @@ REAL_LIMIT = 5.0
 PATIENCE = 30.0
 """How long a run may take without anything happening, in seconds."""
 DEFAULT_LIMIT = 1000
+MAX_IDLE = 366 * 86400.0
 
 
 class NotForReal(BackchannelError):
@@ -97,6 +98,7 @@ class RealTaskQueue(Sequence[EnqueuedTask]):
         conf: Celery's settings for the worker.
         log: where events go; the log of the running test by default.
         folder: for the reports of the worker.
+        real_limit: how long it may wait in real time for what is due later, in seconds.
 
     Example:
         >>> with RealTaskQueue(integration, folder=tmp_path) as task_queue:
@@ -113,6 +115,7 @@ class RealTaskQueue(Sequence[EnqueuedTask]):
         queues: Sequence[str] | None = None,
         conf: Mapping[str, Any] | None = None,
         log: EventLog | None = None,
+        real_limit: float = REAL_LIMIT,
     ) -> None:
         self.app = integration.app
         self.log = current_log() if log is None else log
@@ -120,19 +123,19 @@ class RealTaskQueue(Sequence[EnqueuedTask]):
         self._conf = dict(conf or {})
         self._queues = None if queues is None else list(queues)
         self._consumed: set[str] = set()
-        self._folder = folder
+        self._limit = real_limit
         self._reports = folder / "reports.jsonl"
         self._faults = folder / "faults"
         self._read = 0
         self._armed = 0
         self._messages: list[Message] = []
-        self._running: dict[str, Message] = {}
         self._outcomes: list[Outcome] = []
         self._looked_at: set[str] = set()
         self._captures: list[list[EnqueuedTask]] = []
+        self._early: list[Mapping[str, Any]] = []
         self._worker: Worker | None = None
         self._killed_by_fault = False
-        self._lost_child = False
+        self._kills = 0
         self._stack = ExitStack()
         self._active = False
 
@@ -164,7 +167,7 @@ class RealTaskQueue(Sequence[EnqueuedTask]):
         def wait_for_pending(result: Any, *args: Any, **kwargs: Any) -> Any:
             self._looked_at.add(result.id)
             self._go(DEFAULT_LIMIT)
-            kwargs["timeout"] = min(kwargs.get("timeout") or REAL_LIMIT, REAL_LIMIT)
+            kwargs["timeout"] = min(kwargs.get("timeout") or self._limit, self._limit)
             return original(result, *args, **kwargs)
 
         backend.wait_for_pending = wait_for_pending
@@ -292,22 +295,20 @@ class RealTaskQueue(Sequence[EnqueuedTask]):
         distance = seconds.total_seconds() if isinstance(seconds, timedelta) else float(seconds)
         if distance < 0:
             raise ValueError(f"seconds={seconds!r}: time goes forward; give a number from 0")
-        if distance > REAL_LIMIT:
+        if distance > self._limit:
             self._takes_too_long(f"advance({distance:g})", distance)
         self._check_thread("advance")
         before = len(self._outcomes)
-        end = time.monotonic() + distance
-        self._go(limit)
-        while (left := end - time.monotonic()) > 0:
-            upcoming = self._next_eta()
-            time.sleep(max(0.0, min(left, upcoming - time.time() + 0.01 if upcoming else left)))
+        if self._anything_waits():
+            # The time counts from when the worker is there; it runs all the while, as its timers do.
+            self._start_worker()
+            self._go(limit, until=time.monotonic() + distance)
+            self._restore_invisible()
             self._go(limit)
-        self._restore_invisible()
-        self._go(limit)
         return self._report(before, propagate)
 
     def run_until_idle(
-        self, *, propagate: bool = True, limit: int = DEFAULT_LIMIT, max_seconds: float = REAL_LIMIT
+        self, *, propagate: bool = True, limit: int = DEFAULT_LIMIT, max_seconds: float = MAX_IDLE
     ) -> Counts:
         """Run until nothing waits, in real time.
 
@@ -317,7 +318,7 @@ class RealTaskQueue(Sequence[EnqueuedTask]):
         __tracebackhide__ = True
         self._check_thread("run_until_idle")
         before = len(self._outcomes)
-        allowed = min(max_seconds, REAL_LIMIT)
+        allowed = min(max_seconds, self._limit)
         self._go(limit)
         while (upcoming := self._next_eta()) is not None:
             distance = upcoming - time.time()
@@ -342,7 +343,7 @@ class RealTaskQueue(Sequence[EnqueuedTask]):
         return await asyncio.to_thread(self.advance, seconds, propagate=propagate, limit=limit)
 
     async def arun_until_idle(
-        self, *, propagate: bool = True, limit: int = DEFAULT_LIMIT, max_seconds: float = REAL_LIMIT
+        self, *, propagate: bool = True, limit: int = DEFAULT_LIMIT, max_seconds: float = MAX_IDLE
     ) -> Counts:
         """:meth:`run_until_idle`, from a coroutine."""
         return await asyncio.to_thread(self.run_until_idle, propagate=propagate, limit=limit, max_seconds=max_seconds)
@@ -361,9 +362,9 @@ class RealTaskQueue(Sequence[EnqueuedTask]):
 
     # ----------------------------------------------------------- until nothing is due
 
-    def _go(self, limit: int) -> None:
-        self._take_reports()
-        if not self._unfinished():
+    def _go(self, limit: int, until: float = 0.0) -> None:
+        """Let the worker run until nothing is due, and in any case until a moment of the monotonic clock."""
+        if not self._anything_waits():
             return
         began = len(self._outcomes)
         self._start_worker()
@@ -380,28 +381,38 @@ class RealTaskQueue(Sequence[EnqueuedTask]):
                 now = time.monotonic()
                 if changed:
                     quiet_since, checks_without_change = now, 0
-                elif not self._unfinished() and not self._ready_at_the_broker():
-                    return
-                elif now - quiet_since > 0.3 * (checks_without_change + 1):
-                    # Something is not accounted for: a message that a killed worker had, or a task that takes long.
-                    if self._nothing_left():
+                elif not self._unfinished():
+                    # Done, as the tasks say; what the worker does afterwards (acknowledge, put back) is still to come.
+                    if now >= until and self._nothing_left():
+                        return
+                elif now - quiet_since > (0.3 if self._kills else 1.5) * (checks_without_change + 1):
+                    # What a live worker has received it holds: for a rate limit, or a task that takes long. What only
+                    # waits, and is not at the broker, a killed worker had.
+                    if all(m.state == "waiting" for m in self._unfinished()) and self._nothing_left():
                         checks_without_change += 1
                         if checks_without_change >= 2:
                             self._give_up()
-                            return
                     else:
                         checks_without_change = 0
-                        if now - quiet_since > PATIENCE:
+                        if now - quiet_since > PATIENCE and not self._busy():
                             raise ServerFailed(self._stuck())
-                        quiet_since = max(quiet_since, now - PATIENCE + 1) if self._busy() else quiet_since
                 time.sleep(0.005)
         finally:
             if self._worker is not None and self._worker.running:
                 self._worker.pause()
 
+    def _anything_waits(self) -> bool:
+        self._take_reports()
+        return any(m.state in ("waiting", "received", "started", "invisible") for m in self._messages)
+
     def _unfinished(self) -> list[Message]:
         now = time.time()
-        return [m for m in self._messages if m.state in ("waiting", "received", "started") and m.due(now)]
+        return [
+            m
+            for m in self._messages
+            if m.state in ("waiting", "received", "started") and (m.due(now) or m.state == "waiting")
+            if m.task.queue in self._consumed or self._queues is None
+        ]
 
     def _start_worker(self) -> None:
         self._consume_used_queues()
@@ -439,6 +450,7 @@ class RealTaskQueue(Sequence[EnqueuedTask]):
         if not self._killed_by_fault:
             raise ServerFailed(f"the worker has died by itself (exit code {worker.exit_code})\n{worker.recent_log(15)}")
         self._killed_by_fault = False
+        self._kills += 1
         for message in self._messages:
             if message.state in ("received", "started"):
                 message.state = "waiting"
@@ -474,9 +486,12 @@ class RealTaskQueue(Sequence[EnqueuedTask]):
                 message.state = "invisible"
                 continue
             message.state = "lost"
-            self._record(
-                MessageLost, message, reason="its worker was killed, and had acknowledged it before it began to run it"
+            reason = (
+                "its worker was killed, and had acknowledged it when it began to run it"
+                if self._kills
+                else "the worker has thrown it away: see its log"
             )
+            self._record(MessageLost, message, reason=reason)
 
     def _invisible(self, message: Message) -> bool:
         """Whether Redis keeps it for a worker that is gone, until the visibility timeout."""
@@ -541,23 +556,31 @@ class RealTaskQueue(Sequence[EnqueuedTask]):
         return True
 
     def _find(self, report: Mapping[str, Any], *states: str) -> Message | None:
-        found = [m for m in self._messages if m.task.id == report["id"]]
+        # A retry has the id of what it repeats, and the end of a chain that of what it replaces.
+        found = [m for m in self._messages if m.task.id == report["id"] and m.task.name == report["task"]]
         retries = report.get("retries")
         if retries is not None:
-            found = [m for m in found if m.task.retries == retries] or found
-        return next((m for m in reversed(found) if m.state in states), found[-1] if found else None)
+            found = [m for m in found if m.task.retries == retries]
+        return next((m for m in reversed(found) if m.state in states), None)
 
     def _on_published(self, report: Mapping[str, Any]) -> None:
         where = Location(*report["where"]) if report["where"] else None
         root = report["raw"]["headers"].get("parent_id") or report["raw"]["headers"].get("id")
         parent = next((m for m in reversed(self._messages) if m.task.id == root), None)
         self._add(report["raw"], report["queue"], where, parent)
+        early, self._early = self._early, []
+        for received in early:
+            self._on_received(received)
 
     def _on_received(self, report: Mapping[str, Any]) -> None:
-        message = self._find(report, "waiting", "invisible", "lost")
-        if message is not None:
-            message.state = "received"
-            self._record(Delivered, message, worker="worker", redelivered=report["redelivered"])
+        again = ("done",) if report["redelivered"] else ()  # one that was rejected, to be put back
+        message = self._find(report, "waiting", "invisible", "lost", *again)
+        if message is None:
+            # A worker may receive a message before the task that published it has said so.
+            self._early.append(report)
+            return
+        message.state = "received"
+        self._record(Delivered, message, worker="worker", redelivered=report["redelivered"])
 
     def _on_started(self, report: Mapping[str, Any]) -> None:
         message = self._find(report, "received", "waiting")
@@ -568,7 +591,7 @@ class RealTaskQueue(Sequence[EnqueuedTask]):
 
     def _on_ended(self, report: Mapping[str, Any]) -> None:
         message = self._find(report, "started", "received")
-        if message is None:
+        if message is None or report["state"] is None:  # its process is about to end; the worker will say what it means
             return
         message.state = "done"
         value = thaw(report["value"])
@@ -577,7 +600,7 @@ class RealTaskQueue(Sequence[EnqueuedTask]):
 
     def _on_settled(self, report: Mapping[str, Any]) -> None:
         message = self._find(report, "started", "received", "waiting")
-        if message is None or message.state == "done":
+        if message is None:
             return
         message.state = "done"
         value = thaw(report["value"])
@@ -687,7 +710,7 @@ class RealTaskQueue(Sequence[EnqueuedTask]):
             limit = task.time_limit or limit
         if not limit:
             self._only_simulated("hit_time_limit()", "the project sets no hard time limit")
-        if limit > REAL_LIMIT:
+        if limit > self._limit:
             self._takes_too_long("hit_time_limit()", limit)
         self._arm("hit_time_limit", when, task)
 
@@ -734,7 +757,7 @@ class RealTaskQueue(Sequence[EnqueuedTask]):
 
     def _takes_too_long(self, call: str, seconds: float) -> NoReturn:
         raise NotForReal(
-            f"task_queue.{call} would take {seconds:.0f} s of real time with a real broker, and {REAL_LIMIT:g} s is "
+            f"task_queue.{call} would take {seconds:.0f} s of real time with a real broker, and {self._limit:g} s is "
             "the limit"
         )
 

@@ -37,7 +37,7 @@ class Project:
 
     Attributes:
         app: where the Celery app is, as ``package.module:attribute``.
-        settings: Django's settings module.
+        settings: Django's settings module; empty for an app without Django.
         databases: what differs from the settings, by alias: above all the names of the test databases.
         channel_layers: ``CHANNEL_LAYERS`` of the test; None leaves the settings' own.
         environment: the environment of the test process; another one needs another template.
