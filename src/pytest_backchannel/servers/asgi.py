@@ -226,7 +226,7 @@ def project_application() -> Application:
     if "django.contrib.staticfiles" in settings.INSTALLED_APPS:
         from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 
-        application = cast(Application, ASGIStaticFilesHandler(application))
+        application = cast(Application, ASGIStaticFilesHandler(cast(Any, application)))
     return application
 
 
