@@ -35,9 +35,7 @@ from pytest_backchannel.channels.consumers import probing  # noqa: E402
 from pytest_backchannel.events import begin_log  # noqa: E402
 
 # Connect-echo-disconnect at most this many times the communicator's cost; the others at least this many times faster.
-# A sync consumer's handler goes on in its thread when its frame has arrived: leaving the client waits for its end, which
-# a communicator does not, and that has a cost of its own.
-MOST_COST, MOST_COST_SYNC, LEAST_GAIN = 1.2, 1.5, 100
+MOST_COST, LEAST_GAIN = 1.2, 100
 
 
 class Echo(AsyncJsonWebsocketConsumer):
