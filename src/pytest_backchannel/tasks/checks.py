@@ -10,6 +10,7 @@ from celery import states
 from ..events import EventLog
 from .engine import Engine
 from .explain import consumed
+from .messages import EnqueuedTask
 from .outcomes import Outcome, TaskFailure
 
 
@@ -45,10 +46,13 @@ def pending_chords(engine: Engine, app: Any, log: EventLog) -> None:
     """A chord of which every part is done or gone, and whose callback has neither run nor failed."""
     waiting = engine.waiting()
     roots = {message.notes.headers.get("root_id") for message in waiting}
-    seen: set[str] = set()
+    groups = {message.notes.headers.get("group") for message in waiting}
+    # A part that is a chain carries its chord in the last of the steps that are still to come.
+    seen = {callback for message in waiting for callback in _chords_ahead(engine.watch.task(message))}
     for message in engine.done:
         notes = message.notes
-        if not notes.headers.get("group") or notes.headers.get("root_id") in roots:
+        group = notes.headers.get("group")
+        if not group or group in groups or notes.headers.get("root_id") in roots:
             continue
         chord = engine.watch.task(message).chord
         callback = ((chord or {}).get("options") or {}).get("task_id")
@@ -64,6 +68,11 @@ def pending_chords(engine: Engine, app: Any, log: EventLog) -> None:
             where=notes.where,
             cause=notes.cause,
         )
+
+
+def _chords_ahead(task: EnqueuedTask) -> list[str | None]:
+    chords = [step["options"].get("chord") for step in task.chain if step.get("options")]
+    return [((chord or {}).get("options") or {}).get("task_id") for chord in chords]
 
 
 def _is_ready(app: Any, task_id: str) -> bool:

@@ -92,8 +92,9 @@ def needs_server(connection: Connection) -> bool:
 
 
 def _note(connection: Connection, where: Location | None) -> str:
+    address = connection.as_uri().replace("://:**@", "://")  # kombu 5.7 puts a mask where there is no password
     text = (
-        f"this test connects to a real broker, {connection.as_uri()}.\n"
+        f"this test connects to a real broker, {address}.\n"
         "A unit test has none. Where the message belongs to another Celery app than the one under test, give that "
         "app's broker_url a value for tests (memory://); a test that means it is marked celery_integration."
     )

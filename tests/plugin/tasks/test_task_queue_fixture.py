@@ -259,7 +259,7 @@ def test_what_fails_without_being_asked(project):
         "unserved_queue: shop.tasks.add waits in queue 'reports', which no worker consumes ('worker' consumes",
         "swallowed_retry: swallows called self.retry(), and then caught the Retry that it raises: it ends as SUCCESS",
         "undecodable_message: the worker can't read the message of shop.tasks.add, and has thrown it away",
-        "real_broker: this test connects to a real broker, redis://:**@127.0.0.1:1/0.",
+        "real_broker: this test connects to a real broker, redis://127.0.0.1:1/0.",
         "Not enqueued: shop.tasks.confirm_order(8)",
         'Intended? Say so with @pytest.mark.allow_lost("unknown_task").',
         "in task shop.tasks.fail('broken')",
@@ -358,5 +358,5 @@ def test_a_test_without_our_fixtures_is_only_summed_up(project):
     )
     result.assert_outcomes(passed=1)
     text = result.stdout.str()
-    assert "real_broker: this test connects to a real broker, redis://:**@127.0.0.1:1/0. [test_it.py:" in text
+    assert "real_broker: this test connects to a real broker, redis://127.0.0.1:1/0. [test_it.py:" in text
     assert "None of it failed a test" in text

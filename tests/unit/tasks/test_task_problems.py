@@ -1,0 +1,154 @@
+"""What goes unseen is written into the log, once, with its line; what is intended is not."""
+
+from __future__ import annotations
+
+import pytest
+import stepped_tasks as t
+from celery import chain, chord
+from kombu import Exchange
+
+from pytest_backchannel.errors import RealBrokerContacted, UnexpectedLoss
+from pytest_backchannel.events import begin_log
+from pytest_backchannel.tasks.queue import TaskQueue
+from pytest_backchannel.tasks.worker import _wrap_body
+
+
+@pytest.fixture(autouse=True)
+def fresh():
+    t.runs.clear()
+    begin_log()
+
+
+@pytest.fixture
+def queue():
+    with TaskQueue(t.app, queues=["celery"]) as queue:
+        yield queue
+
+
+def problems(queue):
+    """The slugs and texts of what went unseen."""
+    queue.log.run_checks()
+    return [(problem.slug, problem.text, problem.where) for problem in queue.log.take_problems()]
+
+
+def slugs(queue):
+    return [slug for slug, _, _ in problems(queue)]
+
+
+def test_a_retry_that_is_swallowed_and_one_that_is_not_raised(queue):
+    t.retries_politely.delay()
+    t.flaky.delay()
+    queue.run_until_idle()
+    assert slugs(queue) == []
+    t.swallows.delay()
+    queue.run_until_idle()
+    ((slug, text, where),) = problems(queue)
+    assert slug == "swallowed_retry"
+    assert "stepped_tasks.swallows called self.retry()" in text
+    assert where.path.endswith("stepped_tasks.py")
+
+
+def test_a_failure_counts_as_seen_where_the_test_looked(queue):
+    t.boom.delay()
+    queue.run(propagate=False)
+    t.boom.delay()
+    with pytest.raises(ValueError, match="boom"):
+        queue.run()
+    seen = t.boom.delay()
+    queue.run(propagate=False)
+    assert seen.state == "FAILURE"
+    ((slug, text, where),) = problems(queue)
+    assert slug == "failed_task"
+    assert "stepped_tasks.boom() failed with ValueError('boom')" in text
+    assert where.path == __file__
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda queue, counts, result: counts["FAILURE"],
+        lambda queue, counts, result: counts == {"FAILURE": 1},
+        lambda queue, counts, result: list(counts),
+        lambda queue, counts, result: queue.failures,
+        lambda queue, counts, result: result.state,
+        lambda queue, counts, result: result.get(propagate=False),
+    ],
+    ids=["count", "counts", "states", "failures", "state", "get"],
+)
+def test_every_way_of_looking(queue, look):
+    result = t.boom.delay()
+    counts = queue.run(propagate=False)
+    assert look(queue, counts, result)
+    assert slugs(queue) == []
+
+
+def test_a_queue_that_nobody_serves_and_an_exchange_without_a_queue(queue):
+    t.add.apply_async((1, 1), queue="mail")
+    t.add.apply_async((1, 1), exchange=Exchange("nowhere", type="topic"), routing_key="a.b")
+    found = problems(queue)
+    assert {slug for slug, _, _ in found} == {"unserved_queue", "unroutable_message"}
+    texts = "\n".join(text for _, text, _ in found)
+    assert "stepped_tasks.add waits in queue 'mail', which no worker consumes" in texts
+    assert "exchange 'nowhere' with routing key 'a.b', and no queue is bound for that" in texts
+    assert all(where.path == __file__ for _, _, where in found)
+
+
+def test_where_the_project_says_nothing_every_queue_is_served():
+    with TaskQueue(t.app) as queue:
+        t.add.apply_async((1, 1), queue="mail")
+        assert slugs(queue) == []
+        assert queue.run() == {"SUCCESS": 1}
+
+
+def test_an_unknown_task_is_told_with_the_nearest_name(queue):
+    t.app.send_task("stepped_tasks.ad", (1, 1))
+    assert queue.run() == {"FAILURE": 1}
+    ((slug, text, _),) = problems(queue)
+    assert slug == "unknown_task"
+    assert "Is 'stepped_tasks.add' meant?" in text
+
+
+@pytest.mark.parametrize(("part", "pending"), [(t.ignores, ["pending_chord"]), (t.total, [])])
+def test_a_chord_that_can_never_end(queue, part, pending):
+    header = [part.s() if part is t.ignores else part.s([1]), t.add.s(1, 1)]
+    chord(header, t.total.s())()
+    queue.run()
+    assert slugs(queue) == pending
+
+
+@pytest.mark.parametrize(
+    "part", [t.add.s(2, 2).set(countdown=60), chain(t.add.s(2, 2), t.add.s(3).set(countdown=60))], ids=["task", "chain"]
+)
+def test_a_chord_whose_parts_still_wait_is_not_pending(queue, part):
+    chord([t.add.s(1, 1), part], t.total.s())()
+    queue.run()
+    assert slugs(queue) == []
+    queue.run_until_idle()
+    assert queue.succeeded[-1].name == t.total.name
+    assert slugs(queue) == []
+
+
+def test_a_connection_to_a_real_broker_is_refused(queue):
+    from kombu import Connection
+
+    with pytest.raises(RealBrokerContacted, match="redis://127.0.0.1:1"):
+        Connection("redis://127.0.0.1:1/0").connect()
+    assert slugs(queue) == ["real_broker"]
+    Connection("memory://").connect()
+    assert slugs(queue) == []
+
+
+def test_a_plain_context_manager_raises_on_demand():
+    with TaskQueue(t.app) as queue:
+        t.boom.delay()
+        queue.run(propagate=False)
+        with pytest.raises(UnexpectedLoss, match="failed_task: stepped_tasks.boom"):
+            queue.log.raise_problems()
+
+
+def test_a_tracer_that_has_changed_is_told_of():
+    def tracer():
+        """Not what build_tracer() makes."""
+
+    with pytest.raises(Exception, match="this version of Celery is not supported yet"):
+        _wrap_body(tracer, lambda function: function)
