@@ -335,16 +335,22 @@ class StrictLayer(BaseChannelLayer):
 
     def _check_channel(self, channel: str) -> None:
         if self._transport.checks_names:
-            self.require_valid_channel_name(channel)
+            _checker(self, "valid_channel_name")(channel)
 
     def _check_group(self, group: str) -> None:
         if self._transport.checks_names:
-            self.require_valid_group_name(group)
+            _checker(self, "valid_group_name")(group)
 
     def _check_message(self, message: Any) -> None:
         if self._transport.checks_names:
             assert isinstance(message, dict), f"message is not a dict: {message!r}"
             assert "__asgi_channel__" not in message, "the key '__asgi_channel__' is reserved by channels-redis"
+
+
+def _checker(layer: BaseChannelLayer, name: str) -> Callable[[str], object]:
+    # Later versions deprecate the name that Channels 4.2.0 has, and raise under another one.
+    found: Callable[[str], object] = getattr(layer, f"require_{name}", None) or getattr(layer, name)
+    return found
 
 
 @types.coroutine
