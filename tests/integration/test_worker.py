@@ -64,11 +64,11 @@ def test_it_runs_tasks_on_the_tests_database_and_leaves_everything_as_before(pro
             assert add.delay(1, 2).get(timeout=5) == 3
             assert worker.log.count("received") == 1
 
-        def test_f_fast(worker_process):
+        def test_f_ready_within_three_seconds(worker_process):
             start = time.monotonic()
             worker_process()
             assert add.delay(1, 2).get(timeout=5) == 3
-            assert time.monotonic() - start < 1
+            assert time.monotonic() - start < 3
 
         def test_g_warm_stop_and_start(worker_process):
             worker = worker_process()

@@ -8,22 +8,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import pickle
 import time
-from base64 import b64decode
 from collections import Counter
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, NoReturn, Self, overload
 
 from ..errors import BackchannelError
-from ..events import EventLog, Location, caller, current_log
+from ..events import EventLog, current_log
 from ..tasks import checks, matching
 from ..tasks.faults import BEFORE, check_moment
-from ..tasks.messages import EnqueuedTask, decode
+from ..tasks.messages import EnqueuedTask
 from ..tasks.outcomes import (
     Counts,
     EndlessLoop,
@@ -35,19 +32,13 @@ from ..tasks.outcomes import (
     TaskSuccess,
 )
 from ..tasks.records import (
-    BodyEnded,
-    BodyStarted,
-    ChildLost,
-    Delivered,
-    Enqueued,
     MessageLost,
-    StateSet,
     TaskEvent,
-    WorkerKilled,
 )
+from .account import Account, Message
 from .integration import Integration
 from .process import ServerFailed
-from .spy import Raw, published, queue_of
+from .spy import published
 from .worker import Worker
 
 REAL_LIMIT = 5.0
@@ -62,30 +53,7 @@ class NotForReal(BackchannelError):
     """What the test asks for can't be had with a real broker; the fixture skips the test, with this reason."""
 
 
-@dataclass(eq=False)
-class Message:
-    """One message, and how far it is.
-
-    Attributes:
-        task: as it was published.
-        event: the number of the last event that happened to it.
-        state: ``waiting``, ``received``, ``started``, ``done`` or ``lost``.
-        parent: the message whose task published it.
-        deliveries: how often its function was begun.
-    """
-
-    task: EnqueuedTask
-    event: int
-    state: str = "waiting"
-    parent: Message | None = None
-    deliveries: int = 0
-
-    def due(self, now: float) -> bool:
-        """Whether a worker would run it now."""
-        return self.task.eta is None or self.task.eta.timestamp() <= now
-
-
-class RealTaskQueue(Sequence[EnqueuedTask]):
+class RealTaskQueue(Account, Sequence[EnqueuedTask]):
     """The tasks that wait at a real broker, and the worker process that runs them when it is asked to.
 
     The surface is that of the stepped ``TaskQueue``. What differs: ``run()`` lets the worker go on until the broker has
@@ -117,24 +85,16 @@ class RealTaskQueue(Sequence[EnqueuedTask]):
         log: EventLog | None = None,
         real_limit: float = REAL_LIMIT,
     ) -> None:
-        self.app = integration.app
-        self.log = current_log() if log is None else log
+        super().__init__(integration.app, current_log() if log is None else log, folder / "reports.jsonl")
         self._integration = integration
         self._conf = dict(conf or {})
         self._queues = None if queues is None else list(queues)
         self._consumed: set[str] = set()
         self._limit = real_limit
-        self._reports = folder / "reports.jsonl"
         self._faults = folder / "faults"
-        self._read = 0
         self._armed = 0
-        self._messages: list[Message] = []
-        self._outcomes: list[Outcome] = []
         self._looked_at: set[str] = set()
-        self._captures: list[list[EnqueuedTask]] = []
-        self._early: list[Mapping[str, Any]] = []
         self._worker: Worker | None = None
-        self._killed_by_fault = False
         self._kills = 0
         self._stack = ExitStack()
         self._active = False
@@ -519,132 +479,6 @@ class RealTaskQueue(Sequence[EnqueuedTask]):
         log = self._worker.recent_log(15) if self._worker is not None else ""
         return f"nothing has happened for {PATIENCE:g} s, and these have not ended: {left}\n{log}"
 
-    # ------------------------------------------------------------------------ reports
-
-    def _sent(self, raw: Raw) -> None:
-        self._add(raw, queue_of(raw, self.app), caller(2), parent=None)
-
-    def _add(self, raw: Raw, queue: str, where: Location | None, parent: Message | None) -> None:
-        if where is None and parent is not None:
-            where = parent.task.where
-        task = decode(raw, queue=queue, app=self.app, where=where)
-        event = self.log.record(
-            Enqueued,
-            cause=parent.event if parent is not None else None,
-            where=where,
-            task=task.name,
-            task_id=task.id,
-            queue=queue,
-            retries=task.retries,
-            source=lambda: task,
-        )
-        self._messages.append(Message(task, event.id, parent=parent))
-        for sent in self._captures:
-            sent.append(task)
-
-    def _take_reports(self) -> bool:
-        with open(self._reports, "rb") as file:
-            file.seek(self._read)
-            data = file.read()
-        whole = data.rpartition(b"\n")[0]
-        if not whole:
-            return False
-        self._read += len(whole) + 1
-        for line in whole.split(b"\n"):
-            report = json.loads(line)
-            getattr(self, f"_on_{report['kind']}")(report)
-        return True
-
-    def _find(self, report: Mapping[str, Any], *states: str) -> Message | None:
-        # A retry has the id of what it repeats, and the end of a chain that of what it replaces.
-        found = [m for m in self._messages if m.task.id == report["id"] and m.task.name == report["task"]]
-        retries = report.get("retries")
-        if retries is not None:
-            found = [m for m in found if m.task.retries == retries]
-        return next((m for m in reversed(found) if m.state in states), None)
-
-    def _on_published(self, report: Mapping[str, Any]) -> None:
-        where = Location(*report["where"]) if report["where"] else None
-        root = report["raw"]["headers"].get("parent_id") or report["raw"]["headers"].get("id")
-        parent = next((m for m in reversed(self._messages) if m.task.id == root), None)
-        self._add(report["raw"], report["queue"], where, parent)
-        early, self._early = self._early, []
-        for received in early:
-            self._on_received(received)
-
-    def _on_received(self, report: Mapping[str, Any]) -> None:
-        again = ("done",) if report["redelivered"] else ()  # one that was rejected, to be put back
-        message = self._find(report, "waiting", "invisible", "lost", *again)
-        if message is None:
-            # A worker may receive a message before the task that published it has said so.
-            self._early.append(report)
-            return
-        message.state = "received"
-        self._record(Delivered, message, worker="worker", redelivered=report["redelivered"])
-
-    def _on_started(self, report: Mapping[str, Any]) -> None:
-        message = self._find(report, "received", "waiting")
-        if message is not None:
-            message.state = "started"
-            message.deliveries += 1
-            self._record(BodyStarted, message, call=matching_call(message.task))
-
-    def _on_ended(self, report: Mapping[str, Any]) -> None:
-        message = self._find(report, "started", "received")
-        if message is None or report["state"] is None:  # its process is about to end; the worker will say what it means
-            return
-        message.state = "done"
-        value = thaw(report["value"])
-        self._record(BodyEnded, message, state=report["state"], result=repr(value) if value is not None else "")
-        self._outcome(message, report["state"], value, report)
-
-    def _on_settled(self, report: Mapping[str, Any]) -> None:
-        message = self._find(report, "started", "received", "waiting")
-        if message is None:
-            return
-        message.state = "done"
-        value = thaw(report["value"])
-        reason = report.get("reason") or (f"{type(value).__name__}: {value}" if value is not None else report["state"])
-        self._record(StateSet, message, state=report["state"], reason=reason)
-        self._outcome(message, report["state"], value, report)
-
-    def _on_fault(self, report: Mapping[str, Any]) -> None:
-        if report["fault"] == "kill_worker":
-            self._killed_by_fault = True
-            self.log.record(WorkerKilled, worker="worker", when=report["when"])
-        elif report["fault"] == "lose_child":
-            message = self._find(report, "started")
-            if message is not None:
-                self._record(ChildLost, message, when=report["when"])
-
-    def _outcome(self, message: Message, state: str, value: Any, report: Mapping[str, Any]) -> None:
-        task = message.task
-        common: dict[str, Any] = {
-            "name": task.name,
-            "id": task.id,
-            "state": state,
-            "args": task.args,
-            "kwargs": task.kwargs,
-            "retries": task.retries,
-            "where": task.where,
-        }
-        if state == "SUCCESS":
-            self._outcomes.append(TaskSuccess(**common, result=value))
-        elif state == "RETRY":
-            self._outcomes.append(TaskRetry(**common, countdown=report.get("when"), exc=thaw(report["exc"])))
-        elif state == "FAILURE":
-            error = value if isinstance(value, BaseException) else RuntimeError(report.get("reason") or str(value))
-            self._outcomes.append(TaskFailure(**common, exception=error))
-        else:
-            self._outcomes.append(Outcome(**common))
-
-    def _record(self, kind: type[TaskEvent], message: Message, **fields: Any) -> None:
-        task = message.task
-        event = self.log.record(
-            kind, cause=message.event, task=task.name, task_id=task.id, queue=task.queue or "", **fields
-        )
-        message.event = event.id
-
     def _report(self, before: int, propagate: bool) -> Counts:
         __tracebackhide__ = True
         fresh = self._outcomes[before:]
@@ -760,18 +594,3 @@ class RealTaskQueue(Sequence[EnqueuedTask]):
             f"task_queue.{call} would take {seconds:.0f} s of real time with a real broker, and {self._limit:g} s is "
             "the limit"
         )
-
-
-def thaw(text: str) -> Any:
-    """What the worker has frozen; its repr where this process can't make it."""
-    try:
-        return pickle.loads(b64decode(text))
-    except Exception as error:
-        return f"(can't be unpickled: {error})"
-
-
-def matching_call(task: EnqueuedTask) -> str:
-    """The call, as one would write it."""
-    from ..tasks.messages import call_text
-
-    return call_text(task.name, task.args, task.kwargs)

@@ -1,0 +1,194 @@
+"""What is known of the messages of one test on a real broker: as they were published, and as the worker reports."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from base64 import b64decode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..events import EventLog, Location, caller
+from ..tasks.messages import EnqueuedTask, call_text, decode
+from ..tasks.outcomes import Outcome, TaskFailure, TaskRetry, TaskSuccess
+from ..tasks.records import BodyEnded, BodyStarted, ChildLost, Delivered, Enqueued, StateSet, TaskEvent, WorkerKilled
+from .spy import Raw, queue_of
+
+
+@dataclass(eq=False)
+class Message:
+    """One message, and how far it is.
+
+    Attributes:
+        task: as it was published.
+        event: the number of the last event that happened to it.
+        state: ``waiting``, ``received``, ``started``, ``done`` or ``lost``.
+        parent: the message whose task published it.
+        deliveries: how often its function was begun.
+    """
+
+    task: EnqueuedTask
+    event: int
+    state: str = "waiting"
+    parent: Message | None = None
+    deliveries: int = 0
+
+    def due(self, now: float) -> bool:
+        """Whether a worker would run it now."""
+        return self.task.eta is None or self.task.eta.timestamp() <= now
+
+
+class Account:
+    """The messages of one test, what came of them, and the events in its log.
+
+    Args:
+        app: the Celery app.
+        log: where events go.
+        reports: the file that the worker writes (``instrument.py``).
+    """
+
+    def __init__(self, app: Any, log: EventLog, reports: Path) -> None:
+        self.app = app
+        self.log = log
+        self._reports = reports
+        self._read = 0
+        self._messages: list[Message] = []
+        self._outcomes: list[Outcome] = []
+        self._captures: list[list[EnqueuedTask]] = []
+        self._early: list[Mapping[str, Any]] = []
+        self._killed_by_fault = False
+
+    def _sent(self, raw: Raw) -> None:
+        self._add(raw, queue_of(raw, self.app), caller(2), parent=None)
+
+    def _add(self, raw: Raw, queue: str, where: Location | None, parent: Message | None) -> None:
+        if where is None and parent is not None:
+            where = parent.task.where
+        task = decode(raw, queue=queue, app=self.app, where=where)
+        event = self.log.record(
+            Enqueued,
+            cause=parent.event if parent is not None else None,
+            where=where,
+            task=task.name,
+            task_id=task.id,
+            queue=queue,
+            retries=task.retries,
+            source=lambda: task,
+        )
+        self._messages.append(Message(task, event.id, parent=parent))
+        for sent in self._captures:
+            sent.append(task)
+
+    def _take_reports(self) -> bool:
+        with open(self._reports, "rb") as file:
+            file.seek(self._read)
+            data = file.read()
+        whole = data.rpartition(b"\n")[0]
+        if not whole:
+            return False
+        self._read += len(whole) + 1
+        for line in whole.split(b"\n"):
+            report = json.loads(line)
+            getattr(self, f"_on_{report['kind']}")(report)
+        return True
+
+    def _find(self, report: Mapping[str, Any], *states: str) -> Message | None:
+        # A retry has the id of what it repeats, and the end of a chain that of what it replaces.
+        found = [m for m in self._messages if m.task.id == report["id"] and m.task.name == report["task"]]
+        retries = report.get("retries")
+        if retries is not None:
+            found = [m for m in found if m.task.retries == retries]
+        return next((m for m in reversed(found) if m.state in states), None)
+
+    def _on_published(self, report: Mapping[str, Any]) -> None:
+        where = Location(*report["where"]) if report["where"] else None
+        root = report["raw"]["headers"].get("parent_id") or report["raw"]["headers"].get("id")
+        parent = next((m for m in reversed(self._messages) if m.task.id == root), None)
+        self._add(report["raw"], report["queue"], where, parent)
+        early, self._early = self._early, []
+        for received in early:
+            self._on_received(received)
+
+    def _on_received(self, report: Mapping[str, Any]) -> None:
+        again = ("done",) if report["redelivered"] else ()  # one that was rejected, to be put back
+        message = self._find(report, "waiting", "invisible", "lost", *again)
+        if message is None:
+            # A worker may receive a message before the task that published it has said so.
+            self._early.append(report)
+            return
+        message.state = "received"
+        self._record(Delivered, message, worker="worker", redelivered=report["redelivered"])
+
+    def _on_started(self, report: Mapping[str, Any]) -> None:
+        message = self._find(report, "received", "waiting")
+        if message is not None:
+            message.state = "started"
+            message.deliveries += 1
+            task = message.task
+            self._record(BodyStarted, message, call=call_text(task.name, task.args, task.kwargs))
+
+    def _on_ended(self, report: Mapping[str, Any]) -> None:
+        message = self._find(report, "started", "received")
+        if message is None or report["state"] is None:  # its process is about to end; the worker will say what it means
+            return
+        message.state = "done"
+        value = thaw(report["value"])
+        self._record(BodyEnded, message, state=report["state"], result=repr(value) if value is not None else "")
+        self._outcome(message, report["state"], value, report)
+
+    def _on_settled(self, report: Mapping[str, Any]) -> None:
+        message = self._find(report, "started", "received", "waiting")
+        if message is None:
+            return
+        message.state = "done"
+        value = thaw(report["value"])
+        reason = report.get("reason") or (f"{type(value).__name__}: {value}" if value is not None else report["state"])
+        self._record(StateSet, message, state=report["state"], reason=reason)
+        self._outcome(message, report["state"], value, report)
+
+    def _on_fault(self, report: Mapping[str, Any]) -> None:
+        if report["fault"] == "kill_worker":
+            self._killed_by_fault = True
+            self.log.record(WorkerKilled, worker="worker", when=report["when"])
+        elif report["fault"] == "lose_child":
+            message = self._find(report, "started")
+            if message is not None:
+                self._record(ChildLost, message, when=report["when"])
+
+    def _outcome(self, message: Message, state: str, value: Any, report: Mapping[str, Any]) -> None:
+        task = message.task
+        common: dict[str, Any] = {
+            "name": task.name,
+            "id": task.id,
+            "state": state,
+            "args": task.args,
+            "kwargs": task.kwargs,
+            "retries": task.retries,
+            "where": task.where,
+        }
+        if state == "SUCCESS":
+            self._outcomes.append(TaskSuccess(**common, result=value))
+        elif state == "RETRY":
+            self._outcomes.append(TaskRetry(**common, countdown=report.get("when"), exc=thaw(report["exc"])))
+        elif state == "FAILURE":
+            error = value if isinstance(value, BaseException) else RuntimeError(report.get("reason") or str(value))
+            self._outcomes.append(TaskFailure(**common, exception=error))
+        else:
+            self._outcomes.append(Outcome(**common))
+
+    def _record(self, kind: type[TaskEvent], message: Message, **fields: Any) -> None:
+        task = message.task
+        event = self.log.record(
+            kind, cause=message.event, task=task.name, task_id=task.id, queue=task.queue or "", **fields
+        )
+        message.event = event.id
+
+
+def thaw(text: str) -> Any:
+    """What the worker has frozen; its repr where this process can't make it."""
+    try:
+        return pickle.loads(b64decode(text))
+    except Exception as error:
+        return f"(can't be unpickled: {error})"
