@@ -323,7 +323,7 @@ def test_the_web_server_is_down(site):
     assert text.startswith("no answer: [Errno 111]")
 
 
-# ----------------------------------------------------- worker and Redis: last
+# ----------------------------------------------------------- worker and Redis
 
 
 def test_every_process_of_the_worker_is_busy(site):
@@ -361,9 +361,14 @@ def test_redis_answers_nothing(site):
     assert time.monotonic() - start < 15
 
 
-def test_redis_is_down(site):
-    site.redis.stop()
-    failed = site.broken("--url", site.url + "/", *ROOM, timeout="1.5")
+def test_redis_is_down(tmp_path):
+    # A site of its own: its worker and its web server would look for Redis for a while.
+    site = Site(tmp_path)
+    try:
+        site.redis.stop()
+        failed = site.broken("--url", site.url + "/", *ROOM, timeout="1.5")
+    finally:
+        site.close()
     assert [check for check, *_ in failed] == ["broker", "layer", "message"]
     assert failed[0][2].startswith("no connection: ")
     assert "refused" in failed[0][2]
