@@ -10,32 +10,23 @@ import asyncio
 import datetime
 import uuid
 
-import django
 import pytest
 import time_machine
 from asgiref.sync import async_to_sync
-from django.conf import settings
-
-if not settings.configured:
-    settings.configure(
-        SECRET_KEY="integration",
-        INSTALLED_APPS=["channels"],
-        DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
-        CHANNEL_LAYERS={"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}},
-    )
-    django.setup()
-
 from channels.consumer import AsyncConsumer
 from channels.layers import channel_layers
 from channels.testing import ApplicationCommunicator
 from channels_redis.core import RedisChannelLayer
 from channels_redis.pubsub import RedisPubSubChannelLayer
+from support.django_settings import configure
 
 from pytest_backchannel.channels import layer as layer_module
 from pytest_backchannel.channels.consumers import observing, probing
 from pytest_backchannel.channels.layer import StrictLayer
 from pytest_backchannel.channels.transport import LayerOptions
 from pytest_backchannel.events import EventLog
+
+configure()
 
 pytestmark = [pytest.mark.celery_integration, pytest.mark.asyncio]
 

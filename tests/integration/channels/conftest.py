@@ -5,11 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import django
-from django.conf import settings
+from support.django_settings import configure
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-if not settings.configured:
-    settings.configure(SECRET_KEY="integration", ALLOWED_HOSTS=["testserver"], INSTALLED_APPS=["channels"])
-    django.setup()
+configure()

@@ -2,17 +2,6 @@
 
 from __future__ import annotations
 
-import django
-from django.conf import settings
+from support.django_settings import configure
 
-if not settings.configured:
-    settings.configure(
-        SECRET_KEY="unit",
-        ALLOWED_HOSTS=["testserver"],
-        USE_TZ=True,
-        INSTALLED_APPS=["django.contrib.contenttypes", "django.contrib.auth", "django.contrib.sessions", "channels"],
-        DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
-        CHANNEL_LAYERS={"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}},
-        PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"],
-    )
-    django.setup()
+configure()
