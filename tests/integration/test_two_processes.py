@@ -156,6 +156,20 @@ def test_faults_of_processes_and_brokers(project):
             worker.resume()
             assert waiting.get(timeout=40) == 3
 
+        def test_connections_cut_mid_task_late_ack_runs_twice(worker_process, rabbitmq_server, tmp_path):
+            worker_process()
+            path, result = running(tmp_path)
+            rabbitmq_server.cut_connections()
+            (tmp_path / "runs.go").touch()
+            until(lambda: path.read_text() == "run\\n" * 2)
+            assert result.get(timeout=20) == "done"
+
+        def test_connections_cut_the_worker_comes_back(worker_process, redis_server):
+            worker_process()
+            assert add.delay(1, 1).get(timeout=10) == 2
+            redis_server.cut_connections()
+            assert add.delay(1, 2).get(timeout=20) == 3
+
         def test_broker_paused_and_resumed(worker_process, redis_server):
             worker_process()
             assert add.delay(1, 1).get(timeout=10) == 2
@@ -165,7 +179,7 @@ def test_faults_of_processes_and_brokers(project):
             assert add.delay(1, 2).get(timeout=20) == 3
         """
     )
-    result.assert_outcomes(passed=5)
+    result.assert_outcomes(passed=7)
 
 
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="needs Chromium: apt-get install chromium")

@@ -38,7 +38,7 @@ class External:
         """Refused, as is every other control: see the class."""
         self._refuse()
 
-    stop = restart = pause = resume = kill = start
+    stop = restart = pause = resume = kill = cut_connections = start
 
     def clear(self) -> None:
         """Remove what this run left in it."""

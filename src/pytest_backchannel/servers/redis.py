@@ -94,6 +94,11 @@ class RedisServer(Process):
         self.stop()
         self.start()
 
+    def cut_connections(self) -> None:
+        """Close every client's connection, as a network fault does; the server runs on, and clients may come back."""
+        for kind in ("normal", "pubsub"):
+            command(LOOPBACK, self.port, "CLIENT", "KILL", "TYPE", kind)
+
     def clear(self) -> None:
         """Remove everything from all databases; a no-op where it is stopped."""
         if self.running and not self.paused:

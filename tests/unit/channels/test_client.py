@@ -754,17 +754,20 @@ async def test_everything_is_as_before_after_it_all():
     assert asyncio.all_tasks() == tasks
 
 
-async def test_a_consumers_memory_is_freed():
+async def test_consumers_memory_is_freed():
     import weakref
 
-    async with client() as ws:
-        (live,) = consumers.live_consumers()
-        reference = weakref.ref(live.consumer)
-        await ws.send_text("echo x")
-        await ws.receive_text()
-    del ws, live
+    references = []
+    for _ in range(10):
+        async with client() as ws:
+            (live,) = consumers.live_consumers()
+            references.append(weakref.ref(live.consumer))
+            await ws.send_text("echo x")
+            await ws.receive_text()
+        del ws, live
     gc.collect()
-    assert reference() is None
+    # The context of a thread that waits for its next job may hold the last one.
+    assert sum(reference() is not None for reference in references) <= 1
 
 
 async def test_the_story_goes_from_frame_to_handler_to_frame():
