@@ -7,6 +7,7 @@ them when a test asks for a fixture. What a test that uses none of them pays is 
 from __future__ import annotations
 
 import warnings
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 import pytest
@@ -52,8 +53,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
         config.pluginmanager.register(ObservedSummary(), "backchannel-observed")
     for module in FIXTURE_MODULES:
-        if not config.pluginmanager.has_plugin(module):
-            config.pluginmanager.import_plugin(module)
+        # Not by import_plugin(): a module that the project has imported already would be warned about, for pytest
+        # can't rewrite its assertions any more, and there are none.
+        if not config.pluginmanager.has_plugin(module) and not config.pluginmanager.is_blocked(module):
+            config.pluginmanager.register(import_module(module), module)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
