@@ -47,6 +47,8 @@ def start_run(project, token):
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        # A shell without job control starts what it puts in the background with Ctrl-C ignored, and so would this be.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 90
     while not (project.path / "ready").exists():
