@@ -14,11 +14,11 @@ import pytest
 import time_machine
 from asgiref.sync import async_to_sync
 from channels.consumer import AsyncConsumer
-from channels.layers import channel_layers
 from channels.testing import ApplicationCommunicator
 from channels_redis.core import RedisChannelLayer
 from channels_redis.pubsub import RedisPubSubChannelLayer
 from support.django_settings import configure
+from support.layers import layer_in_place
 
 from pytest_backchannel.channels import layer as layer_module
 from pytest_backchannel.channels.consumers import observing, probing
@@ -308,8 +308,7 @@ class Room(AsyncConsumer):
 
 async def talk(side, *sent):
     """Open a consumer, send to its group, and say what it did with each message."""
-    previous = channel_layers.set("default", side.layer)
-    try:
+    with layer_in_place(side.layer):
         consumer = ApplicationCommunicator(Room(), {"type": "test"})
         await consumer.send_input({"type": "room.open"})
         await consumer.receive_output(5)
@@ -327,11 +326,6 @@ async def talk(side, *sent):
         await side.settle()
         await side.layer.group_send("room", {"type": "room.message", "n": "to one that has gone"})
         return said
-    finally:
-        if previous is None:
-            del channel_layers.backends["default"]
-        else:
-            channel_layers.set("default", previous)
 
 
 async def a_consumer_handles_it(side):

@@ -86,7 +86,8 @@ def _in_place_of_all(layers: _Layers) -> Generator[None]:
     made_before = vars(channel_layers).get("make_backend")
     channel_layers.backends = {}
     setattr(channel_layers, "make_backend", layers.__getitem__)  # noqa: B010 - a method, for type checkers
-    forwarded = [_forward(layer, alias, layers.__getitem__) for alias, layer in before.items()]
+    # None is what channel_layers.set(alias, <what set() returned>) leaves where no layer had been made.
+    forwarded = [_forward(layer, alias, layers.__getitem__) for alias, layer in before.items() if layer is not None]
     try:
         yield
     finally:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 
 import pytest
 from channels.generic.websocket import AsyncWebsocketConsumer
-from channels.layers import channel_layers
+from support.layers import layer_in_place
 
 from pytest_backchannel import WebSocketClient, errors
 
@@ -30,8 +31,9 @@ async def test_receive_nothing_waits_a_little_and_frames_come(redis_server):
 
     # Without a socket time out: redis-py 8 ends an idle consumer after 5 s (channels_redis#422).
     layer = RedisChannelLayer(hosts=[{"address": redis_server.url, "socket_timeout": None}])
-    before = channel_layers.set("default", layer)
-    try:
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(layer.close_pools)
+        stack.enter_context(layer_in_place(layer))
         async with WebSocketClient(Member) as ws:
             start = time.perf_counter()
             assert await ws.receive_nothing()
@@ -41,6 +43,3 @@ async def test_receive_nothing_waits_a_little_and_frames_come(redis_server):
             await layer.group_send("members", {"type": "news", "text": "again"})
             with pytest.raises(errors.UnexpectedFrame, match="again"):
                 await ws.receive_nothing()
-    finally:
-        await layer.close_pools()
-        channel_layers.set("default", before)

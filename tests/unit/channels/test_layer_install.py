@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from asgiref.sync import async_to_sync, iscoroutinefunction
 from channels.layers import InMemoryChannelLayer, channel_layers, get_channel_layer
+from support.layers import layer_in_place
 
 from pytest_backchannel import events
 from pytest_backchannel.channels.install import strict_channel_layers
@@ -94,3 +95,11 @@ def test_what_was_looked_at_is_not(log):
         assert [lost.reason for lost in layers["default"].lost] == ["no_members"] * 2
     log.raise_problems()
     assert [event for event in log.events if isinstance(event, events.Problem)] == []
+
+
+def test_an_alias_that_was_set_to_none_is_taken_over_and_left_so(log):
+    """What ``channel_layers.set("default", channel_layers.set("default", mine))`` leaves before any layer was made."""
+    with layer_in_place(None):
+        with strict_channel_layers() as layers:
+            assert get_channel_layer() is layers["default"]
+        assert get_channel_layer() is None
