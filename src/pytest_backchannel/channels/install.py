@@ -82,7 +82,7 @@ def _report(layers: dict[str, StrictLayer]) -> None:
 
 @contextlib.contextmanager
 def _in_place_of_all(layers: _Layers) -> Generator[None]:
-    before = channel_layers.backends
+    before: Any = channel_layers.backends
     made_before = vars(channel_layers).get("make_backend")
     channel_layers.backends = {}
     setattr(channel_layers, "make_backend", layers.__getitem__)  # noqa: B010 - a method, for type checkers
