@@ -8,7 +8,7 @@ JOBS ?= auto
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast site check lint types docs build matrix bench lock clean
+.PHONY: help demo test test-fast test-integration site check lint types docs build matrix bench lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -30,6 +30,11 @@ test: $(VENV)/.ready ## run all tests; those of RabbitMQ, PostgreSQL and Chromiu
 
 test-fast: $(VENV)/.ready ## run the tests that need no broker and no browser
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not celery_integration" $(ARGS)
+
+# These wait for processes and brokers most of the time: two for each processor.
+test-integration: JOBS = $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
+test-integration: $(VENV)/.ready ## run the tests that need real brokers, real workers or a browser
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m celery_integration $(ARGS)
 
 site: $(VENV)/.ready ## run the example site for real: Redis, ASGI server, worker, beat
 	$(BIN)/backchannel demo --serve $(ARGS)

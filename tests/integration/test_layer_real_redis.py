@@ -306,6 +306,17 @@ class Room(AsyncConsumer):
         await self.send({"type": "got", "n": event["n"]})
 
 
+async def answer(consumer):
+    """What a consumer says next, in 5 s; raises what ended it, as soon as it has ended."""
+    reading = asyncio.ensure_future(consumer.receive_output(5))
+    await asyncio.wait([reading, consumer.future], return_when=asyncio.FIRST_COMPLETED)
+    if consumer.future.done():
+        reading.cancel()
+        await asyncio.wait([reading])
+        consumer.future.result()
+    return await reading
+
+
 async def talk(side, *sent):
     """Open a consumer, send to its group, and say what it did with each message."""
     with layer_in_place(side.layer):
@@ -316,7 +327,7 @@ async def talk(side, *sent):
         for message in sent:
             await side.layer.group_send("room", message)
             try:
-                said.append((await consumer.receive_output(5))["n"])
+                said.append((await answer(consumer))["n"])
             except Exception as error:
                 said.append(f"{type(error).__name__}: {error}")
                 return said
