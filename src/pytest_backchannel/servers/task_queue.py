@@ -10,31 +10,29 @@ import contextlib
 import json
 import time
 from collections import Counter
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, NoReturn, Self, overload
+from typing import Any, NoReturn, Self
 
 from ..errors import BackchannelError
 from ..events import EventLog, current_log
-from ..tasks import checks, matching
+from ..tasks import checks
 from ..tasks.faults import BEFORE, check_moment
 from ..tasks.messages import EnqueuedTask
 from ..tasks.outcomes import (
     Counts,
     EndlessLoop,
-    MisusedQueue,
     NothingToRun,
     Outcome,
     TaskFailure,
     TaskRetry,
     TaskSuccess,
 )
-from ..tasks.records import (
-    MessageLost,
-    TaskEvent,
-)
+from ..tasks.records import MessageLost, TaskEvent
+from ..tasks.twins import DEFAULT_LIMIT, MAX_IDLE, AsyncTwins
+from ..tasks.waiting import WaitingTasks
 from .account import Account, Message
 from .integration import Integration
 from .process import ServerFailed
@@ -45,15 +43,13 @@ REAL_LIMIT = 5.0
 """How long a test may wait in real time for what is due later, in seconds."""
 PATIENCE = 30.0
 """How long a run may take without anything happening, in seconds."""
-DEFAULT_LIMIT = 1000
-MAX_IDLE = 366 * 86400.0
 
 
 class NotForReal(BackchannelError):
     """What the test asks for can't be had with a real broker; the fixture skips the test, with this reason."""
 
 
-class RealTaskQueue(Account, Sequence[EnqueuedTask]):
+class RealTaskQueue(Account, WaitingTasks, AsyncTwins):
     """The tasks that wait at a real broker, and the worker process that runs them when it is asked to.
 
     The surface is that of the stepped ``TaskQueue``. What differs: ``run()`` lets the worker go on until the broker has
@@ -74,6 +70,8 @@ class RealTaskQueue(Account, Sequence[EnqueuedTask]):
         ...     task_queue.run()
         {'SUCCESS': 1}
     """
+
+    _harm = "and would stop its event loop while the worker works"
 
     def __init__(
         self,
@@ -142,51 +140,8 @@ class RealTaskQueue(Account, Sequence[EnqueuedTask]):
         self._take_reports()
         return [message.task for message in self._messages if message.state in ("waiting", "received")]
 
-    def __len__(self) -> int:
-        return len(self._waiting())
-
-    @overload
-    def __getitem__(self, index: int) -> EnqueuedTask: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> list[EnqueuedTask]: ...
-
-    def __getitem__(self, index: int | slice) -> EnqueuedTask | list[EnqueuedTask]:
-        waiting = self._waiting()
-        if isinstance(index, slice):
-            return waiting[index]
-        try:
-            return waiting[index]
-        except IndexError:
-            raise IndexError(f"{len(waiting)} tasks wait, so there is none at {index}") from None
-
-    def __iter__(self) -> Iterator[EnqueuedTask]:
-        return iter(self._waiting())
-
-    def __repr__(self) -> str:
-        return f"<RealTaskQueue: {self._waiting()!r}>"
-
-    def assert_enqueued(self, expected: Any, *, count: int | None = None) -> EnqueuedTask:
-        """Check that a task or a workflow waits; see the stepped ``TaskQueue``."""
-        __tracebackhide__ = True
-        run = [message.task for message in self._messages if message.state == "done"]
-        also = [matching.Elsewhere("has run already", run)]
-        return matching.assert_enqueued(self._waiting(), expected, app=self.app, count=count, also=also)
-
-    def assert_not_enqueued(self, expected: Any) -> None:
-        """Check that no task, or workflow, of the kind waits."""
-        __tracebackhide__ = True
-        matching.assert_not_enqueued(self._waiting(), expected, app=self.app)
-
-    def assert_empty(self) -> None:
-        """Check that no task waits."""
-        __tracebackhide__ = True
-        matching.assert_empty(self._waiting())
-
-    def enqueued(self, task: Any = None) -> list[EnqueuedTask]:
-        """The tasks that wait; all, or those that match."""
-        waiting = self._waiting()
-        return waiting if task is None else matching.matching(task, waiting, app=self.app)
+    def _have_run(self) -> list[EnqueuedTask]:
+        return [message.task for message in self._messages if message.state == "done"]
 
     @contextmanager
     def capture(self) -> Generator[list[EnqueuedTask]]:
@@ -288,33 +243,9 @@ class RealTaskQueue(Account, Sequence[EnqueuedTask]):
             self._go(limit)
         return self._report(before, propagate)
 
-    async def arun_one(self, *, propagate: bool = True, worker: str | None = None) -> Counts:
-        """:meth:`run_one`, from a coroutine."""
-        return await asyncio.to_thread(self.run_one, propagate=propagate, worker=worker)
-
-    async def arun(self, *, propagate: bool = True, worker: str | None = None, limit: int = DEFAULT_LIMIT) -> Counts:
-        """:meth:`run`, from a coroutine: the loop goes on while the worker works."""
-        return await asyncio.to_thread(self.run, propagate=propagate, worker=worker, limit=limit)
-
-    async def aadvance(
-        self, seconds: float | timedelta, *, propagate: bool = True, limit: int = DEFAULT_LIMIT
-    ) -> Counts:
-        """:meth:`advance`, from a coroutine."""
-        return await asyncio.to_thread(self.advance, seconds, propagate=propagate, limit=limit)
-
-    async def arun_until_idle(
-        self, *, propagate: bool = True, limit: int = DEFAULT_LIMIT, max_seconds: float = MAX_IDLE
-    ) -> Counts:
-        """:meth:`run_until_idle`, from a coroutine."""
-        return await asyncio.to_thread(self.run_until_idle, propagate=propagate, limit=limit, max_seconds=max_seconds)
-
-    def _check_thread(self, name: str) -> None:
-        with contextlib.suppress(RuntimeError):
-            asyncio.get_running_loop()
-            raise MisusedQueue(
-                f"task_queue.{name}() was called from a coroutine, and would stop its event loop while the worker "
-                f"works. Fix: await task_queue.a{name}()."
-            )
+    async def _in_thread(self, function: Callable[..., Counts], *args: Any, **kwargs: Any) -> Counts:
+        # The loop of the test goes on while the worker works.
+        return await asyncio.to_thread(function, *args, **kwargs)
 
     def _next_eta(self) -> float | None:
         moments = [m.task.eta.timestamp() for m in self._messages if m.state in ("waiting", "received") and m.task.eta]

@@ -25,9 +25,8 @@ from .installation import Installation
 from .observe import Notes, Watch
 from .outcomes import EndlessLoop, MisusedQueue, cycle_of
 from .records import WorkerKilled
+from .twins import DEFAULT_LIMIT
 from .worker import SteppedWorker
-
-DEFAULT_LIMIT = 1000
 
 
 class Engine:

@@ -10,22 +10,21 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any
 
 from celery.app.base import Celery
 
 from ..clock import VirtualClock, active_clock
 from ..errors import BackchannelError
 from ..events import EventLog, current_log
-from . import checks, matching
+from . import checks
 from .backend import backend_for
 from .broker import Broker, has_task_header
-from .engine import DEFAULT_LIMIT, Engine
+from .engine import Engine
 from .execution import Execution
 from .explain import nothing_due, why_no_result
 from .faults import BEFORE, Fault, check_moment
@@ -45,15 +44,16 @@ from .outcomes import (
 )
 from .records import TaskEvent
 from .transport import transport_for
+from .twins import DEFAULT_LIMIT, MAX_IDLE, AsyncTwins
+from .waiting import WaitingTasks
 
 if TYPE_CHECKING:
     from types import TracebackType
 
 ORDERS = ("fifo", "random")
-MAX_IDLE = 366 * 86400.0
 
 
-class TaskQueue(Sequence[EnqueuedTask]):
+class TaskQueue(WaitingTasks, AsyncTwins):
     """The tasks that wait, and the worker that runs them when it is asked to.
 
     A sequence of the messages that now wait, in the order of their publishing: in a queue, or received by the worker
@@ -86,6 +86,8 @@ class TaskQueue(Sequence[EnqueuedTask]):
         ...     task_queue.run()
         {'SUCCESS': 1}
     """
+
+    _harm = "where tasks could neither use the database nor async_to_sync"
 
     def __init__(
         self,
@@ -191,31 +193,14 @@ class TaskQueue(Sequence[EnqueuedTask]):
 
     # -------------------------------------------------------------------- what waits
 
-    def __len__(self) -> int:
-        return len(self._engine.waiting())
-
-    @overload
-    def __getitem__(self, index: int) -> EnqueuedTask: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> list[EnqueuedTask]: ...
-
-    def __getitem__(self, index: int | slice) -> EnqueuedTask | list[EnqueuedTask]:
-        if isinstance(index, slice):
-            return self._waiting()[index]
-        try:
-            return self._watch.task(self._engine.waiting()[index])
-        except IndexError:
-            raise IndexError(f"{len(self)} tasks wait, so there is none at {index}") from None
-
-    def __iter__(self) -> Iterator[EnqueuedTask]:
-        return iter(self._waiting())
-
-    def __repr__(self) -> str:
-        return f"<TaskQueue: {self._waiting()!r}>"
-
     def _waiting(self) -> list[EnqueuedTask]:
         return [self._watch.task(message) for message in self._engine.waiting()]
+
+    def __len__(self) -> int:
+        return len(self._engine.waiting())  # without a look into each
+
+    def _have_run(self) -> list[EnqueuedTask]:
+        return [self._watch.task(message) for message in self._engine.done]
 
     def reserved(self, worker: str = "worker") -> list[EnqueuedTask]:
         """The tasks that a worker has received and not begun: no other worker can have them.
@@ -229,63 +214,6 @@ class TaskQueue(Sequence[EnqueuedTask]):
         holder = self._engine.workers[self._worker(worker)]
         held = [message for message in self._engine.watch.held.values() if message.holder is holder]
         return [self._watch.task(message) for message in sorted(held, key=lambda m: m.notes.number)]
-
-    # --------------------------------------------------------------------- assertions
-
-    def assert_enqueued(self, expected: Any, *, count: int | None = None) -> EnqueuedTask:
-        """Check that a task or a workflow waits.
-
-        Args:
-            expected: a Signature, which matches on its arguments by ``==`` and on the options that it sets; a chain,
-                a group or a chord, which matches the whole workflow; a task or a task's name, which matches whatever
-                the arguments are.
-            count: how many times, exactly; at least once by default.
-
-        Returns:
-            The first message that matches.
-
-        Raises:
-            BackchannelFailure: nothing matches; the message lists the nearest, with what differs.
-
-        Example:
-            >>> task_queue.assert_enqueued(send_invoice_email.s(7).set(queue="mail"))
-        """
-        __tracebackhide__ = True
-        return matching.assert_enqueued(self._waiting(), expected, app=self.app, count=count, also=self._elsewhere())
-
-    def assert_not_enqueued(self, expected: Any) -> None:
-        """Check that no task, or workflow, of the kind waits.
-
-        Args:
-            expected: as for :meth:`assert_enqueued`.
-
-        Raises:
-            BackchannelFailure: one does; the message lists where it was enqueued.
-        """
-        __tracebackhide__ = True
-        matching.assert_not_enqueued(self._waiting(), expected, app=self.app)
-
-    def assert_empty(self) -> None:
-        """Check that no task waits.
-
-        Raises:
-            BackchannelFailure: some do; the message lists them, and where they were enqueued.
-        """
-        __tracebackhide__ = True
-        matching.assert_empty(self._waiting())
-
-    def enqueued(self, task: Any = None) -> list[EnqueuedTask]:
-        """The tasks that wait.
-
-        Args:
-            task: as for :meth:`assert_enqueued`; all by default.
-        """
-        waiting = self._waiting()
-        return waiting if task is None else matching.matching(task, waiting, app=self.app)
-
-    def _elsewhere(self) -> list[matching.Elsewhere]:
-        run = [self._watch.task(message) for message in self._engine.done]
-        return [matching.Elsewhere("has run already", run)]
 
     @contextmanager
     def capture(self) -> Generator[list[EnqueuedTask]]:
@@ -418,40 +346,12 @@ class TaskQueue(Sequence[EnqueuedTask]):
             self._run(propagate, None, limit)
         return self._report(before, propagate=False, looked=propagate)
 
-    async def arun_one(self, *, propagate: bool = True, worker: str | None = None) -> Counts:
-        """:meth:`run_one`, from a coroutine."""
-        return await self._in_thread(self.run_one, propagate=propagate, worker=worker)
-
-    async def arun(self, *, propagate: bool = True, worker: str | None = None, limit: int = DEFAULT_LIMIT) -> Counts:
-        """:meth:`run`, from a coroutine: tasks may use ``async_to_sync``, on the loop of the test."""
-        return await self._in_thread(self.run, propagate=propagate, worker=worker, limit=limit)
-
-    async def aadvance(
-        self, seconds: float | timedelta, *, propagate: bool = True, limit: int = DEFAULT_LIMIT
-    ) -> Counts:
-        """:meth:`advance`, from a coroutine."""
-        return await self._in_thread(self.advance, seconds, propagate=propagate, limit=limit)
-
-    async def arun_until_idle(
-        self, *, propagate: bool = True, limit: int = DEFAULT_LIMIT, max_seconds: float = MAX_IDLE
-    ) -> Counts:
-        """:meth:`run_until_idle`, from a coroutine."""
-        return await self._in_thread(self.run_until_idle, propagate=propagate, limit=limit, max_seconds=max_seconds)
-
     async def _in_thread(self, function: Callable[..., Counts], *args: Any, **kwargs: Any) -> Counts:
         # The thread in which Django runs what is synchronous: the test's connection is there, and from there
         # async_to_sync finds its way back to the loop of the test.
         from asgiref.sync import sync_to_async
 
         return await sync_to_async(function, thread_sensitive=True)(*args, **kwargs)
-
-    def _check_thread(self, name: str) -> None:
-        with contextlib.suppress(RuntimeError):
-            asyncio.get_running_loop()
-            raise MisusedQueue(
-                f"task_queue.{name}() was called from a coroutine, where tasks could neither use the database nor "
-                f"async_to_sync. Fix: await task_queue.a{name}()."
-            )
 
     def _run(self, propagate: bool, only: str | None, limit: int) -> None:
         __tracebackhide__ = True
