@@ -1,6 +1,7 @@
 """The pages, as a person meets them."""
 
 from billing.models import Invoice
+from django.test import Client
 
 from tests.factories import InvoiceFactory, MessageFactory
 
@@ -40,6 +41,25 @@ def test_the_pdf(client, db):
 def test_unknown_pages_are_friendly(client, db):
     assert "There is no such page" in page(client, "/invoices/999/", status=404)
     assert "There is no such page" in page(client, "/nowhere/", status=404)
+
+
+def test_a_broken_page_is_friendly_too(client, db, monkeypatch):
+    """Django makes this page without context processors, and the database may be what broke."""
+    monkeypatch.setattr(Invoice, "objects", None)
+    client.raise_request_exception = False
+    response = client.get("/invoices/")
+    text = response.content.decode()
+    assert response.status_code == 500
+    assert "<title>Something broke · Example</title>" in text
+    assert "<h1>Something broke</h1>" in text
+    assert "It is our mistake" in text
+
+
+def test_an_old_form_is_explained(db):
+    client = Client(enforce_csrf_checks=True)
+    response = client.post(f"/invoices/{InvoiceFactory().id}/email/")
+    assert response.status_code == 403
+    assert "<h1>That form is too old</h1>" in response.content.decode()
 
 
 def test_rooms(client, db):

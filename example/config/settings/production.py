@@ -11,6 +11,7 @@ MEDIA_ROOT                      where the PDFs are kept, shared by all workers
 from os import environ
 
 from .base import *  # noqa: F403
+from .mail import mail_settings
 
 SECRET_KEY = environ.get("SECRET_KEY", "")
 ALLOWED_HOSTS = [host for host in environ.get("ALLOWED_HOSTS", "").split(",") if host]
@@ -39,12 +40,17 @@ CHANNEL_LAYERS = {
     }
 }
 
-EMAIL_HOST = environ.get("EMAIL_HOST", "localhost")
-EMAIL_PORT = int(environ.get("EMAIL_PORT", "587"))
-EMAIL_HOST_USER = environ.get("EMAIL_HOST_USER", "")
-EMAIL_HOST_PASSWORD = environ.get("EMAIL_HOST_PASSWORD", "")
-EMAIL_USE_TLS = True
-EMAIL_TIMEOUT = 10
+globals().update(
+    mail_settings(
+        "smtp",
+        host=environ.get("EMAIL_HOST", "localhost"),
+        port=int(environ.get("EMAIL_PORT", "587")),
+        username=environ.get("EMAIL_HOST_USER", ""),
+        password=environ.get("EMAIL_HOST_PASSWORD", ""),
+        use_tls=True,
+        timeout=10,
+    )
+)
 
 SECURE_SSL_REDIRECT = True
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")

@@ -5,6 +5,7 @@ from os import environ
 from pathlib import Path
 
 from .base import BASE_DIR
+from .mail import mail_settings
 
 DATA = Path(environ.get("SITE_DATA", BASE_DIR / ".site"))
 if (DATA / "site.json").exists():
@@ -26,8 +27,7 @@ DATABASES = {
     }
 }
 MEDIA_ROOT = DATA / "media"
-EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
-EMAIL_FILE_PATH = DATA / "mail"
+globals().update(mail_settings("filebased", file_path=DATA / "mail"))
 
 SECURE_SSL_REDIRECT = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = False
 SECURE_HSTS_SECONDS = 0

@@ -6,6 +6,7 @@ from tempfile import gettempdir
 
 from .base import *  # noqa: F403
 from .base import MIDDLEWARE
+from .mail import mail_settings
 
 CELERY_TASK_ALWAYS_EAGER = True
 CELERY_TASK_EAGER_PROPAGATES = True
@@ -17,7 +18,7 @@ CHANNEL_LAYERS = {
 }
 
 # Disable real outbound services in tests
-EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+globals().update(mail_settings("locmem"))
 
 SECRET_KEY = "tests only"
 ALLOWED_HOSTS = ["testserver", "localhost", "127.0.0.1"]
