@@ -7,7 +7,7 @@ from textwrap import dedent
 
 import pytest
 
-pytest_plugins = ["pytester"]
+pytest_plugins = ["pytester", "support.wheel"]
 
 PROJECT = Path(__file__).parent / "sample"
 

@@ -22,6 +22,7 @@ MANIFEST = ".backchannel-demo.json"
 NEEDED = {  # module: distribution
     **dict.fromkeys(("celery", "lupa", "channels", "msgpack", "mirakuru", "uvicorn"), "pytest-backchannel[all]"),
     "channels_redis": "channels-redis",
+    "daphne": "daphne",  # channels.testing imports it
     "factory": "factory-boy",
     "fpdf": "fpdf2",
     "pytest_asyncio": "pytest-asyncio",

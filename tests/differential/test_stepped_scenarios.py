@@ -8,7 +8,7 @@ from collections import Counter
 import differential_app
 import pytest
 import scenarios
-from celery.result import ResultSet
+from driver import Driver
 
 from pytest_backchannel.clock import VirtualClock
 from pytest_backchannel.events import begin_log
@@ -21,42 +21,12 @@ CASES = [
 ]
 
 
-class SteppedDriver:
+class SteppedDriver(Driver):
     """Drives the stepped worker."""
-
-    def __init__(self, queue):
-        self.queue = queue
-        self.results = {}
-
-    def send(self, label, task, *args, **options):
-        app, name = differential_app.app, f"differential.{task}"
-        if name in app.tasks:
-            self.results[label] = app.tasks[name].apply_async(args, **options)
-        else:
-            self.results[label] = app.send_task(name, args, **options)
-
-    def start(self, label, workflow):
-        self.results[label] = differential_app.WORKFLOWS[workflow]().apply_async()
-
-    def arm(self, kind, when, task):
-        arm = {"time_limit": self.queue.hit_time_limit}.get(kind) or getattr(self.queue, kind)
-        arm(when, task=f"differential.{task}")
 
     def revoke(self, label):
         self.results[label].revoke()
         self.settle()
-
-    def settle(self):
-        self.queue.run(propagate=False)
-
-    def wait(self, seconds):
-        self.queue.advance(seconds, propagate=False)
-
-    def state(self, label):
-        result = self.results[label]
-        if isinstance(result, ResultSet):
-            return "SUCCESS" if result.successful() else "FAILURE" if result.failed() else "PENDING"
-        return result.state
 
 
 @pytest.mark.parametrize(("scenario", "profile"), CASES)

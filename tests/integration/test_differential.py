@@ -9,7 +9,6 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from celery.result import ResultSet
 
 from pytest_backchannel.events import begin_log
 from pytest_backchannel.servers.integration import Integration
@@ -25,6 +24,7 @@ sys.path.insert(0, FOLDER)
 
 import differential_app  # noqa: E402
 import scenarios  # noqa: E402
+from driver import Driver  # noqa: E402
 
 CASES = [
     pytest.param(scenario, profile, id=f"{scenario.name} [{profile}]")
@@ -53,43 +53,12 @@ def rabbitmq():
     server.close()
 
 
-class RealDriver:
+class RealDriver(Driver):
     """Drives a real worker."""
-
-    def __init__(self, queue):
-        self.queue = queue
-        self.results = {}
-
-    def send(self, label, task, *args, **options):
-        app, name = differential_app.app, f"differential.{task}"
-        if name in app.tasks:
-            self.results[label] = app.tasks[name].apply_async(args, **options)
-        else:
-            self.results[label] = app.send_task(name, args, **options)
-
-    def start(self, label, workflow):
-        self.results[label] = differential_app.WORKFLOWS[workflow]().apply_async()
-
-    def arm(self, kind, when, task):
-        arm = {"time_limit": self.queue.hit_time_limit}.get(kind) or getattr(self.queue, kind)
-        name = f"differential.{task}"
-        arm(when, task=differential_app.app.tasks[name] if kind == "time_limit" else name)
 
     def revoke(self, label):
         self.queue._start_worker()  # it stands still between two runs, and would not hear of it
         differential_app.app.control.revoke(self.results[label].id, reply=True, timeout=5)
-
-    def settle(self):
-        self.queue.run(propagate=False)
-
-    def wait(self, seconds):
-        self.queue.advance(seconds, propagate=False)
-
-    def state(self, label):
-        result = self.results[label]
-        if isinstance(result, ResultSet):
-            return "SUCCESS" if result.successful() else "FAILURE" if result.failed() else "PENDING"
-        return result.state
 
 
 @pytest.mark.parametrize(("scenario", "profile"), CASES)
