@@ -135,6 +135,13 @@ class ConsumerHung(BackchannelFailure, TimeoutError):
     """A consumer did not end in time after its client had gone; the message names the line at which it waits."""
 
 
+class ConsumerCancelled(BackchannelFailure):
+    """A ``CancelledError`` ended a consumer that nobody had cancelled, such as one that awaits a task it has cancelled.
+
+    Nothing after that line has run. Servers log it as an exception of the application.
+    """
+
+
 class NotIdle(BackchannelFailure):
     """It can't be said that nothing more will happen: something still runs; the message names it."""
 

@@ -127,7 +127,7 @@ class Account(Observer):
         if copy is not None:
             self._delivered(copy, consumer, "dispatch")
 
-    def crashed(self, consumer: LiveConsumer, message: Message, error: Exception) -> None:
+    def crashed(self, consumer: LiveConsumer, message: Message, error: BaseException) -> None:
         """No method has its name, and the consumer died of that, or of something in its own ``dispatch``."""
         copy = self._take(consumer, message)
         if copy is None:
@@ -218,7 +218,7 @@ class Account(Observer):
             self._looked_at.add(lost.id)
 
 
-def _raised_in_channels(error: Exception) -> bool:
+def _raised_in_channels(error: BaseException) -> bool:
     """Whether Channels itself raised it, because it found no method for the message."""
     traceback = error.__traceback__
     while traceback is not None and traceback.tb_next is not None:

@@ -143,11 +143,12 @@ class WebSocketClient(ConnectedClient):
         if kind not in ("json", "text", "bytes"):
             raise BackchannelError(f"receive_until(kind={kind!r}): choose 'json', 'text' or 'bytes'")
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._seconds(timeout)
+        seconds = self._seconds(timeout)
+        deadline = loop.time() + seconds
         passed: list[Any] = []
         while True:
             try:
-                frame = await self._receive(kind, max(deadline - loop.time(), 1e-6))
+                frame = await self._receive(kind, max(deadline - loop.time(), 1e-6), told=seconds)
             except NoFrame as error:
                 seen = "\n".join(f"    {shortened(item)}" for item in passed) or "    none"
                 raise NoFrame(f"no frame satisfied the predicate. Received and passed over:\n{seen}\n{error}") from None
@@ -286,7 +287,7 @@ class WebSocketClient(ConnectedClient):
 
     # ------------------------------------------------------------------- inner step
 
-    async def _receive(self, kind: Kind, timeout: float | None) -> Any:
+    async def _receive(self, kind: Kind, timeout: float | None, *, told: float | None = None) -> Any:
         __tracebackhide__ = True
         connection = self._require_reading()
         seconds = self._seconds(timeout)
@@ -297,7 +298,7 @@ class WebSocketClient(ConnectedClient):
             self._raise_crash(connection)
             if connection.closed is not None or connection.ended:
                 raise messages.closed(connection)
-            raise NoFrame(messages.no_answer(connection, f"no frame came from {connection.name}", seconds))
+            raise NoFrame(messages.no_answer(connection, f"no frame came from {connection.name}", told or seconds))
         data = connection.unread[0].data
         value: Any = data
         if kind == "bytes":

@@ -10,10 +10,11 @@ from types import TracebackType
 from typing import Any, NamedTuple
 from weakref import ReferenceType
 
-from ..errors import ClientDisconnected
+from ..errors import ClientDisconnected, ConsumerCancelled
 from ..events import Event, Location, caller, caused_by, current_log
 from .consumers import Opening, opening, raised_at
 from .contract import State, check
+from .crash import cancelled_itself, is_crash, summary
 from .records import ConsumerCrashed, FrameEvent, SocketAccepted, SocketClosed, SocketOpened, SocketRejected
 
 #: What a client of a connection sees that ended without a close frame (RFC 6455, section 7.1.5).
@@ -100,7 +101,7 @@ class Connection:
         self.response: Response | None = None
         self.closed: Close | None = None
         self.ended = False
-        self.crash: Exception | None = None
+        self.crash: BaseException | None = None
         self.crash_seen = False
         self.crash_traceback: TracebackType | None = None
         self.limit: int | None = None
@@ -114,7 +115,7 @@ class Connection:
         """The name of the consumer's class, or ``the application``."""
         return self.opening.name
 
-    def take_unseen_crash(self) -> Exception | None:
+    def take_unseen_crash(self) -> BaseException | None:
         """What ended the application, if no code of the test has seen it; from now on it is seen."""
         if self.crash is None or self.crash_seen:
             return None
@@ -126,13 +127,12 @@ class Connection:
     def start(self) -> None:
         """Run the application, and ask for the connection."""
         opened = current_log().record(SocketOpened, where=self.opening.where, path=self.path)
+        self._loop = asyncio.get_running_loop()
         # An empty context, as in a server: what the test has set there does not reach the application.
         context = Context()
         context.run(opening.set, self.opening)
         self._deliver({"type": "websocket.connect"}, opened)
-        self.opening.task = asyncio.get_running_loop().create_task(
-            self._run(opened), context=context, name=f"websocket {self.path}"
-        )
+        self.opening.task = self._loop.create_task(self._run(opened), context=context, name=f"websocket {self.path}")
 
     def send_frame(self, data: str | bytes) -> None:
         """Carry one frame to the application."""
@@ -196,7 +196,9 @@ class Connection:
         try:
             with caused_by(opened):
                 await self._application(self.scope, self._receive, self._send)
-        except Exception as error:
+        except BaseException as error:
+            if not is_crash(error):
+                raise
             self._crashed(error)
         finally:
             self._ended()
@@ -206,6 +208,15 @@ class Connection:
         return message
 
     async def _send(self, message: Any) -> None:
+        __tracebackhide__ = True
+        if asyncio.get_running_loop() is self._loop:
+            await self._carry(message)
+        else:
+            # From a thread of the consumer's own: there async_to_sync runs in an event loop of its own.
+            carried = asyncio.run_coroutine_threadsafe(self._carry(message), self._loop)
+            await asyncio.wrap_future(carried)
+
+    async def _carry(self, message: Any) -> None:
         __tracebackhide__ = True
         if self.state is State.GONE:
             self._refuse_gone(message)
@@ -287,8 +298,12 @@ class Connection:
         for waiter in self._waiters:
             _wake(waiter)
 
-    def _crashed(self, error: Exception) -> None:
+    def _crashed(self, error: BaseException) -> None:
         self.crash = error
+        if isinstance(error, asyncio.CancelledError):
+            # Raised as it is it would seem to cancel the test, and many would take it for that.
+            text = cancelled_itself(self.name, self.opening.consumers[-1].failed_in if self.opening.consumers else None)
+            self.crash = ConsumerCancelled(text).with_traceback(error.__traceback__)
         if not any(live.error is error for live in self.opening.consumers):
             # Outside of any consumer: in a router, in middleware, or in an application without Channels.
             current_log().record(
@@ -296,7 +311,7 @@ class Connection:
                 where=raised_at(error),
                 consumer=self.opening.name,
                 path=self.path,
-                error=f"{type(error).__name__}: {error}",
+                error=summary(error),
                 handler="",
             )
 

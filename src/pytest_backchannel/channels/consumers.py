@@ -20,6 +20,7 @@ from weakref import ReferenceType
 
 from ..errors import BackchannelError
 from ..events import Event, Location, caused_by, current_log, is_project_file
+from .crash import is_crash, summary
 from .records import ConsumerCrashed, HandlerStarted
 
 Message = Mapping[str, Any]
@@ -133,7 +134,7 @@ class Observer:
     def handled(self, consumer: LiveConsumer, message: Message) -> None:
         """The handler has ended without an error."""
 
-    def crashed(self, consumer: LiveConsumer, message: Message, error: Exception) -> None:
+    def crashed(self, consumer: LiveConsumer, message: Message, error: BaseException) -> None:
         """The handler (or the search for it) has raised, which ends the consumer."""
 
 
@@ -221,7 +222,9 @@ async def _handle(live: LiveConsumer, dispatch: Dispatch, message: dict[str, Any
     try:
         with caused_by(started):
             await dispatch(message)
-    except Exception as error:
+    except BaseException as error:
+        if not is_crash(error):
+            raise
         live.handler = None
         if isinstance(error, _stop_consumer()):  # how a consumer says that it has ended
             _ended(live, message)
@@ -240,7 +243,7 @@ def _ended(live: LiveConsumer, message: Message) -> None:
         observer.handled(live, message)
 
 
-def _crashed(live: LiveConsumer, error: Exception, handler: str, cause: int | None) -> None:
+def _crashed(live: LiveConsumer, error: BaseException, handler: str, cause: int | None) -> None:
     live.error = error
     live.failed_in = handler or None
     current_log().record(
@@ -249,7 +252,7 @@ def _crashed(live: LiveConsumer, error: Exception, handler: str, cause: int | No
         where=raised_at(error),
         consumer=live.name,
         path=live.path,
-        error=f"{type(error).__name__}: {error}",
+        error=summary(error),
         handler=handler,
     )
 
@@ -289,7 +292,7 @@ async def _await_many_dispatch(consumer_callables: Sequence[Any], dispatch: Disp
     try:
         await original(consumer_callables, partial(_handle, live, dispatch))
     except BaseException as error:
-        if live.error is None and isinstance(error, Exception) and not isinstance(error, _stop_consumer()):
+        if live.error is None and is_crash(error) and not isinstance(error, _stop_consumer()):
             _crashed(live, error, "", None)
         live.error = error
         raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from types import TracebackType
 from typing import Any
@@ -58,6 +59,28 @@ def _is_dispatch(entry: TracebackType) -> bool:
 
 
 # --- end of private API ---
+
+
+def is_crash(error: BaseException) -> bool:
+    """Whether an exception that ends the current task is the code's own doing.
+
+    It is not where somebody has cancelled the task, or the interpreter ends. What ``pytest.fail()`` raises is, though
+    it is no ``Exception``; and so is a ``CancelledError`` of another task that was awaited.
+    """
+    if isinstance(error, asyncio.CancelledError):
+        task = asyncio.current_task()
+        return task is not None and not task.cancelling()
+    return not isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit)
+
+
+def cancelled_itself(name: str, handler: str | None) -> str:
+    """A ``CancelledError`` ended a consumer that nobody had cancelled: what happened, and what to do."""
+    where = f" in {handler}" if handler else ""
+    return (
+        f"a CancelledError ended {name}{where}, though nobody had cancelled it: it awaited something that is "
+        "cancelled, and no line after that await has run. To await a task after its cancel(), use "
+        "contextlib.suppress(asyncio.CancelledError)."
+    )
 
 
 def add_note_once(error: BaseException, note: str) -> None:

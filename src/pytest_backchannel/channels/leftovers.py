@@ -13,7 +13,7 @@ from typing import Any
 
 from ..events import current_log
 from .consumers import Opening, raised_at
-from .crash import short_traceback, summary
+from .crash import cancelled_itself, short_traceback, summary
 
 
 @dataclass(eq=False)
@@ -95,6 +95,13 @@ def _judge_open(entry: _Entry) -> bool:
     cancelled = opening.task.cancelled() or (live is not None and isinstance(live.error, asyncio.CancelledError))
     if opening.task.done() and not cancelled:
         return False
+    if live is not None and live.failed_in is not None and isinstance(live.error, asyncio.CancelledError):
+        current_log().problem(
+            "consumer_crashed",
+            f"{cancelled_itself(opening.name, live.failed_in)} ({opening.path})\n{_opened(entry)}",
+            where=raised_at(live.error) or opening.where,
+        )
+        return True
     if live is not None and live.handler == "websocket_disconnect":
         current_log().problem(
             "consumer_hung",

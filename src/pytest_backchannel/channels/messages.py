@@ -27,7 +27,7 @@ def waiting(connection: Connection) -> list[str]:
         return [f"{connection.name} has ended"]
     live = opening.consumers[-1] if opening.consumers else None
     stack = idle.awaiting(opening.task)
-    if live is not None and live.handler is None and not stack:
+    if live is not None and live.handler is None and (not stack or live.error is None):
         last = f"; it handled {live.handled[-1]} last" if live.handled else ""
         return [f"{connection.name} waits for a message{last}"]
     doing = connection.name

@@ -31,6 +31,16 @@ TESTS = """
         async def disconnect(self, code):
             await asyncio.sleep(60)
 
+    class Awaiting(AsyncWebsocketConsumer):
+        async def disconnect(self, code):
+            ticker = asyncio.create_task(asyncio.sleep(60))
+            ticker.cancel()
+            await ticker
+
+    class Failing(AsyncWebsocketConsumer):
+        async def receive(self, text_data=None, bytes_data=None):
+            pytest.fail("must not be called")
+
     class Refuses(AsyncWebsocketConsumer):
         async def connect(self):
             await self.close()
@@ -69,6 +79,15 @@ TESTS = """
     async def test_hung():
         communicator = await opened(Wedged)
         await communicator.disconnect(timeout=0.1)
+
+    async def test_ended_by_itself():
+        communicator = await opened(Awaiting)
+        await communicator.disconnect()
+
+    async def test_what_must_not_be_called():
+        communicator = await opened(Failing)
+        await communicator.send_to(text_data="x")
+        await asyncio.sleep(0.1)
 
     @pytest.fixture
     async def forgotten():
@@ -155,6 +174,8 @@ WRONG = {
     "test_crash_in_a_router": "consumer_crashed: the application (/nowhere/) raised ValueError: No route found",
     "test_left_open": "consumer_left_open: Talker (/ws/) was still open at the end of the test",
     "test_hung": "consumer_hung: Wedged.websocket_disconnect (/ws/) did not end, and was cancelled",
+    "test_ended_by_itself": "consumer_crashed: a CancelledError ended Awaiting in websocket_disconnect",
+    "test_what_must_not_be_called": "consumer_crashed: Failing (/ws/) raised Failed: must not be called",
     "test_left_open_by_a_fixture": "consumer_left_open: Talker (/ws/) was still open at the end of the test",
 }
 RIGHT = 9

@@ -362,6 +362,76 @@ async def test_a_crash_in_disconnect_is_raised_on_leaving():
             pass
 
 
+async def test_an_exception_that_is_none_of_exception_is_a_crash_too():
+    # What pytest.fail() raises, in a function that the test has put in the consumer's way.
+    class Failing(AsyncWebsocketConsumer):
+        async def receive(self, text_data=None, bytes_data=None):
+            pytest.fail("must not be called")
+
+    with pytest.raises(pytest.fail.Exception, match="must not be called"):
+        async with client(Failing) as ws:
+            await ws.send_text("x")
+    async with client(Failing) as ws:
+        await ws.send_text("x")
+        with pytest.raises(pytest.fail.Exception, match="must not be called"):
+            await ws.receive_text()
+
+    async def failing_test():
+        async with client(Failing) as ws:
+            await ws.send_text("x")
+            raise AssertionError("the test's own")
+
+    with pytest.raises(AssertionError, match="the test's own") as failed:
+        await failing_test()
+    assert failed.value.__notes__[0] == "And Failing: Failed: must not be called"
+
+
+class Awaiting(AsyncWebsocketConsumer):
+    """Awaits the task that it has cancelled: whoever does so is ended by its CancelledError."""
+
+    async def connect(self):
+        self.ticker = asyncio.create_task(asyncio.sleep(100))
+        await self.accept()
+
+    async def receive(self, text_data=None, bytes_data=None):
+        await self.stop()
+
+    async def disconnect(self, code):
+        await self.stop()
+
+    async def stop(self):
+        self.ticker.cancel()
+        await self.ticker
+
+
+async def test_a_consumer_that_is_ended_by_its_own_cancelled_error_has_crashed():
+    with pytest.raises(errors.ConsumerCancelled, match="a CancelledError ended Awaiting in .*_disconnect") as ended:
+        async with client(Awaiting):
+            pass
+    assert "though nobody had cancelled it" in str(ended.value)
+    assert "contextlib.suppress(asyncio.CancelledError)" in str(ended.value)
+    assert [frame.name for frame in traceback.extract_tb(ended.value.__traceback__)][-3:-1] == ["disconnect", "stop"]
+    async with client(Awaiting) as ws:
+        await ws.send_text("x")
+        with pytest.raises(errors.ConsumerCancelled, match="websocket_receive"):
+            await ws.receive_text()
+
+
+async def test_a_test_that_is_cancelled_is_no_crash_of_the_consumer():
+    log = events.begin_log()
+
+    async def test():
+        async with client() as ws:
+            await ws.receive_text()
+
+    running = asyncio.create_task(test())
+    await asyncio.sleep(0.01)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert not log.of(consumers.ConsumerCrashed)
+
+
 async def test_a_crash_in_a_thread_of_a_sync_consumer():
     class Sync(WebsocketConsumer):
         def receive(self, text_data=None, bytes_data=None):
@@ -418,6 +488,19 @@ async def test_a_timeout_on_an_idle_consumer_says_so():
             await ws.receive_text(timeout=0.02)
 
 
+async def test_a_timeout_on_an_idle_consumer_behind_middleware_names_no_line_of_the_middleware():
+    def with_token(application):
+        async def middleware(scope, receive, send):
+            return await application({**scope, "token": "t"}, receive, send)
+
+        return middleware
+
+    async with client(with_token(Talker.as_asgi())) as ws:
+        with pytest.raises(errors.NoFrame) as late:
+            await ws.receive_text(timeout=0.02)
+        assert str(late.value).splitlines()[1] == "Talker waits for a message; it handled websocket.connect last"
+
+
 async def test_a_timeout_names_the_line_that_a_thread_runs():
     running = threading.Event()
     done = threading.Event()
@@ -435,6 +518,67 @@ async def test_a_timeout_names_the_line_that_a_thread_runs():
         done.set()
 
 
+async def test_a_frame_from_a_thread_of_the_consumers_own_wakes_the_client():
+    # asgiref runs its send in an event loop of its own, in yet another thread.
+    class Threaded(WebsocketConsumer):
+        def connect(self):
+            self.accept()
+            self.thread = threading.Thread(target=self.work)
+            self.thread.start()
+
+        def work(self):
+            time.sleep(0.05)
+            self.send(text_data="from a thread")
+
+        def disconnect(self, code):
+            self.thread.join()
+
+    start = time.perf_counter()
+    async with client(Threaded) as ws:
+        assert await ws.receive_text() == "from a thread"
+    assert time.perf_counter() - start < 1  # the timeout is 2 s
+
+
+async def test_a_consumer_that_is_closed_by_a_thread_of_its_own_ends():
+    class Threaded(WebsocketConsumer):
+        def connect(self):
+            self.accept()
+            threading.Thread(target=self.work).start()
+
+        def work(self):
+            time.sleep(0.05)
+            self.close(4001)
+
+    start = time.perf_counter()
+    async with client(Threaded) as ws:
+        assert await ws.expect_close() == (4001, "")
+    assert time.perf_counter() - start < 1
+
+
+async def test_a_slow_client_lets_a_thread_of_the_consumer_wait():
+    class Threaded(WebsocketConsumer):
+        def connect(self):
+            self.accept()
+            self.thread = threading.Thread(target=self.work)
+
+        def receive(self, text_data=None, bytes_data=None):
+            self.thread.start()
+
+        def work(self):
+            for number in range(3):
+                self.send(text_data=str(number))
+
+        def disconnect(self, code):
+            self.thread.join()
+
+    async with client(Threaded) as ws:
+        with ws.pause_reading(buffer=1):
+            await ws.send_text("go")
+            await asyncio.sleep(0.1)
+            assert [frame.data for frame in ws.frames] == ["go", "0"]
+        assert [await ws.receive_text() for _ in range(3)] == ["0", "1", "2"]
+
+
 async def test_receive_until_passes_over_and_lists_what_it_passed():
     async with client() as ws:
         await ws.send_text("many 3")
@@ -443,6 +587,7 @@ async def test_receive_until_passes_over_and_lists_what_it_passed():
         with pytest.raises(errors.NoFrame) as late:
             await ws.receive_until(lambda number: number == 9, timeout=0.05)
         assert str(late.value).startswith("no frame satisfied the predicate. Received and passed over:\n    0\n    1\n")
+        assert "\nno frame came from Talker within 0.05 s (/ws/talk/)\n" in str(late.value)
         await ws.send_text("echo abc")
         assert await ws.receive_until(str.isalpha, kind="text") == "abc"
 
