@@ -217,7 +217,7 @@ def _nothing() -> None:
 _installed: Loops | None = None
 
 
-# --- private API: asyncio.base_events.BaseEventLoop, seen on Python 3.11-3.14: its one iteration, its ready queue, its
+# --- private API: asyncio.base_events.BaseEventLoop, seen on Python 3.11-3.13: its one iteration, its ready queue, its
 # --- timers and its selector. There is no public way to know that a loop has nothing to do but wait.
 
 _REAL: dict[str, Any] = {name: BaseEventLoop.__dict__[name] for name in ("time", "_run_once", "run_in_executor")}

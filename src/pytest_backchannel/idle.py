@@ -157,7 +157,7 @@ def jobs(loop: asyncio.AbstractEventLoop) -> list[Job]:
 
 
 # --- private API: asyncio.BaseEventLoop._ready, ._scheduled, ._selector, ._ssock, Handle._callback, ._args,
-# ._cancelled, Future._callbacks, Task._fut_waiter, Timeout._task, seen on Python 3.11–3.14: the only places that say
+# ._cancelled, Future._callbacks, Task._fut_waiter, Timeout._task, seen on Python 3.11–3.13: the only places that say
 # what a loop has left to do, and what a task waits for ---
 
 _settling: set[asyncio.Task[Any]] = set()

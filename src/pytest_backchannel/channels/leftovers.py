@@ -131,7 +131,7 @@ def _advice(opening: Opening) -> str:
     return "Await the communicator's disconnect()."
 
 
-# --- private API: asyncio.Task._log_traceback, seen on Python 3.11–3.14: whether anybody has retrieved what ended a
+# --- private API: asyncio.Task._log_traceback, seen on Python 3.11–3.13: whether anybody has retrieved what ended a
 # task, without retrieving it ---
 
 

@@ -122,7 +122,7 @@ def _outermost(frame: FrameType, loops: set[CodeType]) -> FrameType | None:
 
 
 # --- private API: the loops of the threads of pools, which wait there for a job ------------------------------------
-# concurrent.futures.thread._worker and multiprocessing.pool.worker (Python 3.11–3.14), and anyio's
+# concurrent.futures.thread._worker and multiprocessing.pool.worker (Python 3.11–3.13), and anyio's
 # WorkerThread.run (anyio 4): nothing public says whether a pool's thread has a job.
 
 _WAITING = {queue.Queue.get.__code__}
