@@ -67,16 +67,17 @@ def test_real(scenario, profile, tmp_path, monkeypatch, redis, request):
     # Read by the body of each task, in whatever process it runs; the same for all, so that they share a template.
     shared = Path(os.environ.get("TMPDIR", "/tmp")) / f"differential-{os.getpid()}"
     monkeypatch.setenv("DIFFERENTIAL_EFFECTS", str(shared))
-    broker = redis.url if profile == "redis" else request.getfixturevalue("rabbitmq").url
+    rabbitmq = None if profile == "redis" else request.getfixturevalue("rabbitmq")
     begin_log()
     integration = Integration(
         app=differential_app.app,
         app_path="differential_app:app",
         settings="",
         databases={},
-        broker_url=broker,
+        broker_url=redis.url if rabbitmq is None else rabbitmq.url,
         result_backend=redis.database(1),
         channel_layers=None,
+        declarations=None if rabbitmq is None else rabbitmq.declarations,
     )
     conf = {"broker_transport_options": dict(scenario.broker_options)} if scenario.broker_options else {}
     try:
@@ -98,6 +99,8 @@ def test_real(scenario, profile, tmp_path, monkeypatch, redis, request):
     finally:
         shared.unlink(missing_ok=True)
         redis.clear()
+        if rabbitmq is not None:
+            rabbitmq.clear()
     lines = effects_file.read_text().splitlines() if effects_file.exists() else []
     effects = [json.loads(line) for line in lines]
     assert states == dict(scenario.states)

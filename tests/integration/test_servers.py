@@ -67,10 +67,11 @@ def test_redis_is_private_emptied_after_each_test_and_as_it_was_after_faults(pro
     result.stdout.fnmatch_lines(["*Log of redis*", "*Ready to accept connections*"])
 
 
-def test_rabbitmq_keeps_durable_messages_over_a_restart_and_freezes(project):
+def test_rabbitmq_keeps_durable_messages_over_a_restart_freezes_and_is_empty_for_the_next_test(project):
     result = project.test(
         """
         import pytest, socket, kombu
+        from amqp.exceptions import NotFound
 
         def test_restart(rabbitmq_server):
             with kombu.Connection(rabbitmq_server.url) as connection:
@@ -86,9 +87,10 @@ def test_rabbitmq_keeps_durable_messages_over_a_restart_and_freezes(project):
                 with pytest.raises(TimeoutError):
                     connection.recv(1)
 
-        def test_resumed(rabbitmq_server):
+        def test_resumed_and_empty_again(rabbitmq_server):
             with kombu.Connection(rabbitmq_server.url) as connection:
-                assert connection.connect()
+                with pytest.raises(NotFound, match="kept"):
+                    connection.default_channel.queue_declare("kept", passive=True)
         """
     )
     result.assert_outcomes(passed=3)

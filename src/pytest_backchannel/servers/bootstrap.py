@@ -166,6 +166,10 @@ def _become_worker(app: Any, request: dict[str, Any], answers: int) -> NoReturn:
         _answer(answers, ready=os.getpid())
 
     worker_ready.connect(ready, weak=False)
+    if request["declarations"]:
+        from .declarations import Declarations
+
+        Declarations(*request["declarations"]).watch()
     if request["reports"]:
         from .instrument import instrument
 

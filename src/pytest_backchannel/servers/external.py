@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import socket
+import tempfile
+from pathlib import Path
 from typing import Any, NoReturn
 
 from ..errors import BackchannelError
+from .declarations import Declarations
 from .urls import with_database, without_secrets
 
 WORKER_PLACEHOLDER = "{worker}"
+CONNECT_TIMEOUT = 5
 
 
 class External:
@@ -29,6 +33,7 @@ class External:
         self.url = given
 
     def _refuse(self) -> NoReturn:
+        __tracebackhide__ = True
         raise BackchannelError(
             f"{self.name}_server is the one of {self.option} ({without_secrets(self.given)}): this run has not "
             "started it and can't stop, start, pause or kill it. Leave the option out for a private server"
@@ -36,6 +41,7 @@ class External:
 
     def start(self) -> None:
         """Refused, as is every other control: see the class."""
+        __tracebackhide__ = True
         self._refuse()
 
     stop = restart = pause = resume = kill = cut_connections = start
@@ -65,6 +71,7 @@ class ExternalRedis(External):
     LEASE = "pytest-backchannel-lease"
 
     def __init__(self, given: str) -> None:
+        __tracebackhide__ = True
         import redis
 
         super().__init__(given)
@@ -72,9 +79,8 @@ class ExternalRedis(External):
         try:
             self._client = self._lease()
         except (redis.RedisError, ValueError) as error:
-            raise BackchannelError(
-                f"{self.option}={without_secrets(given)}: {type(error).__name__}: {error}"
-            ) from error
+            # Without what led to it: its frames show the url, with the password.
+            raise BackchannelError(f"{self.option}={without_secrets(given)}: {type(error).__name__}: {error}") from None
 
     def _lease(self) -> Any:
         first, last = _database_of(self.given), 15
@@ -114,14 +120,18 @@ class ExternalRabbitMQ(External):
     """One virtual host of a RabbitMQ, held by an exclusive queue while this run lasts.
 
     AMQP cannot create virtual hosts: with pytest-xdist, put ``{worker}`` in the url and make one for each worker
-    (``gw0``, ``gw1``, …; without xdist it is ``main``).
+    (``gw0``, ``gw1``, …; without xdist it is ``main``). What this run declares there is deleted after each test; a
+    queue of the same name that a killed run left is deleted, with its messages, before this run declares it.
 
     Args:
         given: ``amqp://user:password@host:port/vhost``.
         worker: what replaces ``{worker}``.
 
+    Attributes:
+        declarations: what is declared there during a test.
+
     Raises:
-        BackchannelError: it does not answer, refuses the login, or another run holds the virtual host.
+        BackchannelError: it does not answer, refuses the login, has no such virtual host, or another run holds it.
     """
 
     name = "rabbitmq"
@@ -129,36 +139,58 @@ class ExternalRabbitMQ(External):
     LEASE = "pytest-backchannel-lease"
 
     def __init__(self, given: str, worker: str) -> None:
+        __tracebackhide__ = True
         import kombu
 
         super().__init__(given)
         self.url = given.replace(WORKER_PLACEHOLDER, worker)
-        self._connection: Any = kombu.Connection(self.url, connect_timeout=5)
+        self._connection: Any = kombu.Connection(self.url, connect_timeout=CONNECT_TIMEOUT)
         try:
-            channel: Any = self._connection.default_channel
-            channel.queue_declare(self.LEASE, exclusive=True, durable=False)
+            connection = self._connection.connect()
+            connection.channel().queue_declare(self.LEASE, exclusive=True, durable=False)
         except Exception as error:  # amqp's, the socket's, kombu's: the url does not serve, and the error says how
+            why = self._why(error)
             self._connection.release()
-            locked = "RESOURCE_LOCKED" in str(error)
-            raise BackchannelError(
-                f"{self.option}={without_secrets(self.url)}: "
-                + (
-                    "another run, or another worker of pytest-xdist, uses this virtual host. Give each its own: put "
-                    f"{WORKER_PLACEHOLDER} in the url, and make virtual hosts named gw0, gw1, …"
-                    if locked
-                    else f"{type(error).__name__}: {error}"
-                )
-            ) from error
+            # Without what led to it: its frames show the url, with the password.
+            raise BackchannelError(f"{self.option}={without_secrets(self.url)}: {why}") from None
+        self._folder = tempfile.TemporaryDirectory(prefix="backchannel-rabbitmq-")
+        self.declarations = Declarations(
+            Path(self._folder.name) / "declared.jsonl", connection.host, connection.virtual_host, shared=True
+        )
+        self.declarations.watch()
+
+    def _why(self, error: Exception) -> str:
+        text, name = str(error), self._connection.virtual_host
+        if "RESOURCE_LOCKED" in text:
+            if WORKER_PLACEHOLDER in self.given:
+                return f"another run uses the virtual host {name!r} at this moment: wait for it, or name another"
+            return (
+                f"another run, or another worker of pytest-xdist, uses the virtual host {name!r} at this moment. Give "
+                f"each its own: put {WORKER_PLACEHOLDER} in the url, and make virtual hosts named gw0, gw1, …"
+            )
+        allow = f"rabbitmqctl set_permissions -p {name} {self._connection.userid} '.*' '.*' '.*'"
+        if f"vhost {name} not found" in text:
+            return f"there is no virtual host {name!r}. Make it: rabbitmqctl add_vhost {name}; {allow}"
+        if "access to vhost" in text:
+            return f"the user {self._connection.userid!r} may not use the virtual host {name!r}. Allow it: {allow}"
+        return f"{type(error).__name__}: {text}"
+
+    def clear(self) -> None:
+        """Delete the queues and exchanges that this process and its workers have declared, with all messages."""
+        self.declarations.delete(self.url)
 
     def close(self) -> None:
-        """Give the virtual host back."""
+        """Empty the virtual host of what this run declared, and give it back."""
+        self.declarations.unwatch()
+        self.clear()
         self._connection.release()
+        self._folder.cleanup()
 
 
 def _connect(url: str) -> Any:
     import redis
 
-    return redis.Redis.from_url(url, socket_timeout=5, socket_connect_timeout=5)
+    return redis.Redis.from_url(url, socket_timeout=CONNECT_TIMEOUT, socket_connect_timeout=CONNECT_TIMEOUT)
 
 
 def _database_of(url: str) -> int:

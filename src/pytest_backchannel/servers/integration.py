@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
+from .declarations import Declarations
 from .pointing import pointed
 from .template import Project, template_for
 from .worker import Worker
@@ -25,6 +26,8 @@ class Integration:
         broker_url: the broker of this test.
         result_backend: a URL, ``rpc://``, or None for no result backend.
         channel_layers: ``CHANNEL_LAYERS`` for this test; None leaves the project's own.
+        declarations: where workers write what they declare at RabbitMQ, so that its ``clear()`` deletes it; None for
+            another broker.
     """
 
     def __init__(
@@ -37,6 +40,7 @@ class Integration:
         broker_url: str,
         result_backend: str | None,
         channel_layers: dict[str, Any] | None,
+        declarations: Declarations | None = None,
     ) -> None:
         self.app = app
         self.broker_url = broker_url
@@ -46,7 +50,7 @@ class Integration:
         self._settings = settings
         self._databases = databases
         self._channel_layers = channel_layers
-        self._queues: set[str] = set()
+        self._declarations = declarations
         self._stack = contextlib.ExitStack()
 
     @property
@@ -75,8 +79,6 @@ class Integration:
         with self._stack:
             while self.workers:
                 self.workers.pop().close()
-            if self.broker_url.startswith(("amqp", "pyamqp")):
-                self._delete_queues()
 
     def worker(
         self,
@@ -107,7 +109,6 @@ class Integration:
             BackchannelError: an argument that can't be used.
         """
         __tracebackhide__ = True
-        self._queues.update(queues if not isinstance(queues, str) else ())
         worker = Worker(
             template_for(
                 Project(
@@ -124,19 +125,11 @@ class Integration:
             queues=queues,
             arguments=arguments,
             reports=reports,
+            declarations=self._declarations,
         )
         self.workers.append(worker)
         worker.start(wait=wait)
         return worker
-
-    def _delete_queues(self) -> None:
-        # AMQP can't list queues: those that the project declares, and those that the workers were given.
-        names = {*self.app.amqp.queues, *self._queues}
-        with contextlib.suppress(OSError), self.app.connection_for_write() as connection:  # a broker that is gone
-            connection.ensure_connection(max_retries=1, timeout=5)
-            for name in names:
-                with contextlib.suppress(Exception):  # not there, or in use by another
-                    connection.default_channel.queue_delete(name)
 
 
 def result_backend_for(configured: object, redis_url: str | None) -> str | None:

@@ -7,6 +7,7 @@ import socket
 import subprocess
 from pathlib import Path
 
+from .declarations import Declarations
 from .process import (
     LOOPBACK,
     Process,
@@ -21,7 +22,7 @@ from .process import (
 START_TIMEOUT = 60.0
 DEBIAN = "/usr/lib/rabbitmq/bin/rabbitmq-server"
 STOP_TIMEOUT = 15.0
-CUT_TIMEOUT = 30.0
+CONTROL_TIMEOUT = 30.0
 
 
 def rabbitmq_binary() -> str:
@@ -54,6 +55,7 @@ class RabbitMQServer(Process):
 
     Attributes:
         port: where it listens for AMQP; the same after a restart.
+        declarations: what is declared there during a test.
     """
 
     def __init__(self) -> None:
@@ -67,6 +69,8 @@ class RabbitMQServer(Process):
         self.port, self._epmd_port, self._distribution_port = _three_ports()
         self._epmd = _Epmd(epmd, self._epmd_port, self.folder / "epmd")
         self._write_configuration()
+        self.declarations = Declarations(self.folder / "declared.jsonl", f"{LOOPBACK}:{self.port}", "/")
+        self.declarations.watch()
 
     def _write_configuration(self) -> None:
         for name in ("home", "data", "log", "generated", "schema"):
@@ -147,8 +151,14 @@ class RabbitMQServer(Process):
         self.stop()
         self.start()
 
-    def cut_connections(self) -> None:
-        """Close every client's connection, as a network fault does (about 1.5 s); the node runs on.
+    def rabbitmqctl(self, *arguments: str) -> str:
+        """Run RabbitMQ's own command on this node (about 1.5 s), such as ``rabbitmqctl("add_vhost", "shop")``.
+
+        Args:
+            arguments: the command and what follows it.
+
+        Returns:
+            What it prints.
 
         Raises:
             ServerFailed: ``rabbitmqctl``, which lies beside the server, could not do it.
@@ -157,24 +167,33 @@ class RabbitMQServer(Process):
         done = subprocess.run(
             [
                 str(Path(self._binary).with_name("rabbitmqctl")),
-                *("-n", environment["RABBITMQ_NODENAME"], "close_all_connections", "cut by the test"),
+                *("--quiet", "-n", environment["RABBITMQ_NODENAME"], *arguments),
             ],
             env=environment,
             capture_output=True,
             text=True,
-            timeout=CUT_TIMEOUT,
+            timeout=CONTROL_TIMEOUT,
             check=False,
         )
         if done.returncode:
-            raise ServerFailed(
-                f"rabbitmqctl close_all_connections failed: {done.stderr.strip() or done.stdout.strip()}"
-            )
+            raise ServerFailed(f"rabbitmqctl {arguments[0]} failed: {done.stderr.strip() or done.stdout.strip()}")
+        return done.stdout
+
+    def cut_connections(self) -> None:
+        """Close every client's connection, as a network fault does (about 1.5 s); the node runs on.
+
+        Raises:
+            ServerFailed: ``rabbitmqctl`` could not do it.
+        """
+        self.rabbitmqctl("close_all_connections", "cut by the test")
 
     def clear(self) -> None:
-        """Nothing: AMQP cannot list queues; who declares queues for a test deletes them."""
+        """Delete the queues and exchanges that this process and its workers have declared, with all messages."""
+        self.declarations.delete(self.url)
 
     def close(self) -> None:
         """End the node, its epmd, and remove its folder."""
+        self.declarations.unwatch()
         # Its data go with it: no reason to wait for an orderly end.
         self.kill()
         self._epmd.close()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import BackchannelError
+from .declarations import Declarations
 from .process import ProcessGroup, ServerFailed
 from .template import Template
 
@@ -38,6 +39,7 @@ class Worker(ProcessGroup):
         queues: what it consumes; all of the project's where empty.
         arguments: further arguments of ``celery worker``.
         reports: the file for its reports and the folder of its faults (``instrument.py``).
+        declarations: where it writes what it declares at RabbitMQ; None for another broker.
 
     Raises:
         BackchannelError: an argument that can't be used.
@@ -54,6 +56,7 @@ class Worker(ProcessGroup):
         queues: Sequence[str] = (),
         arguments: Sequence[str] = (),
         reports: tuple[str, str] | None = None,
+        declarations: Declarations | None = None,
     ) -> None:
         __tracebackhide__ = True
         if pool not in POOLS:
@@ -76,6 +79,7 @@ class Worker(ProcessGroup):
         ]
         self.pool = pool
         self._reports = reports
+        self._declarations = None if declarations is None else declarations.arguments()
         self._fork: Any = None
         super().__init__(f"worker{number}", Path(template.folder) / f"worker{number}.log")
 
@@ -100,6 +104,7 @@ class Worker(ProcessGroup):
                 "environment": self._environment,
                 "arguments": self._arguments,
                 "reports": self._reports,
+                "declarations": self._declarations,
             }
         )
         self._began(self._fork.pid)

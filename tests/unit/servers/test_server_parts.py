@@ -6,13 +6,16 @@ import inspect
 import io
 import json
 import time
+from types import SimpleNamespace
 
+import amqp
 import pytest
 from celery import Celery
 from kombu import Exchange, Queue
 
 from pytest_backchannel.errors import BackchannelError
 from pytest_backchannel.servers.app import find_app
+from pytest_backchannel.servers.declarations import Declarations
 from pytest_backchannel.servers.integration import redis_channel_layers, result_backend_for
 from pytest_backchannel.servers.pointing import pointed
 from pytest_backchannel.servers.process import free_port, listens, tail
@@ -177,3 +180,68 @@ def test_the_private_api_of_others_is_as_it_was():
     app = Celery("a", set_as_current=False)
     assert {"_pool", "_local", "_backend_cache"} <= {*vars(app), *dir(app)}
     assert "celery.accumulate" in app.tasks
+
+
+def test_what_is_declared_at_rabbitmq_is_written_down(tmp_path, monkeypatch):
+    declared = []
+
+    def declare(kind):
+        def declare(self, name="", *args, **kwargs):
+            declared.append((kind, name, args, kwargs))
+            return SimpleNamespace(queue=name or "amq.gen-1")
+
+        return declare
+
+    monkeypatch.setattr(amqp.Channel, "queue_declare", declare("queue"))
+    monkeypatch.setattr(amqp.Channel, "exchange_declare", declare("exchange"))
+    originals = amqp.Channel.queue_declare, amqp.Channel.exchange_declare
+    deleted = []
+
+    def channel_to(host, virtual_host="gw0"):
+        found = object.__new__(amqp.Channel)
+        found.connection = SimpleNamespace(host=host, virtual_host=virtual_host, channel=Deleting)
+        return found
+
+    class Deleting:
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        def queue_delete(self, name):
+            deleted.append(name)
+
+    declarations = Declarations(tmp_path / "declared", "broker:5672", "gw0", shared=True)
+    declarations.watch()
+    try:
+        channel = channel_to("broker:5672")
+        for name in ("mail", "mail", ""):
+            channel.queue_declare(name, durable=True)
+        channel.queue_declare("asked for", True)
+        channel.queue_declare("own", exclusive=True)
+        channel.exchange_declare("events", "topic")
+        channel.exchange_declare("amq.topic", "topic")
+        channel_to("elsewhere:5672").queue_declare("foreign")
+        channel_to("broker:5672", "gw1").queue_declare("of another process")
+    finally:
+        declarations.unwatch()
+    assert [json.loads(line) for line in declarations.file.read_text().splitlines()] == [
+        ["queue", "mail"],
+        ["queue", "amq.gen-1"],
+        ["exchange", "events"],
+    ]
+    assert deleted == ["mail"]  # what an earlier run may have left, and not what the broker has just made
+    assert ("queue", "mail", (), {"durable": True}) in declared
+    assert len(declared) == 9
+    assert (amqp.Channel.queue_declare, amqp.Channel.exchange_declare) == originals
+
+
+def test_amqp_declares_through_the_methods_that_are_watched():
+    """See servers/declarations.py."""
+    assert list(inspect.signature(amqp.Channel.queue_declare).parameters)[:5] == [
+        *("self", "queue", "passive", "durable", "exclusive"),
+    ]
+    assert list(inspect.signature(amqp.Channel.exchange_declare).parameters)[:4] == [
+        *("self", "exchange", "type", "passive"),
+    ]
