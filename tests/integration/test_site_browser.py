@@ -10,26 +10,12 @@ from pathlib import Path
 
 import pytest
 from site_process import Site
-
-from pytest_backchannel.fixtures.servers import missing
-from pytest_backchannel.servers.process import find_binary
+from support.browser import FLAGS, find_browser
 
 pytestmark = [pytest.mark.celery_integration, pytest.mark.slow]
 
 ARTIFACTS = Path(__file__).parents[2] / "artifacts"
 TIMEOUT = 10_000  # milliseconds, as Playwright counts
-# No sandbox: in a container without user namespaces it can't be had. The rest keeps the browser from talking to
-# anyone but the site.
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-dev-shm-usage",
-]
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
 expect = playwright.expect
@@ -37,10 +23,7 @@ expect = playwright.expect
 
 @pytest.fixture(scope="module")
 def chromium():
-    binary = find_binary("chromium", "chromium-browser", "google-chrome")
-    if binary is None:
-        missing(RuntimeError("no Chromium on PATH: apt-get install chromium"))
-    return binary
+    return find_browser()
 
 
 @pytest.fixture(scope="module")

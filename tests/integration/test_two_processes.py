@@ -1,8 +1,6 @@
-"""What only several processes show: PostgreSQL, a layer between a worker and a socket, faults, a browser."""
+"""What only several processes show: PostgreSQL, a layer between a worker and a socket, faults."""
 
 from __future__ import annotations
-
-import shutil
 
 import pytest
 from support.postgres import postgres_server
@@ -180,44 +178,3 @@ def test_faults_of_processes_and_brokers(project):
         """
     )
     result.assert_outcomes(passed=7)
-
-
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs Chromium: apt-get install chromium")
-def test_a_browser_in_the_tests_own_transaction(project):
-    project.write(
-        "config/urls.py",
-        """
-        from django.http import HttpResponse
-        from django.urls import path
-        from shop.models import Order
-
-        def page(request):
-            return HttpResponse(f"<title>orders</title><p id=count>{Order.objects.count()}</p><p id=said></p><script>"
-                "const socket = new WebSocket(`ws://${location.host}/ws/echo/`);"
-                "socket.onopen = () => socket.send(JSON.stringify({a: 1}));"
-                "socket.onmessage = event => document.getElementById('said').textContent = event.data;</script>")
-
-        urlpatterns = [path("", page)]
-        """,
-    )
-    result = project.test(
-        """
-        import pytest
-        from playwright.async_api import async_playwright, expect
-        from shop.models import Order
-
-        @pytest.mark.asyncio
-        async def test_it(asgi_server, db):
-            await Order.objects.acreate(reference="A")
-            async with async_playwright() as playwright:
-                browser = await playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
-                page = await browser.new_page()
-                await page.goto(asgi_server.url)
-                await expect(page.locator("#count")).to_have_text("1")
-                await expect(page.locator("#said")).to_have_text('{"a": 1}')
-                await browser.close()
-        """,
-        "-W",
-        "ignore::ResourceWarning",
-    )
-    result.assert_outcomes(passed=1)
