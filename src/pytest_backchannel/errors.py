@@ -210,6 +210,10 @@ declare_slug(
     "consumer_hung", "A consumer did not end after its client had gone, and was cancelled while it disconnected."
 )
 
+declare_slug(
+    "task_left_running", "A task that a consumer started still ran when its connection had ended.", fatal=False
+)
+
 declare_slug("no_handler", "A message reached a consumer that has no method for its type, and the consumer died of it.")
 declare_slug("over_capacity", "A message was dropped because too many were waiting to be read.")
 declare_slug("not_serialisable", "A message holds a value that the production channel layer can't carry.")

@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import Any
 
 from ..events import caller
-from . import leftovers
+from . import background, leftovers
 from .consumers import Opening, opening
 
 # --- private API: asgiref.testing.ApplicationCommunicator.future, .receive_output and .stop, seen on asgiref 3.9–3.13:
@@ -47,6 +47,7 @@ def _future(self: Any) -> Any:
     finally:
         self.application = application
     _openings[self] = found
+    background.watch(found)
     leftovers.add(found, lambda: leftovers.task_crash(task))
     return task
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..events import current_log
+from . import background
 from .consumers import Opening, raised_at
 from .crash import cancelled_itself, short_traceback, summary
 
@@ -75,16 +76,24 @@ def check_all() -> None:
 def _judge_crash(entry: _Entry, reachable: bool) -> bool:
     if reachable and entry.opening.kind != "WebSocketClient":
         return False  # a fixture's teardown may still await its communicator, and then it raises there
+    for crash in background.take_crashes(entry.opening):
+        background.record(entry.opening, crash)
+        starter = f"{entry.opening.name} ({entry.opening.path})"
+        _tell_crash(entry, f"{crash.name}, a task that {starter} started and nobody awaited,", crash.error)
     error = entry.unseen_crash()
     if error is None:
         return False
+    _tell_crash(entry, f"{entry.opening.name} ({entry.opening.path})", error)
+    return True
+
+
+def _tell_crash(entry: _Entry, name: str, error: BaseException) -> None:
     lines = [f"    {line}" for line in short_traceback(error)]
     current_log().problem(
         "consumer_crashed",
-        "\n".join([f"{entry.opening.name} ({entry.opening.path}) raised {summary(error)}", *lines, _opened(entry)]),
+        "\n".join([f"{name} raised {summary(error)}", *lines, _opened(entry)]),
         where=raised_at(error) or entry.opening.where,
     )
-    return True
 
 
 def _judge_open(entry: _Entry) -> bool:

@@ -12,8 +12,8 @@ from typing import Any, Self
 
 from .. import idle
 from ..errors import BackchannelError, ConsumerHung, NoFrame, WebSocketRejected
-from ..events import caller
-from . import consumers, leftovers, messages, transaction
+from ..events import caller, current_log
+from . import background, consumers, leftovers, messages, transaction
 from .connection import ABNORMAL, Connection, Frame
 from .contract import State, may_be_sent
 from .crash import add_note_once, own_traceback, short_traceback, summary
@@ -218,6 +218,7 @@ class ConnectedClient:
         connection = Connection(self._application, scope, self._where, weakref.ref(self), "WebSocketClient")
         leftovers.add(connection.opening, connection.take_unseen_crash)
         connection.start()
+        background.watch(connection.opening)
         return connection
 
     async def _make_scope(self) -> dict[str, Any]:
@@ -283,6 +284,21 @@ class ConnectedClient:
             raise ConsumerHung(text)
         if not connection.crash_seen:
             self._raise_crash(connection)
+        await self._judge_tasks(connection)
+
+    async def _judge_tasks(self, connection: Connection) -> None:
+        """Raise what ended a task that the consumer started and nobody awaited; tell of those that it left running."""
+        __tracebackhide__ = True
+        found = connection.opening
+        if background.any_running(found):
+            # Those that are cancelled, or about to end, are let do so.
+            await idle.settle(self._timeout, until=lambda: not background.any_running(found))
+        for left in background.take_running(found):
+            current_log().problem("task_left_running", messages.left_running(connection, left), where=left.where)
+        for crash in background.take_crashes(found):
+            background.record(found, crash)
+            add_note_once(crash.error, messages.task_crashed(connection, crash))
+            raise crash.error.with_traceback(own_traceback(crash.error))
 
     async def _abandon(self) -> None:
         """Cancel an application that will not end by itself; what a wedged one does about it is not waited for."""

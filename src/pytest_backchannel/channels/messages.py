@@ -6,6 +6,7 @@ import asyncio
 
 from .. import idle
 from ..errors import WebSocketClosed
+from .background import Crash, Running
 from .connection import ABNORMAL, Close, Connection
 from .contract import State
 from .records import shortened
@@ -69,6 +70,25 @@ def crashed(connection: Connection) -> str:
     doing = f" in {consumers[-1].failed_in}" if consumers and consumers[-1].failed_in else ""
     where = f", opened at {connection.opening.where}" if connection.opening.where else ""
     return f"It ended {connection.name}{doing} (connection {connection.path}{where})."
+
+
+def task_crashed(connection: Connection, crash: Crash) -> str:
+    """Which task crashed, and for which connection."""
+    where = f", opened at {connection.opening.where}" if connection.opening.where else ""
+    return (
+        f"It ended {crash.name}, a task that {connection.name} started and nobody awaited: in production, a line in a "
+        f"log at most (connection {connection.path}{where})."
+    )
+
+
+def left_running(connection: Connection, left: Running) -> str:
+    """Which task still runs, and where it waits."""
+    stack = idle.awaiting(left.task)
+    waits = f"; it waits at {stack[-1]}" if stack else ""
+    return (
+        f"{left.name}, a task that {connection.name} ({connection.path}) started, still runs though the connection has "
+        f"ended{waits}: in production it does so for each connection. Cancel it in disconnect()."
+    )
 
 
 def still_running(loop: asyncio.AbstractEventLoop, seconds: float) -> str:

@@ -41,6 +41,13 @@ TESTS = """
         async def receive(self, text_data=None, bytes_data=None):
             pytest.fail("must not be called")
 
+    class Starting(AsyncWebsocketConsumer):
+        async def receive(self, text_data=None, bytes_data=None):
+            self.task = asyncio.create_task(self.crash())
+
+        async def crash(self):
+            raise ValueError("behind its back")
+
     class Refuses(AsyncWebsocketConsumer):
         async def connect(self):
             await self.close()
@@ -82,6 +89,12 @@ TESTS = """
 
     async def test_ended_by_itself():
         communicator = await opened(Awaiting)
+        await communicator.disconnect()
+
+    async def test_task_of_its_own():
+        communicator = await opened(Starting)
+        await communicator.send_to(text_data="x")
+        await asyncio.sleep(0.1)
         await communicator.disconnect()
 
     async def test_what_must_not_be_called():
@@ -175,6 +188,7 @@ WRONG = {
     "test_left_open": "consumer_left_open: Talker (/ws/) was still open at the end of the test",
     "test_hung": "consumer_hung: Wedged.websocket_disconnect (/ws/) did not end, and was cancelled",
     "test_ended_by_itself": "consumer_crashed: a CancelledError ended Awaiting in websocket_disconnect",
+    "test_task_of_its_own": "consumer_crashed: Starting.crash, a task that Starting (/ws/) started and nobody awaited,",
     "test_what_must_not_be_called": "consumer_crashed: Failing (/ws/) raised Failed: must not be called",
     "test_left_open_by_a_fixture": "consumer_left_open: Talker (/ws/) was still open at the end of the test",
 }

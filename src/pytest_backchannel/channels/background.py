@@ -1,0 +1,198 @@
+"""The tasks that a consumer starts by itself, with ``asyncio.create_task``: which crashed, and which it left running.
+
+Nobody need await such a task. Its crash is then a line in a log, "Task exception was never retrieved", written when the
+task is collected; and one that ``disconnect`` does not cancel lives on after its connection, in production for good.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
+from weakref import WeakKeyDictionary, WeakSet
+
+from ..errors import ClientDisconnected
+from ..events import Location, current_log, is_project_file
+from .consumers import Opening, opening, raised_at
+from .crash import summary
+from .records import ConsumerCrashed
+
+
+@dataclass(eq=False)
+class _Started:
+    """The tasks that one application started: those that run, held by nobody but the application; those that failed."""
+
+    running: WeakSet[asyncio.Task[Any]] = field(default_factory=WeakSet[asyncio.Task[Any]])
+    failed: list[asyncio.Task[Any]] = field(default_factory=list[asyncio.Task[Any]])
+
+    def done(self, task: asyncio.Task[Any]) -> None:
+        self.running.discard(task)
+        if _unseen_error(task):
+            self.failed.append(task)
+
+
+_started: WeakKeyDictionary[Opening, _Started] = WeakKeyDictionary()
+
+
+def watch(found: Opening) -> None:
+    """Know of the tasks that an application starts, from now on until it has ended; its own task is there already."""
+    task = found.task
+    if task is None:
+        return
+    loop = task.get_loop()
+    factory = _factories.get(loop)
+    if factory is None:
+        factory = _factories[loop] = _Factory(loop.get_task_factory())
+        loop.set_task_factory(factory)
+    factory.users += 1
+    task.add_done_callback(_unwatch)
+
+
+def _unwatch(task: asyncio.Task[Any]) -> None:
+    loop = task.get_loop()
+    factory = _factories[loop]
+    factory.users -= 1
+    if not factory.users:
+        del _factories[loop]
+        # Where somebody has replaced it meanwhile, theirs is kept; if it calls ours, that makes the task all the same.
+        if loop.get_task_factory() is factory:
+            loop.set_task_factory(factory.previous)
+
+
+class _Factory:
+    """The task factory of a loop in which watched applications run: it makes the tasks that the loop would make."""
+
+    def __init__(self, previous: Any) -> None:
+        self.previous = previous
+        self.users = 0
+
+    def __call__(self, loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> Any:
+        if self.previous is None:
+            task: Any = asyncio.Task(coroutine, loop=loop, **options)
+        else:
+            task = self.previous(loop, coroutine, **options)
+        context = options.get("context")
+        starter = opening.get() if context is None else context.get(opening)
+        if starter is not None and self.users and not _is_plumbing(_file_of(coroutine)):
+            started = _started.get(starter)
+            if started is None:
+                started = _started[starter] = _Started()
+            started.running.add(task)
+            task.add_done_callback(started.done)
+        return task
+
+
+_factories: WeakKeyDictionary[asyncio.AbstractEventLoop, _Factory] = WeakKeyDictionary()
+
+
+def _file_of(coroutine: Any) -> str:
+    code = getattr(coroutine, "cr_code", None)
+    return code.co_filename if code is not None else ""
+
+
+@functools.lru_cache(maxsize=1024)
+def _is_plumbing(path: str) -> bool:
+    """Whether the task is for Channels' dispatch, to receive, or for asgiref, to change threads: they await it too."""
+    own = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    asgiref = os.path.dirname(str(import_module("asgiref").__file__))
+    return path.startswith((own + os.sep, asgiref + os.sep)) or path == import_module("channels.layers").__file__
+
+
+# --- private API: asyncio.Task._log_traceback, seen on Python 3.11–3.14: whether anybody has retrieved what ended a
+# task, without retrieving it ---
+
+
+def _unseen_error(task: asyncio.Task[Any]) -> bool:
+    return task.done() and not task.cancelled() and bool(task._log_traceback)
+
+
+# --- end of private API ---
+
+
+@dataclass(frozen=True)
+class Crash:
+    """A task that a consumer started has crashed, and nobody has awaited it.
+
+    Attributes:
+        error: the exception.
+        name: the function that the task ran.
+    """
+
+    error: BaseException
+    name: str
+
+
+def take_crashes(found: Opening) -> Iterator[Crash]:
+    """The crashes of tasks that an application started and nobody has seen; from now on they are seen.
+
+    Left out is the error of a frame that came too late for its client: a task that ``disconnect`` cancels may have been
+    about to send.
+    """
+    started = _started.get(found)
+    if started is None:
+        return
+    failed, started.failed = started.failed, []
+    for task in failed:
+        error = task.exception() if _unseen_error(task) else None
+        if error is not None and not isinstance(error, ClientDisconnected):
+            yield Crash(error, _name(task))
+
+
+def record(found: Opening, crash: Crash) -> None:
+    """Make such a crash a part of the test's story."""
+    current_log().record(
+        ConsumerCrashed,
+        where=raised_at(crash.error),
+        consumer=found.name,
+        path=found.path,
+        error=summary(crash.error),
+        handler=crash.name.rpartition(".")[2],
+    )
+
+
+@dataclass(frozen=True)
+class Running:
+    """A task that a consumer started and that still runs.
+
+    Attributes:
+        task: the task.
+        name: the function that it runs.
+        where: the definition of that function.
+    """
+
+    task: asyncio.Task[Any]
+    name: str
+    where: Location
+
+
+def any_running(found: Opening) -> bool:
+    """Whether a task that an application started still runs."""
+    started = _started.get(found)
+    return started is not None and any(not task.done() for task in tuple(started.running))
+
+
+def take_running(found: Opening) -> Iterator[Running]:
+    """The tasks of the project's own code that an application started and that still run, each once."""
+    started = _started.get(found)
+    if started is None:
+        return
+    for task in tuple(started.running):
+        if not task.done() and (where := _definition(task)) is not None:
+            started.running.discard(task)
+            yield Running(task, _name(task), where)
+
+
+def _name(task: asyncio.Task[Any]) -> str:
+    name = getattr(task.get_coro(), "__qualname__", task.get_name())
+    return str(name).rpartition("<locals>.")[2]
+
+
+def _definition(task: asyncio.Task[Any]) -> Location | None:
+    code = getattr(task.get_coro(), "cr_code", None)
+    if code is None or not is_project_file(code.co_filename):
+        return None
+    return Location(code.co_filename, code.co_firstlineno, code.co_qualname)
