@@ -187,7 +187,11 @@ def test_a_healthy_site(site):
         "ok    message smoke → /ws/rooms/smoke/: reached a live socket",
     ):
         assert any(line.startswith(expected) for line in lines), (expected, done.stdout)
-    assert lines[-1].endswith("0 failed, 0 skipped")
+    # It does not claim what can't be seen.
+    assert [line for line in lines if line.startswith("skip")] == [
+        "skip  beat: whether beat itself runs is not checked: it answers no question"
+    ]
+    assert lines[-1].endswith("0 failed, 1 skipped")
     assert PASSWORD not in done.stdout + done.stderr
     time.sleep(0.3)
     assert site.keys() == before  # nothing is left behind
@@ -198,7 +202,7 @@ def test_progress_goes_to_standard_error_beside_json(site):
     document = json.loads(done.stdout)
     assert document["format"] == 1
     assert document["failed"] == 0
-    assert document["passed"] == len(document["checks"]) == len(done.stderr.splitlines()) - 1
+    assert document["passed"] + document["skipped"] == len(document["checks"]) == len(done.stderr.splitlines()) - 1
 
 
 # --------------------------------------------------- what the code believes
@@ -233,6 +237,90 @@ def test_beat_names_a_task_that_nobody_knows(site):
     failed = site.broken(settings=settings)
     assert [(check, target) for check, target, _ in failed] == [("beat", "nightly")]
     assert "does not know its task shop.tasks.gone" in failed[0][2]
+
+
+# Of django-celery-beat what is read of it: it is no dependency of this suite.
+PERIODIC_TASK = """
+from django.db import models
+
+
+class PeriodicTask(models.Model):
+    name = models.CharField(max_length=200, unique=True)
+    task = models.CharField(max_length=200)
+    queue = models.CharField(max_length=200, blank=True, null=True)
+    exchange = models.CharField(max_length=200, blank=True, null=True)
+    routing_key = models.CharField(max_length=200, blank=True, null=True)
+    enabled = models.BooleanField(default=True)
+
+    class Meta:
+        app_label = "django_celery_beat"
+"""
+
+
+@pytest.fixture
+def with_stored_entries(site):
+    package = site.folder / "django_celery_beat"
+    package.mkdir(exist_ok=True)
+    (package / "__init__.py").write_text("")
+    (package / "models.py").write_text(PERIODIC_TASK)
+    settings = site.settings(
+        "stored_beat",
+        f"""
+        INSTALLED_APPS = [*INSTALLED_APPS, "django_celery_beat"]
+        CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+        DATABASES["default"]["NAME"] = {str(site.folder / "beat.sqlite3")!r}
+        """,
+    )
+
+    def fill(*rows):
+        code = (
+            "import django; django.setup(); from django.core.management import call_command; "
+            "call_command('migrate', run_syncdb=True, verbosity=0); "
+            "from django_celery_beat.models import PeriodicTask; "
+            f"[PeriodicTask.objects.create(**row) for row in {list(rows)!r}]"
+        )
+        environment = {**os.environ, "DJANGO_SETTINGS_MODULE": settings}
+        subprocess.run([sys.executable, "-c", code], cwd=site.folder, env=environment, check=True)
+
+    yield settings, fill
+    (site.folder / "beat.sqlite3").unlink(missing_ok=True)
+
+
+def test_entries_of_django_celery_beat_are_read(site, with_stored_entries):
+    settings, fill = with_stored_entries
+    fill(
+        {"name": "daily", "task": "shop.tasks.fail"},
+        {"name": "tidy", "task": "celery.backend_cleanup"},
+        {"name": "of old code", "task": "shop.tasks.gone"},
+        {"name": "misrouted", "task": "shop.tasks.add", "queue": "night"},
+        {"name": "switched off", "task": "shop.tasks.gone too", "enabled": False},
+    )
+    done = site.smoke(settings=settings)
+    assert done.returncode == 1
+    lines = [line.removesuffix(" ") for line in done.stdout.splitlines() if " beat " in line or " queue " in line]
+    assert "ok    beat django-celery-beat: 4 enabled entries in the database" in lines
+    assert "ok    beat daily: known to deployed@host" in lines
+    assert "ok    beat tidy: known to deployed@host" in lines  # a task that every worker has
+    assert "ok    beat add up: known to deployed@host" in lines  # of the settings
+    assert [line.partition(":")[0] for line in done.stdout.splitlines() if line.startswith("FAIL")] == [
+        "FAIL  queue night",
+        "FAIL  beat misrouted",
+        "FAIL  beat of old code",
+    ]
+
+
+def test_a_database_without_the_tables_of_django_celery_beat(site, with_stored_entries):
+    settings, _ = with_stored_entries
+    ((check, target, text),) = site.broken(settings=settings)
+    assert (check, target) == ("beat", "django-celery-beat")
+    assert text.startswith("its entries can't be read: OperationalError: no such table")
+
+
+def test_another_scheduler_is_not_passed_over_in_silence(site):
+    settings = site.settings("redbeat", 'CELERY_BEAT_SCHEDULER = "redbeat.RedBeatScheduler"')
+    done = site.smoke(settings=settings)
+    assert done.returncode == 0
+    assert "skip  beat redbeat.RedBeatScheduler: it keeps entries of its own, which are not read" in done.stdout
 
 
 def test_no_result_backend(site):
@@ -380,7 +468,7 @@ def test_redis_is_down(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["--websocket", "/ws/a/"], "--websocket and --message need --url"),
+        (["--websocket", "/ws/a/"], "--websocket, --message, --origin and --header need --url"),
         (["--url", "shop.example"], "--url must begin with http:// or https://"),
         (["--url", "http://a", "--message", "/ws/", "g", "{}"], "give a JSON object with the name of its handler"),
         (["--url", "http://a", "--header", "Cookie"], "--header needs a name and a value"),

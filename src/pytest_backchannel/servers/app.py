@@ -11,13 +11,16 @@ from ..errors import BackchannelError
 _NAMES = ("app", "celery_app", "celery")
 
 
-def find_app(configured: str, settings_module: str) -> tuple[str, Any]:
+def find_app(
+    configured: str, settings_module: str, *, option: str = "the ini option backchannel_celery_app ="
+) -> tuple[str, Any]:
     """The app and its path, as ``package.module:attribute``.
 
     Args:
         configured: what the project says (ini ``backchannel_celery_app``); empty looks where Celery's guide for Django
             puts it: ``celery.py`` in the package of the settings, or that package itself.
         settings_module: Django's settings module, such as ``config.settings``.
+        option: where the project says it, for the messages.
 
     Raises:
         BackchannelError: there is none; the message lists where it was looked for.
@@ -27,7 +30,9 @@ def find_app(configured: str, settings_module: str) -> tuple[str, Any]:
         try:
             return f"{module}:{attribute}", getattr(import_module(module), attribute)
         except (ImportError, AttributeError) as error:
-            raise BackchannelError(f"backchannel_celery_app = {configured!r} can't be imported: {error}") from error
+            raise BackchannelError(
+                f"{option.removeprefix('the ini option ')} {configured!r} can't be imported: {error}"
+            ) from error
     looked: list[str] = []
     package = settings_module
     while "." in package:
@@ -38,8 +43,8 @@ def find_app(configured: str, settings_module: str) -> tuple[str, Any]:
             if path is not None:
                 return path
     raise BackchannelError(
-        f"found no Celery app in {' or '.join(looked) or 'the package of the settings'}: say where it is with the ini "
-        "option backchannel_celery_app = config.celery:app"
+        f"found no Celery app in {' or '.join(looked) or 'the package of the settings'}: say where it is with "
+        f"{option} config.celery:app"
     )
 
 

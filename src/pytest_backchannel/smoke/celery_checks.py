@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 from ..servers.urls import without_secrets
+from .beat import stored_entries
 from .expected import Expected, expected_tasks
 from .limits import TooSlow, limited
 from .outcomes import FAILED, PASSED, SKIPPED, Outcome
@@ -27,7 +28,7 @@ def apply_time_limits(app: Any, timeout: float) -> None:
     """
     app.conf.finalize()
     options = dict(app.conf.broker_transport_options or {})
-    if str(app.conf.broker_url).startswith(("redis", "rediss", "sentinel", "valkey")):
+    if "".join(_broker_urls(app)[:1]).startswith(("redis", "rediss", "sentinel", "valkey")):
         options |= {"socket_timeout": timeout, "socket_connect_timeout": timeout, "max_retries": 1}
     else:
         options |= {"read_timeout": timeout, "write_timeout": timeout}
@@ -44,6 +45,12 @@ def apply_time_limits(app: Any, timeout: float) -> None:
     app.conf.maps.insert(0, overlay)
 
 
+def _broker_urls(app: Any) -> list[str]:
+    """Where the project publishes: one URL, or several to fail over to; none leaves Celery its default."""
+    urls = app.conf.broker_write_url or []
+    return [part for url in ([urls] if isinstance(urls, str) else urls) for part in str(url).split(";")]
+
+
 def celery_checks(app: Any, *, timeout: float, results: bool = True) -> Iterator[Outcome]:
     """Check everything that can be seen of Celery from outside.
 
@@ -53,9 +60,9 @@ def celery_checks(app: Any, *, timeout: float, results: bool = True) -> Iterator
         results: whether a result backend is expected; without one, a canary has arrived when a worker has counted it.
     """
     broker = yield from _broker(app, timeout)
-    wanted = expected_tasks(app)
+    wanted = expected_tasks(app, (yield from stored_entries(app, timeout)))
     if not broker:
-        yield Outcome("worker", "", SKIPPED, "not asked, since the broker does not answer")
+        yield Outcome("worker", "", SKIPPED, "not asked, since there is no broker to ask by")
         return
     queues = _queues(wanted)
     begin = time.monotonic()
@@ -69,13 +76,27 @@ def celery_checks(app: Any, *, timeout: float, results: bool = True) -> Iterator
     if not workers.by_name:
         return
     yield from _queues_served(queues, workers)
-    yield from _tasks_known(wanted, workers)
+    # Celery's own tasks are in every worker, and none lists them.
+    yield from _tasks_known(wanted, workers, frozenset(name for name in app.tasks if name.startswith("celery.")))
+    if any(expected.beat for expected in wanted):
+        yield Outcome("beat", "", SKIPPED, "whether beat itself runs is not checked: it answers no question")
     yield from _canaries(app, [queue for queue in queues if workers.consuming(queue)], timeout, results)
 
 
 def _broker(app: Any, timeout: float) -> Generator[Outcome, None, bool]:
-    url = without_secrets(str(app.conf.broker_url))
+    urls = _broker_urls(app)
+    # Without one, Celery's default.
+    url = "; ".join(map(without_secrets, urls)) or str(app.connection_for_write().as_uri())
     begin = time.monotonic()
+    if url.startswith("memory"):
+        yield Outcome(
+            "broker",
+            url,
+            FAILED,
+            "it lives in the memory of one process: no worker gets what another process sends",
+            "Set broker_url to the Redis or RabbitMQ of the deployment. Are these its settings?",
+        )
+        return False
 
     def connect() -> None:
         with app.connection_for_write() as connection:
@@ -139,15 +160,19 @@ def _queues_served(queues: dict[str, list[str]], workers: Workers) -> Iterator[O
             )
 
 
-def _tasks_known(wanted: list[Expected], workers: Workers) -> Iterator[Outcome]:
+def _tasks_known(wanted: list[Expected], workers: Workers, own: frozenset[str]) -> Iterator[Outcome]:
     for expected in wanted:
         kind, target = ("beat", expected.beat) if expected.beat else ("task", expected.task)
+        if expected.problem:
+            fix = "Correct the route, or declare the queue in task_queues."
+            yield Outcome(kind, target, FAILED, f"it can't be routed: {expected.problem}", fix)
+            continue
         if not expected.queue:
             yield Outcome(kind, target, SKIPPED, "its route names an exchange that no declared queue is bound to")
             continue
         consuming = workers.consuming(expected.queue)
         silent = [worker.name for worker in consuming if worker.tasks is None]
-        ignorant = [w.name for w in consuming if w.tasks is not None and expected.task not in w.tasks]
+        ignorant = [w.name for w in consuming if w.tasks is not None and expected.task not in w.tasks | own]
         named = f"its task {expected.task}" if expected.beat else "it"
         if not consuming:
             yield Outcome(kind, target, FAILED, f"goes to the queue {expected.queue!r}, which nobody consumes")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import traceback
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -81,13 +82,14 @@ def run(options: argparse.Namespace) -> int:
     Returns:
         The exit code.
     """
-    from .outcomes import Report
+    from .outcomes import Report, without_logins
 
     try:
         site, messages = _site(options)
         settings = _set_up(options.settings)
     except (BackchannelError, ValueError) as error:
-        print(f"backchannel smoke: {error}", file=sys.stderr)
+        # The settings may have named an address that they could not reach.
+        print(without_logins(f"backchannel smoke: {error}"), file=sys.stderr)
         return BAD_USAGE
     report = Report(secrets=[value for _, value in site.headers] if site else [], as_json=options.format == "json")
     try:
@@ -100,6 +102,14 @@ def run(options: argparse.Namespace) -> int:
         report.close()
         print("backchannel smoke: interrupted", file=sys.stderr)
         return INTERRUPTED
+    if not report.outcomes:
+        # Nothing failed, and nothing was looked at: not what "passed" should mean.
+        print(
+            "backchannel smoke: there is nothing to check: leave --no-celery and --no-layer out where the system has "
+            "Celery and a channel layer, or give --url",
+            file=sys.stderr,
+        )
+        return BAD_USAGE
     return report.close()
 
 
@@ -110,6 +120,7 @@ def _checks(
 
     from django.conf import settings
 
+    from .outcomes import FAILED, Outcome
     from .secrets import secrets_of
 
     report.hide(secrets_of(settings, options.url))
@@ -117,10 +128,23 @@ def _checks(
         from ..servers.app import find_app
         from .celery_checks import apply_time_limits, celery_checks
 
-        _, app = find_app(options.app, settings_module)
-        app.loader.import_default_modules()
-        app.finalize()
+        try:
+            _, app = find_app(options.app, settings_module, option="--app")
+            app.loader.import_default_modules()
+            app.finalize()
+        except BackchannelError:
+            raise
+        except Exception as error:  # whatever the project's modules raise
+            raise BackchannelError(f"the tasks can't be loaded: {_told(error)}") from error
         report.hide(secrets_of(app.conf, ""))
+        if app.conf.task_always_eager:
+            yield Outcome(
+                "eager",
+                "",
+                FAILED,
+                "task_always_eager is on: the site runs tasks itself, and sends none to a worker",
+                "Take it out of the settings of the deployment. Are these its settings?",
+            )
         apply_time_limits(app, options.timeout)
         yield from celery_checks(app, timeout=options.timeout, results=not options.no_results)
     if not options.no_layer and find_spec("channels") is not None and "channels" in settings.INSTALLED_APPS:
@@ -136,8 +160,11 @@ def _checks(
 def _site(options: argparse.Namespace) -> tuple[Site | None, list[Message]]:
     from .site_checks import Site, parse_message
 
-    if (options.websocket or options.message) and not options.url:
-        raise ValueError("--websocket and --message need --url: where the site is, such as --url https://shop.example")
+    if (options.websocket or options.message or options.origin or options.header) and not options.url:
+        raise ValueError(
+            "--websocket, --message, --origin and --header need --url: where the site is, such as --url "
+            "https://shop.example"
+        )
     messages = [parse_message(*words) for words in options.message]
     if not options.url:
         return None, messages
@@ -166,8 +193,22 @@ def _set_up(module: str | None) -> str:
 
         django.setup()
     except Exception as error:  # whatever the project's settings and apps raise
-        raise BackchannelError(f"the settings {settings!r} can't be loaded: {type(error).__name__}: {error}") from error
+        fix = ""
+        if isinstance(error, ModuleNotFoundError) and settings.split(".")[0] == (error.name or "").split(".")[0]:
+            fix = f" (looked for from {os.getcwd()}: run this in the folder of manage.py, and check the name)"
+        raise BackchannelError(f"the settings {settings!r} can't be loaded: {_told(error)}{fix}") from error
     return settings
+
+
+def _told(error: BaseException) -> str:
+    """The error, and the line of the project that it comes from."""
+    inside = os.getcwd() + os.sep
+    places = [
+        f" [{frame.filename.removeprefix(inside)}:{frame.lineno}]"
+        for frame in traceback.extract_tb(error.__traceback__)
+        if frame.filename.startswith(inside) and "site-packages" not in frame.filename
+    ]
+    return f"{type(error).__name__}: {error}{places[-1] if places else ''}"
 
 
 def _seconds(text: str) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,14 +15,31 @@ class Expected:
         task: its name.
         queue: where it goes; empty where the routing does not say.
         beat: the name of the beat entry that enqueues it; empty for a task of the code.
+        problem: why the routing itself fails, in the words of Celery; empty where it does not.
     """
 
     task: str
     queue: str
     beat: str = ""
+    problem: str = ""
 
 
-def expected_tasks(app: Any) -> list[Expected]:
+@dataclass(frozen=True)
+class StoredEntry:
+    """A beat entry that is kept elsewhere than in the settings.
+
+    Attributes:
+        name: the entry's.
+        task: what it enqueues.
+        options: how: ``queue``, ``exchange`` and ``routing_key``, where it says so.
+    """
+
+    name: str
+    task: str
+    options: Mapping[str, str]
+
+
+def expected_tasks(app: Any, stored: Iterable[StoredEntry] = ()) -> list[Expected]:
     """Every task of the project's code, and every beat entry, with the queue that it is routed to.
 
     Celery's own tasks (``celery.*``) are left out. Routing is Celery's: the options of the task, ``task_routes``,
@@ -30,19 +47,31 @@ def expected_tasks(app: Any) -> list[Expected]:
 
     Args:
         app: the project's Celery app, its tasks loaded.
+        stored: the beat entries of a database; one that the settings have too counts once, as the database has it.
     """
     found = [
-        Expected(name, _queue(app, name, _options(task)))
+        _expected(app, name, _options(task))
         for name, task in sorted(app.tasks.items())
         if not name.startswith("celery.")
     ]
-    for entry, values in sorted((app.conf.beat_schedule or {}).items()):
+    entries: dict[str, tuple[str, Mapping[str, Any]]] = {}
+    for entry, values in (app.conf.beat_schedule or {}).items():
         name = values.get("task", "") if isinstance(values, Mapping) else getattr(values, "task", "")
         options = values.get("options") if isinstance(values, Mapping) else getattr(values, "options", None)
+        entries[str(entry)] = str(name), options or {}
+    entries |= {entry.name: (entry.task, entry.options) for entry in stored}
+    for entry, (name, options) in sorted(entries.items()):
         task = app.tasks.get(name)
-        merged = {**(_options(task) if task is not None else {}), **(options or {})}
-        found.append(Expected(str(name), _queue(app, str(name), merged), beat=str(entry)))
+        merged = {**(_options(task) if task is not None else {}), **options}
+        found.append(_expected(app, name, merged, beat=entry))
     return found
+
+
+def _expected(app: Any, name: str, options: Mapping[str, Any], beat: str = "") -> Expected:
+    try:
+        return Expected(name, _queue(app, name, options), beat)
+    except Exception as error:  # a queue that is not declared, a router that breaks
+        return Expected(name, "", beat, f"{type(error).__name__}: {error}")
 
 
 def _options(task: Any) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from collections import Counter
@@ -12,6 +13,8 @@ from typing import TextIO
 
 FORMAT = 1
 PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
+# The login of any URL, also of one that no setting has: in the message of a library, or of the project's own settings.
+_LOGIN = re.compile(r"(?<=://)([^\s/@:]*)(:?)[^\s/]*@")
 _WORDS = {PASSED: "ok", FAILED: "FAIL", SKIPPED: "skip"}
 
 
@@ -20,8 +23,8 @@ class Outcome:
     """One check.
 
     Attributes:
-        check: what was looked at: ``broker``, ``worker``, ``queue``, ``task``, ``beat``, ``canary``, ``results``,
-            ``site``, ``websocket``, ``layer`` or ``message``.
+        check: what was looked at: ``broker``, ``eager``, ``worker``, ``queue``, ``task``, ``beat``, ``canary``,
+            ``results``, ``site``, ``websocket``, ``layer`` or ``message``.
         target: which one of them, such as the name of a queue.
         status: ``passed``, ``failed`` or ``skipped``.
         text: what was found.
@@ -35,6 +38,16 @@ class Outcome:
     text: str
     fix: str = ""
     seconds: float = 0.0
+
+
+def without_logins(text: str) -> str:
+    """The text with the password of each URL in it replaced by ``***``, or a token that stands in the user's place.
+
+    Example:
+        >>> without_logins("can't reach amqp://app:s3cret@broker//")
+        "can't reach amqp://app:***@broker//"
+    """
+    return _LOGIN.sub(lambda found: f"{found[1]}:***@" if found[2] else "***@", text)
 
 
 class Report:
@@ -71,7 +84,7 @@ class Report:
         """The text with every secret replaced by ``***``."""
         for secret in self._secrets:
             text = text.replace(secret, "***")
-        return text
+        return without_logins(text)
 
     def add(self, outcome: Outcome) -> None:
         """Take one outcome in and show it at once."""

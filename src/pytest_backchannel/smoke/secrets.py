@@ -8,7 +8,7 @@ from typing import Any
 from ..servers.urls import secrets_in
 
 _SECRET = ("PASSWORD", "PASSWD", "SECRET", "TOKEN", "API_KEY", "ACCESS_KEY", "PRIVATE_KEY")
-_HOLDS_URLS = ("URL", "BACKEND", "BROKER", "LAYERS", "DATABASES", "CACHES", "DSN")
+_HOLDS_URLS = ("URL", "BACKEND", "BROKER", "LAYERS", "DATABASES", "CACHES", "DSN", "MAILERS", "STORAGES")
 # A shorter one is a word of the messages themselves.
 _SHORTEST = 4
 
