@@ -37,7 +37,7 @@ class Given:
         definitions.write_text(
             json.dumps(
                 {
-                    "vhosts": [{"name": name} for name in VHOSTS],
+                    "vhosts": [{"name": name} for name in (*VHOSTS, "closed")],
                     "permissions": [
                         {"user": "guest", "vhost": name, "configure": ".*", "write": ".*", "read": ".*"}
                         for name in VHOSTS
@@ -232,11 +232,11 @@ def test_one_virtual_host_for_several_processes_is_refused(project, given):
 def test_a_second_run_on_the_same_virtual_host_is_refused(project, given):
     first = ExternalRabbitMQ(given.url("main"), "main")
     try:
-        result = project.test(USES_IT, given.option("main"))
+        result = project.test(USES_IT, given.option("{worker}"))
     finally:
         first.close()
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["*another run*uses the virtual host 'main' at this moment*"])
+    result.stdout.fnmatch_lines(["*another run uses the virtual host 'main' at this moment: wait for it*"])
     result.stdout.no_fnmatch_line("*guest:guest*")
     project.run("test_it.py", given.option("main")).assert_outcomes(passed=1)
 
@@ -248,10 +248,14 @@ def test_a_second_run_on_the_same_virtual_host_is_refused(project, given):
             {"vhost": "absent"},
             "there is no virtual host 'absent'. Make it: rabbitmqctl add_vhost absent; rabbitmqctl set_permissions*",
         ),
+        (
+            {"vhost": "closed"},
+            "the user 'guest' may not use the virtual host 'closed'. Allow it: rabbitmqctl set_permissions -p closed*",
+        ),
         ({"vhost": "main", "user": "guest:secretpassword"}, "ACCESS_REFUSED"),
         ({"vhost": "main", "port": 0}, "ConnectionRefusedError"),
     ],
-    ids=["no virtual host", "wrong password", "nothing listens"],
+    ids=["no virtual host", "no permission", "wrong password", "nothing listens"],
 )
 def test_what_does_not_serve_is_an_error_at_once(project, given, values, says):
     if "port" in values:
