@@ -374,7 +374,8 @@ class _References:
         self._real_by_id = {id(function): real for real, virtual in self._pairs for function in (real, virtual)}
         self._virtual_by_real = {id(real): virtual for real, virtual in self._pairs}
         self._sleeps = {id(f) for f in (_real["sleep"], _sleep, _real_asyncio_sleep, _asyncio_sleep)}
-        self._searched: dict[str, int] = {}
+        # Not their ids: what is imported next may stand in the memory of a module that is gone.
+        self._searched: dict[str, weakref.ref[ModuleType]] = {}
         self._found: list[tuple[weakref.ref[ModuleType], str, Callable[..., Any]]] = [
             (weakref.ref(module), name, real)
             for module, names in ((time, list(_real)), (asyncio, ["sleep"]), (asyncio.tasks, ["sleep"]))
@@ -385,11 +386,12 @@ class _References:
     def _search(self) -> None:
         modules: list[tuple[str, Any]] = list(sys.modules.items())  # a project may put any object there
         for name, module in modules:
-            if self._searched.get(name) == id(module):
+            searched = self._searched.get(name)
+            if not isinstance(module, ModuleType) or (searched is not None and searched() is module):
                 continue
-            self._searched[name] = id(module)
+            self._searched[name] = weakref.ref(module)
             package = name.partition(".")[0]
-            if not isinstance(module, ModuleType) or package in sys.stdlib_module_names or name == __name__:
+            if package in sys.stdlib_module_names or name == __name__:
                 continue
             if package in ("_pytest", "pytest", "time_machine") or _is_real(name):
                 continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import subprocess
 import sys
 import threading
@@ -308,6 +309,30 @@ def test_a_module_imported_meanwhile_gets_the_real_functions_back(module):
         assert len(clock.sleeps) == 1
     assert late.sleep is REAL["sleep"]
     assert late.monotonic is REAL["monotonic"]
+
+
+def test_a_module_in_the_memory_of_one_that_is_gone_is_searched_too():
+    def make():
+        module = types.ModuleType("again")
+        module.__file__ = "/project/again.py"
+        exec(compile("from time import sleep", module.__file__, "exec"), vars(module))
+        sys.modules["again"] = module
+        return module
+
+    try:
+        with VirtualClock():
+            number = id(make())
+        del sys.modules["again"]
+        gc.collect()
+        others = []
+        while id(again := make()) != number and len(others) < 10_000:
+            others.append(again)
+        assert id(again) == number, "the memory of a module was not used again: this shows nothing"
+        with VirtualClock():
+            assert again.sleep is not REAL["sleep"]
+        assert again.sleep is REAL["sleep"]
+    finally:
+        del sys.modules["again"]
 
 
 def test_a_sleep_without_the_projects_code_on_its_stack_is_real(module):

@@ -47,8 +47,8 @@ CASES = """
         "chain": "the chain of shop.tasks.add, shop.tasks.add",
         "group": "the group of shop.tasks.add, shop.tasks.add",
         "chord": "the chord of shop.tasks.add, shop.tasks.add",
-        # Celery 5.5 makes the group of chunks when it is sent, so that nobody knows its members before.
-        "chunks": "a group" if celery.VERSION < (5, 6) else "the group of celery.starmap, celery.starmap",
+        # Celery 5.5 and 5.6 make the group of chunks when it is sent, so that nobody knows its members before.
+        "chunks": "a group" if celery.VERSION < (5, 7) else "the group of celery.starmap, celery.starmap",
         "map": "celery.starmap",
     }
 
