@@ -114,3 +114,45 @@ def test_an_in_memory_sqlite_is_an_error_with_the_remedy(project):
     )
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*test database 'default' is an SQLite in memory*", '*"TEST"] = {"NAME":*'])
+
+
+def test_conf_reaches_what_celery_writes_into_the_tasks_when_it_binds_them(project):
+    """``task_acks_late`` and its like: read once, where the project is imported, by one process for all workers."""
+    project.settings(FILE_DATABASE)
+    project.write(
+        "shop/bound.py",
+        """
+        from celery import Task, shared_task
+
+        class Slow(Task):
+            time_limit = 77
+
+        def own(task):
+            return [task.acks_late, task.reject_on_worker_lost, task.time_limit, task.ignore_result]
+
+        @shared_task(bind=True)
+        def plain(self):
+            return own(self)
+
+        @shared_task(bind=True, acks_late=False, reject_on_worker_lost=False, base=Slow)
+        def decided(self):
+            return own(self)
+        """,
+    )
+    with (project.path / "shop" / "tasks.py").open("a") as tasks:
+        tasks.write("\nfrom shop.bound import decided, plain\n")
+    result = project.test(
+        """
+        from shop.tasks import decided, plain
+
+        def test_a_of_this_worker(worker_process):
+            worker_process(conf={"task_acks_late": True, "task_reject_on_worker_lost": True, "task_time_limit": 30})
+            assert plain.delay().get(timeout=10) == [True, True, 30, False]
+            assert decided.delay().get(timeout=10) == [False, False, 77, False]  # what the task itself says stands
+
+        def test_b_not_of_the_next(worker_process):
+            worker_process()
+            assert plain.delay().get(timeout=10) == [False, None, None, False]
+        """
+    )
+    result.assert_outcomes(passed=2)

@@ -18,6 +18,8 @@ import sys
 import traceback
 from typing import Any, NoReturn
 
+from .bound_conf import rebind, remember_what_tasks_leave_open
+
 
 def main() -> None:
     """Import the project as the first line on standard input says, then fork a worker for each further line."""
@@ -74,6 +76,7 @@ def _answer(fd: int, **message: Any) -> None:
 
 def _import_project(start: dict[str, Any]) -> Any:
     sys.path[:] = start["path"]
+    remember_what_tasks_leave_open()
     if start["settings"]:
         _set_up_django(start)
     module, _, attribute = start["app"].partition(":")
@@ -160,6 +163,7 @@ def _become_worker(app: Any, request: dict[str, Any], answers: int) -> NoReturn:
     # In front of everything, under whatever name the project has set it.
     app.conf.finalize()
     app.conf.maps.insert(0, request["conf"])
+    rebind(app, request["conf"])
     app.set_current()
 
     def ready(**_: Any) -> None:
