@@ -389,7 +389,10 @@ class _References:
             searched = self._searched.get(name)
             if not isinstance(module, ModuleType) or (searched is not None and searched() is module):
                 continue
-            self._searched[name] = weakref.ref(module)
+            try:
+                self._searched[name] = weakref.ref(module)
+            except TypeError:  # of C: cffi's libraries say that they are modules, and can't be referred to
+                continue
             package = name.partition(".")[0]
             if package in sys.stdlib_module_names or name == __name__:
                 continue

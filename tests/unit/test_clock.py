@@ -371,3 +371,16 @@ def test_threads_may_sleep_at_the_same_time():
         for thread in threads:
             thread.join()
         assert clock.time() - start == 200
+
+
+def test_what_only_says_that_it_is_a_module_is_passed_over(monkeypatch):
+    """cffi puts such objects into sys.modules, and with it every project that imports cryptography."""
+
+    class Library:
+        __slots__ = ()
+        __class__ = type(sys)
+
+    monkeypatch.setitem(sys.modules, "project_library.lib", Library())
+    with VirtualClock() as clock:
+        time.sleep(5)
+    assert [sleep.seconds for sleep in clock.sleeps] == [5]
