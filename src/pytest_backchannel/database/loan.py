@@ -69,6 +69,14 @@ class Loan:
         self._patches.enter_context(patches.captures(self.shared.get))
         _current = self
 
+    def adopt(self) -> None:
+        """Take the atomic blocks that the calling thread is in for the test's own, as its transaction is.
+
+        Called after each fixture: every thread may work inside such a block, and ``on_commit`` does not wait for it.
+        """
+        for shared in self.shared.values():
+            shared.adopt()
+
     def stop(self) -> None:
         """End: the connections are the calling thread's alone again, as they were.
 

@@ -37,10 +37,8 @@ class SharedConnection:
         self.connection: Any = connection
         self.lock = SharedLock(connection.alias, limit)
         self.capturing = 0
-        # What belongs to the test's own transaction; all above is the code's.
-        self._blocks = len(connection.atomic_blocks)
-        self._savepoints = len(connection.savepoint_ids)
-        self._hooks = len(connection.run_on_commit)
+        # How much of the connection's stacks belongs to the test's own transaction; all above is the code's.
+        self._count()
         self._replaced: dict[str, Any] = {}
 
     # ------------------------------------------------------------ from start to end
@@ -103,6 +101,20 @@ class SharedConnection:
         """Whether the current thread is inside an atomic block of the code under test."""
         return self.lock.mine and len(self.connection.atomic_blocks) > self._blocks
 
+    def adopt(self) -> None:
+        """Take the blocks that the current thread is in for the test's own."""
+        if not self.in_code_transaction:
+            return
+        while self.lock.mine:
+            self.lock.release()
+        self._count()
+
+    def _count(self) -> None:
+        """Note what belongs to the test's own transaction."""
+        self._blocks = len(self.connection.atomic_blocks)
+        self._savepoints = len(self.connection.savepoint_ids)
+        self._hooks = len(self.connection.run_on_commit)
+
     def enter(self, enter: Callable[[], None]) -> None:
         """Enter an atomic block, when no other thread is in one."""
         self.lock.acquire("enter transaction.atomic()", atomic=True)
@@ -121,8 +133,11 @@ class SharedConnection:
         """
         connection = self.connection
         if not self.in_code_transaction:
-            # It was entered before the loan began.
-            leave()
+            # It was entered before the loan began, or by a fixture.
+            try:
+                leave()
+            finally:
+                self._count()
             return
         outermost = len(connection.atomic_blocks) == self._blocks + 1
         commits = outermost and not failed and not connection.needs_rollback

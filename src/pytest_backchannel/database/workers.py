@@ -29,6 +29,9 @@ class WorkerConnections:
         self._watch = Watch(self.test)
         connection_created.connect(self._created)
 
+    def adopt(self) -> None:
+        """Nothing is shared here, so that nothing is to be adopted (see ``Loan.adopt``)."""
+
     def stop(self) -> None:
         """Close them all, but those of the calling thread; and refuse later tests' database to threads left over."""
         from django.db import connections

@@ -84,3 +84,75 @@ def test_on_commit_runs_when_the_outermost_block_of_the_code_ends(project):
         """
     )
     result.assert_outcomes(passed=3)
+
+
+def test_a_block_that_a_fixture_holds_around_the_test_belongs_to_the_test(project):
+    project.ini("asyncio_mode = auto")
+    result = project.test(
+        """
+        import asyncio
+
+        import pytest
+        from asgiref.sync import sync_to_async
+        from django.db import transaction
+        from pytest_backchannel.database import in_code_transaction
+        from shop.models import Order
+
+        @pytest.fixture
+        def rolled_back(db):
+            Order.objects.create(reference="before")
+            with transaction.atomic():
+                Order.objects.create(reference="in the fixture's block")
+                yield
+                transaction.set_rollback(True)
+            assert [order.reference for order in Order.objects.all()] == ["before"]
+            assert not in_code_transaction()
+
+        @pytest.fixture
+        async def order(rolled_back):
+            return await Order.objects.acreate(reference="of an async fixture")
+
+        def commit(done):
+            with transaction.atomic():
+                transaction.on_commit(lambda: done.append("committed"))
+                assert done == []
+
+        async def test_async(rolled_back, order):
+            assert await Order.objects.acount() == 3
+            assert await asyncio.to_thread(Order.objects.count) == 3
+            done = []
+            await sync_to_async(commit, thread_sensitive=False)(done)
+            assert done == ["committed"]
+            with pytest.raises(ValueError):
+                await sync_to_async(fail)()
+            assert await Order.objects.acount() == 3
+
+        def fail():
+            with transaction.atomic():
+                Order.objects.create(reference="taken back")
+                raise ValueError
+
+        def test_sync(rolled_back, db_async):
+            done = []
+            commit(done)
+            assert done == ["committed"]
+            transaction.on_commit(lambda: done.append("at once"))
+            assert done == ["committed", "at once"]
+            assert not in_code_transaction()
+
+        @pytest.fixture
+        def asks(request):
+            request.getfixturevalue("db_async")
+
+        @pytest.fixture
+        def late(asks, rolled_back):
+            yield
+
+        def test_loan_begun_by_a_fixture(late):
+            assert asyncio.run(Order.objects.acount()) == 2
+
+        async def test_nothing_is_left(db):
+            assert not await Order.objects.aexists()
+        """
+    )
+    result.assert_outcomes(passed=4)
