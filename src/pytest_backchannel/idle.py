@@ -157,8 +157,8 @@ def jobs(loop: asyncio.AbstractEventLoop) -> list[Job]:
 
 
 # --- private API: asyncio.BaseEventLoop._ready, ._scheduled, ._selector, ._ssock, Handle._callback, ._args,
-# ._cancelled, Future._callbacks, Task._fut_waiter, Timeout._task, seen on Python 3.11–3.13: the only places that say
-# what a loop has left to do, and what a task waits for ---
+# ._cancelled, Future._callbacks, Task._fut_waiter, Timeout._task, TaskGroup._parent_task, seen on Python 3.11–3.13, and
+# CancelScope._host_task of anyio 4: the only places that say what a loop has left to do, and what a task waits for ---
 
 _settling: set[asyncio.Task[Any]] = set()
 
@@ -195,10 +195,36 @@ def _timer_task(handle: Any) -> asyncio.Task[Any] | None:
     owner = getattr(handle._callback, "__self__", None)
     if isinstance(owner, asyncio.Timeout):
         return owner._task  # type: ignore[attr-defined]
+    if isinstance(host := getattr(owner, "_host_task", None), asyncio.Task):  # a cancel scope of anyio
+        return host
     for argument in handle._args or ():
         if isinstance(argument, asyncio.Future):
             return _task_waiting_for(argument)
     return None
+
+
+def _who_awaits(task: asyncio.Task[Any]) -> set[asyncio.Task[Any]]:
+    """A task, and the tasks that await it: directly, in a task group, or by gather, wait, wait_for or shield."""
+    found: set[asyncio.Task[Any]] = set()
+    futures: list[asyncio.Future[Any]] = [task]
+    seen: set[int] = set()
+    while futures:
+        future = futures.pop()
+        if id(future) in seen:
+            continue
+        seen.add(id(future))
+        if isinstance(future, asyncio.Task):
+            found.add(future)
+        for callback, *_ in getattr(future, "_callbacks", None) or ():
+            owner = getattr(callback, "__self__", None)
+            held: list[Any] = [owner, getattr(owner, "_parent_task", None), *(getattr(callback, "args", None) or ())]
+            for cell in getattr(callback, "__closure__", None) or ():
+                with contextlib.suppress(ValueError):  # a variable that is not set yet
+                    held.append(cell.cell_contents)
+            # A task group of anyio is known by its cancel scope.
+            held += [getattr(getattr(item, "cancel_scope", None), "_host_task", None) for item in held]
+            futures.extend(item for item in held if isinstance(item, asyncio.Future))
+    return found
 
 
 def timers(loop: asyncio.AbstractEventLoop, *, ignoring: asyncio.Task[Any] | None = None) -> list[Timer]:
@@ -206,17 +232,20 @@ def timers(loop: asyncio.AbstractEventLoop, *, ignoring: asyncio.Task[Any] | Non
 
     Args:
         loop: the event loop.
-        ignoring: a task whose own timers do not count: the one that asks.
+        ignoring: a task whose own timers do not count, the one that asks; nor do those of the tasks that await it.
     """
     if not visible(loop):
         return []
     found: list[Timer] = []
+    asking: set[asyncio.Task[Any]] | None = None
     for handle in tuple(loop._scheduled):  # type: ignore[attr-defined]
         if handle._cancelled:
             continue
         task = _timer_task(handle)
-        if task is not None and task is ignoring:
-            continue
+        if task is not None and ignoring is not None:
+            asking = _who_awaits(ignoring) if asking is None else asking
+            if task in asking:
+                continue
         due_in = max(0.0, handle.when() - loop.time())
         if task is None:
             name = getattr(handle._callback, "__qualname__", repr(handle._callback))

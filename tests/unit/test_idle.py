@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 
+import anyio
 import pytest
 import pytest_asyncio
 
@@ -109,6 +110,47 @@ async def test_the_askers_own_timers_can_be_left_out(loop):
         await asyncio.sleep(0)
         assert len(idle.timers(loop)) == 1
         assert idle.timers(loop, ignoring=asyncio.current_task()) == []
+
+
+async def _asks(found):
+    found.append(idle.timers(asyncio.get_running_loop(), ignoring=asyncio.current_task()))
+
+
+async def _in_a_group(found):
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_asks(found))
+
+
+async def _in_anyios_group(found):
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as group:
+            group.start_soon(_asks, found)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        lambda found: asyncio.wait_for(_asks(found), 5),
+        lambda found: asyncio.wait_for(asyncio.create_task(_asks(found)), 5),
+        lambda found: asyncio.wait_for(asyncio.shield(_asks(found)), 5),
+        lambda found: asyncio.wait_for(asyncio.gather(_asks(found), asyncio.sleep(0)), 5),
+        lambda found: asyncio.wait([asyncio.ensure_future(_asks(found))], timeout=5),
+        lambda found: asyncio.wait_for(_in_a_group(found), 5),
+        _in_anyios_group,
+    ],
+    ids=["wait_for", "task", "shield", "gather", "wait", "task group", "anyio"],
+)
+async def test_so_can_the_timers_of_those_that_await_the_asker(loop, asked):
+    found = []
+    async with asyncio.timeout(5):
+        await asked(found)
+    assert found == [[]]
+    other = asyncio.create_task(asyncio.sleep(5))
+    await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        await asked(found)
+    assert [timer.what for timer in found[1]] == ["sleep"]
+    other.cancel()
 
 
 async def test_an_open_socket_makes_it_unseen(loop):

@@ -102,7 +102,7 @@ def _is_plumbing(path: str) -> bool:
     return path.startswith((own + os.sep, asgiref + os.sep)) or path == import_module("channels.layers").__file__
 
 
-# --- private API: asyncio.Task._log_traceback, seen on Python 3.11–3.14: whether anybody has retrieved what ended a
+# --- private API: asyncio.Task._log_traceback, seen on Python 3.11–3.13: whether anybody has retrieved what ended a
 # task, without retrieving it ---
 
 

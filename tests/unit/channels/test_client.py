@@ -670,6 +670,13 @@ async def test_receive_nothing_ignores_the_timeouts_of_the_test_itself():
         assert time.perf_counter() - start < 0.5
 
 
+async def test_receive_nothing_ignores_the_timeouts_of_what_awaits_it():
+    async with client() as ws, client() as other:
+        async with asyncio.timeout(1):
+            await asyncio.wait_for(ws.receive_nothing(), 1)
+            await asyncio.gather(ws.receive_nothing(), other.receive_nothing())
+
+
 async def test_receive_nothing_raises_a_crash_and_a_close():
     async with client() as ws:
         await ws.send_text("crash")
