@@ -25,7 +25,8 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import ModuleType
@@ -115,8 +116,11 @@ class VirtualClock:
         if start is None:
             start = time.time() if time_machine.escape_hatch.is_travelling() else math.ceil(time.time())
         # A float, not a datetime: with a datetime time-machine would set the process's time zone as well.
-        self._travel = time_machine.travel(float(start), tick=False)
+        # The fraction apart, since time-machine makes nanoseconds of the float: of both together not exactly.
+        whole = math.floor(start)
+        self._travel = time_machine.travel(float(whole), tick=False)
         self._traveller = self._travel.start()
+        self._traveller.shift(round(start - whole, 6))
         self._depth, self._moved, self.sleeps, self.began = 1, 0.0, [], float(start)
         self._loops = Loops(self._move, _real["monotonic"])
         _active = self
@@ -190,7 +194,9 @@ class VirtualClock:
             raise BackchannelError("this VirtualClock is not active: use the one that `with VirtualClock() as …` gave")
         with self._lock:
             target = time.time() + seconds
-            self._traveller.shift(seconds)
+            # As a timedelta, to the microsecond: as a float it may end a few nanoseconds before the moment that was
+            # meant, and datetime.now() a microsecond. A sleep moves the clock, however short it is.
+            self._traveller.shift(timedelta(seconds=seconds) or timedelta(microseconds=1 if seconds > 0 else 0))
             if abs(time.time() - target) > 1e-3:
                 raise BackchannelError(
                     f"the clock was moved by {seconds:g} s, and time.time() did not follow: something else holds the "
@@ -246,6 +252,36 @@ _active: VirtualClock | None = None
 def active_clock() -> VirtualClock | None:
     """The clock that rules now; None where time is real."""
     return _active
+
+
+def time_is_real() -> bool:
+    """Whether nobody holds the time: no virtual clock, and neither time-machine nor freezegun."""
+    return _active is None and not is_frozen() and not _time_machine().escape_hatch.is_travelling()
+
+
+def is_frozen() -> bool:
+    """Whether freezegun holds the time."""
+    freezegun: Any = sys.modules.get("freezegun.api")
+    return freezegun is not None and bool(freezegun.freeze_factories)
+
+
+@contextmanager
+def clock_for_a_step() -> Generator[VirtualClock]:
+    """A clock that begins and ends inside of a ``time_machine.travel()``, which goes on from where it has moved time.
+
+    One that outlived it would be taken down in its place, since time-machine keeps a stack.
+    """
+    clock, moved = VirtualClock(), 0.0
+    try:
+        with clock:
+            try:
+                yield clock
+            finally:
+                moved = clock.time() - clock.began
+    finally:
+        # Not in time-machine's documentation; seen on 3.0 to 3.2.
+        travellers: list[Any] = _time_machine().traveller_stack
+        travellers[-1].shift(moved)
 
 
 def _time_machine() -> Any:

@@ -10,15 +10,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import math
+import time
 from collections import Counter
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from celery.app.base import Celery
 
-from ..clock import VirtualClock, active_clock
+from ..clock import VirtualClock, active_clock, clock_for_a_step, is_frozen, time_is_real
 from ..errors import BackchannelError
 from ..events import EventLog, current_log
 from . import checks
@@ -60,6 +63,9 @@ class TaskQueue(WaitingTasks, AsyncTwins):
     and held for their eta or their turn. A context manager: within it, the app publishes to a simulated broker, and
     everything of the app is as before when it ends. Celery's own code publishes, receives, runs, retries and
     acknowledges; see docs/explanation/stepped-worker.md for what is simulated.
+
+    Its steps happen in the time of the virtual clock. Without one, the queue starts its own at its first step, and
+    keeps it to its end. A step inside of a ``time_machine.travel()`` moves the time of that one.
 
     Args:
         app: the project's Celery app.
@@ -251,8 +257,9 @@ class TaskQueue(WaitingTasks, AsyncTwins):
         self._check_thread("run_one")
         only = None if worker is None else self._worker(worker)
         before = len(self._execution.outcomes)
-        if not self._engine.step(only):
-            raise NothingToRun(nothing_due(self._engine, self._watch, only))
+        with self._still():
+            if not self._engine.step(only):
+                raise NothingToRun(nothing_due(self._engine, self._watch, only))
         return self._report(before, propagate)
 
     def run(self, *, propagate: bool = True, worker: str | None = None, limit: int = DEFAULT_LIMIT) -> Counts:
@@ -275,13 +282,12 @@ class TaskQueue(WaitingTasks, AsyncTwins):
         self._check_thread("run")
         only = None if worker is None else self._worker(worker)
         before = len(self._execution.outcomes)
-        self._run(propagate, only, limit)
+        with self._still():
+            self._run(propagate, only, limit)
         return self._report(before, propagate=False, looked=propagate)
 
     def advance(self, seconds: float | timedelta, *, propagate: bool = True, limit: int = DEFAULT_LIMIT) -> Counts:
         """Run what is due, and move time, running what comes due on the way, at its own moment.
-
-        Time is that of the virtual clock; without one, the queue starts its own here, and keeps it to its end.
 
         Args:
             seconds: how far, in seconds or as a timedelta.
@@ -301,14 +307,14 @@ class TaskQueue(WaitingTasks, AsyncTwins):
         if distance < 0:
             raise ValueError(f"advance({seconds!r}): time moves forward; give a number of seconds above 0")
         before = len(self._execution.outcomes)
-        clock = self._clock()
-        end = clock.time() + distance
-        self._run(propagate, None, limit)
-        while (moment := self._engine.next_moment()) is not None and moment <= end:
-            self._move(clock, moment)
+        with self._time() as clock:
+            end = clock.time() + distance
             self._run(propagate, None, limit)
-        self._move(clock, end)
-        self._run(propagate, None, limit)
+            while (moment := self._engine.next_moment()) is not None and moment <= end:
+                self._move(clock, moment)
+                self._run(propagate, None, limit)
+            self._move(clock, end)
+            self._run(propagate, None, limit)
         return self._report(before, propagate=False, looked=propagate)
 
     def run_until_idle(
@@ -332,18 +338,17 @@ class TaskQueue(WaitingTasks, AsyncTwins):
         __tracebackhide__ = True
         self._check_thread("run_until_idle")
         before = len(self._execution.outcomes)
-        self._run(propagate, None, limit)
-        start: float | None = None
-        while (moment := self._engine.next_moment()) is not None:
-            clock = self._clock()
-            start = clock.time() if start is None else start
-            if moment - start > max_seconds:
-                raise MisusedQueue(
-                    f"something is due only in {moment - start:.0f} s, and run_until_idle() moves time by at most "
-                    f"{max_seconds:g} s. Give it a higher max_seconds, or use advance()."
-                )
-            self._move(clock, moment)
+        with self._time() as clock:
+            start = clock.time()
             self._run(propagate, None, limit)
+            while (moment := self._engine.next_moment()) is not None:
+                if moment - start > max_seconds:
+                    raise MisusedQueue(
+                        f"something is due only in {moment - start:.0f} s, and run_until_idle() moves time by at most "
+                        f"{max_seconds:g} s. Give it a higher max_seconds, or use advance()."
+                    )
+                self._move(clock, moment)
+                self._run(propagate, None, limit)
         return self._report(before, propagate=False, looked=propagate)
 
     async def _in_thread(self, function: Callable[..., Counts], *args: Any, **kwargs: Any) -> Counts:
@@ -387,9 +392,28 @@ class TaskQueue(WaitingTasks, AsyncTwins):
 
     # --------------------------------------------------------------------------- time
 
-    def _clock(self) -> VirtualClock:
+    @contextmanager
+    def _time(self) -> Generator[VirtualClock]:
+        """The clock of one step: for each kind of step alike, so that a task which sleeps behaves the same in all."""
         clock = active_clock()
-        return self._stack.enter_context(VirtualClock()) if clock is None else clock
+        if clock is not None:
+            yield clock
+        elif time_is_real():
+            # Not the next whole second: what was enqueued before has its eta from the real time, and may not come
+            # nearer to it. 64ths are exact as floats and as microseconds, so that sums still come out exact.
+            yield self._stack.enter_context(VirtualClock(math.ceil(time.time() * 64) / 64))
+        elif is_frozen():
+            raise BackchannelError(
+                "freezegun holds the time, so that task_queue can't move it. Fix: take the fixture virtual_clock and "
+                "virtual_clock.move_to(...), or time_machine.travel(...), in place of freeze_time."
+            )
+        else:
+            with clock_for_a_step() as clock:
+                yield clock
+
+    def _still(self) -> AbstractContextManager[object]:
+        # freezegun's time can't be moved, but what is due in it can be run.
+        return contextlib.nullcontext() if is_frozen() and active_clock() is None else self._time()
 
     def _move(self, clock: VirtualClock, moment: float) -> None:
         distance = moment - clock.time()
@@ -414,8 +438,8 @@ class TaskQueue(WaitingTasks, AsyncTwins):
         from .beat import run_beat
 
         self._check_thread("beat")
-        with self.capture() as sent:
-            run_beat(self.app, self._clock(), until, self.log)
+        with self.capture() as sent, self._time() as clock:
+            run_beat(self.app, clock, until, self.log)
         return sent
 
     # ------------------------------------------------------------------------ results
@@ -440,7 +464,9 @@ class TaskQueue(WaitingTasks, AsyncTwins):
             raise MisusedQueue(
                 "result.get() was called from a coroutine before its task has run. Fix: await task_queue.arun() first."
             )
-        if not self._engine.step():
+        with self._still():
+            stepped = self._engine.step()
+        if not stepped:
             raise ResultUnavailable(why_no_result(task_id, self._engine, self._watch, self._execution.outcomes))
 
     def looked_at(self, task_id: str) -> None:

@@ -24,6 +24,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from celery import signals
@@ -43,17 +44,44 @@ from .installation import Installation
 # --- made to be subclassed, and its consumer, pool and timer to be replaced by the settings worker_consumer,
 # --- worker_pool and worker_timer; the methods with an underscore are the seams between them.
 
-# Two readings of one moment by two clocks differ by the time between the readings.
-TOLERANCE = 0.001
+# The virtual clock stands at whole microseconds, and a moment may not.
+TOLERANCE = 0.000002
+
+
+def _now() -> float:
+    return time.time()
+
+
+def _wall_time(moment: float) -> float:
+    return moment + time.time() - kombu_timer.monotonic()
 
 
 class VirtualTimer(kombu_timer.Timer):
-    """kombu's timer, whose entries are due by ``time.time()``."""
+    """kombu's timer, whose entries are due by ``time.time()``.
+
+    kombu hands over moments of the monotonic clock, which no virtual clock moves and which runs on between two
+    readings; what comes of them is early by as much. So the moments that are known are taken from where they are known.
+    """
+
+    def call_at(self, eta: float, fun: Any, args: Any = (), kwargs: Any = None, priority: int = 0) -> Any:
+        """Call a function at a moment; that of a request, exactly at the request's eta."""
+        when = _wall_time(eta)
+        for request in args:
+            due = getattr(request, "eta", None)
+            # One without a time zone is in that of the app, which is in kombu's moment alone.
+            if isinstance(due, datetime) and due.tzinfo is not None:
+                when = due.timestamp()
+        return self._push(when, priority, self.Entry(fun, args, kwargs or {}))
+
+    def enter_after(self, secs: float, entry: Any, priority: int = 0, time: Any = None) -> Any:
+        """Enter an entry that is due after some seconds."""
+        return self._push(_now() + float(secs), priority, entry)
 
     def _enter(self, eta: float, priority: int, entry: Any, push: Any = heapq.heappush) -> Any:
-        # kombu hands over moments of the monotonic clock, which no virtual clock moves.
-        when = eta + time.time() - kombu_timer.monotonic()
-        push(self._queue, kombu_timer.scheduled(when, priority, entry))
+        return self._push(_wall_time(eta), priority, entry)
+
+    def _push(self, when: float, priority: int, entry: Any) -> Any:
+        heapq.heappush(self._queue, kombu_timer.scheduled(when, priority, entry))
         return entry
 
     def is_due(self) -> bool:
@@ -86,12 +114,19 @@ class VirtualBucket(TokenBucket):
         super().__init__(fill_rate, capacity)
         self.timestamp = time.time()
 
+    def can_consume(self, tokens: float = 1) -> bool:
+        """Whether that many tokens were there; they are taken then."""
+        # What will be there within the timers' tolerance is there: the timer would ask again at the same moment. It is
+        # taken on credit, so that the rate holds.
+        if tokens > self._get_tokens() + self.fill_rate * TOLERANCE:
+            return False
+        self._tokens -= tokens
+        return True
+
     def _get_tokens(self) -> float:
         now = time.time()
         if self._tokens < self.capacity:
-            gained = self.fill_rate * (now - self.timestamp)
-            # A token that is due within the timers' tolerance is there.
-            self._tokens = min(self.capacity, self._tokens + gained + self.fill_rate * TOLERANCE)
+            self._tokens = min(self.capacity, self._tokens + self.fill_rate * (now - self.timestamp))
         self.timestamp = now
         return float(self._tokens)
 
