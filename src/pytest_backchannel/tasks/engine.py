@@ -15,6 +15,7 @@ from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from celery.exceptions import WorkerShutdown, WorkerTerminate
 from celery.result import _set_task_join_will_block
 
 from ..events import caused_by
@@ -137,6 +138,7 @@ class Engine:
         Args:
             only: the name of the one worker that runs something; deliveries go to all of them.
         """
+        __tracebackhide__ = True
         with self.guard():
             self.start()
             before = len(self.execution.outcomes)
@@ -149,6 +151,7 @@ class Engine:
 
     def settle(self) -> None:
         """Do all that needs no task to run: expiry, remote control, timers, deliveries."""
+        __tracebackhide__ = True
         while True:
             self.broker.tick()
             self.control()
@@ -163,12 +166,21 @@ class Engine:
 
     def control(self) -> bool:
         """Let the workers handle remote control; whether there was any."""
+        __tracebackhide__ = True
         busy = False
         for worker in self.workers.values():
             if worker.started:
                 for message in worker.control_messages():
                     busy = True
-                    worker.deliver(message)
+                    self.installation.keep_limits()
+                    try:
+                        worker.deliver(message)
+                    except (WorkerShutdown, WorkerTerminate):
+                        raise MisusedQueue(
+                            f"app.control.shutdown() has reached the worker {worker.name!r}, and the end of a worker "
+                            "is not simulated. Fix: mock that call in this test; for a worker that dies, "
+                            "task_queue.kill_worker()."
+                        ) from None
         return busy
 
     def wake(self) -> None:
@@ -195,6 +207,7 @@ class Engine:
 
     def _prefetch(self) -> None:
         """Deliver as a broker does, to each worker as much as its prefetch count allows."""
+        __tracebackhide__ = True
         while True:
             offers = [
                 (message, takers)
@@ -213,6 +226,7 @@ class Engine:
         return [worker for worker in self.workers.values() if worker.can_take(queue)]
 
     def _deliver(self, message: StoredMessage, takers: list[SteppedWorker]) -> None:
+        __tracebackhide__ = True
         taker = takers[self._turn % len(takers)]  # RabbitMQ goes round its consumers
         self._turn += 1
         self._check_loop(message.notes)
@@ -282,6 +296,7 @@ class Engine:
         Raises:
             EndlessLoop: the message has too many ancestors, or was delivered too often.
         """
+        __tracebackhide__ = True
         if notes.deliveries > self.limit:
             raise EndlessLoop(
                 f"stopped: {notes.name}[{notes.id}] was delivered {notes.deliveries} times. It goes back to its queue "

@@ -56,6 +56,7 @@ class Installation:
         self.backend: Any = None
         self._stack = ExitStack()
         self._traced: dict[Any, Any] = {}
+        self._limits: dict[Any, dict[str, Any]] = {}
 
     # --- private API: celery.Celery and kombu.pools, seen on celery 5.5–5.7 and kombu 5.5–5.7: what an app, its
     # --- configuration and kombu's pools keep bound once it was used; there is no public way to redirect an app that
@@ -81,6 +82,7 @@ class Installation:
             stack.callback(_state._set_task_join_will_block, task_join_will_block())
             stack.enter_context(_worker_state())
             stack.callback(self._untrace)
+            stack.callback(self._restore_limits)
             self.backend = self._make_backend()
         except BaseException:
             stack.close()
@@ -112,6 +114,23 @@ class Installation:
             else:
                 task.__trace__ = before
         self._traced.clear()
+
+    def keep_limits(self) -> None:
+        """Remember the limits of all tasks: remote control is about to come, which may set them on the task itself."""
+        if not self._limits:
+            self._limits = {
+                task: {name: vars(task).get(name, _MISSING) for name in ("rate_limit", "soft_time_limit", "time_limit")}
+                for task in self.app.tasks.values()
+            }
+
+    def _restore_limits(self) -> None:
+        for task, limits in self._limits.items():
+            for name, value in limits.items():
+                if value is _MISSING:
+                    vars(task).pop(name, None)
+                else:
+                    setattr(task, name, value)
+        self._limits.clear()
 
     def _close_pools(self, limit: int) -> None:
         for group in (pools.producers, pools.connections):

@@ -242,9 +242,17 @@ def transport_for(
     return transport
 
 
+class SteppedConnection(Connection):
+    """A kombu connection over the simulated broker."""
+
+    def info(self) -> dict[str, Any]:
+        """As kombu's; the transport by its name, as in production: `inspect().stats()` sends it as JSON."""
+        return {**super().info(), "transport": self.transport.driver_type}
+
+
 def connect(transport: type) -> Connection:
     """A kombu connection over the transport."""
-    return Connection("localhost", transport=transport)
+    return SteppedConnection("localhost", transport=transport)
 
 
 def _route(transport: type, exchange: str, key: str) -> list[str]:

@@ -17,7 +17,8 @@ from pytest_backchannel.clock import active_clock
 from pytest_backchannel.events import begin_log
 from pytest_backchannel.tasks.queue import TaskQueue
 
-TASK_SETTINGS = ("acks_late", "ignore_result", "serializer", "track_started", "rate_limit", "time_limit")
+TASK_SETTINGS = ("acks_late", "ignore_result", "serializer", "track_started", "rate_limit")
+TASK_SETTINGS += ("time_limit", "soft_time_limit")
 SIGNALS = [name for name in vars(signals) if hasattr(getattr(signals, name), "receivers")]
 
 
@@ -63,6 +64,8 @@ def use(**options):
         t.late.apply_async((1,), countdown=5)
         result = t.flaky.delay()
         t.app.control.revoke("some-id")
+        t.app.control.rate_limit(t.add.name, "1/m")
+        t.app.control.time_limit(t.add.name, soft=3, hard=5)
         queue.kill_worker(task=t.late)
         queue.run_until_idle(propagate=False)
         assert result.state == "SUCCESS"

@@ -10,7 +10,7 @@ from kombu import Exchange, Queue
 
 from pytest_backchannel.clock import VirtualClock
 from pytest_backchannel.events import begin_log
-from pytest_backchannel.tasks.outcomes import NothingToRun, ResultUnavailable
+from pytest_backchannel.tasks.outcomes import MisusedQueue, NothingToRun, ResultUnavailable
 from pytest_backchannel.tasks.queue import TaskQueue
 from pytest_backchannel.tasks.records import DeadLettered, MessageLost
 from pytest_backchannel.tasks.transport import topic_matches
@@ -135,6 +135,24 @@ def test_sys_exit_is_a_lost_process(queue):
     t.leaves.delay()
     with pytest.raises(WorkerLostError, match="exitcode 3"):
         queue.run()
+
+
+@pytest.mark.parametrize(("profile", "transport"), [("redis", "redis"), ("rabbitmq", "amqp")])
+def test_the_stats_of_a_worker_are_told(profile, transport):
+    with TaskQueue(t.app, profile=profile) as queue:
+        t.add.delay(1, 1)
+        queue.run()
+        (stats,) = t.app.control.inspect().stats().values()
+        assert stats["broker"]["transport"] == transport
+        assert stats["total"] == {t.add.name: 1}
+
+
+def test_the_end_of_a_worker_is_refused(queue):
+    t.app.control.shutdown()
+    t.add.delay(1, 1)
+    with pytest.raises(MisusedQueue, match=r"app.control.shutdown\(\) has reached the worker 'worker'"):
+        queue.run()
+    assert queue.run() == {"SUCCESS": 1}
 
 
 def test_a_message_can_be_delivered_once_more(queue):
