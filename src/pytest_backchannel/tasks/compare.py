@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import zip_longest
 from typing import Any
 
 from kombu import compression, serialization
@@ -230,9 +231,61 @@ def value_differences(path: str, wanted: Any, found: Any) -> Iterator[Difference
     ):
         for index, (one, other) in enumerate(zip(wanted, found, strict=True)):
             inside += value_differences(f"{path}[{index}]", one, other)
+    elif _is_plain(wanted, dict) and isinstance(found, Mapping) and _is_long(wanted, found):
+        inside = list(_key_differences(path, wanted, found))
+    elif (
+        (_is_plain(wanted, list) or _is_plain(wanted, tuple))
+        and isinstance(found, list | tuple)
+        and _is_long(wanted, found)
+    ):
+        # One item more at the front moves all others, so only the first place that differs is told.
+        inside = [Difference(f"len({path})", str(len(wanted)), str(len(found)))]
+        pairs = enumerate(zip(wanted, found, strict=False))
+        first = next(([*value_differences(f"{path}[{i}]", *pair)] for i, pair in pairs if not equal(*pair)), [])
+        inside += first or [_beyond(path, wanted, found)]
     else:
-        inside = [Difference(path, _show(wanted), _show(found))]
+        inside = [Difference(path, *_both(wanted, found))]
     yield from inside
+
+
+def _key_differences(path: str, wanted: Mapping[Any, Any], found: Mapping[Any, Any]) -> Iterator[Difference]:
+    theirs = {str(key): value for key, value in found.items()}
+    for key, value in wanted.items():
+        if str(key) in theirs:
+            yield from value_differences(f"{path}[{key!r}]", value, theirs[str(key)])
+        else:
+            yield Difference(f"{path}[{key!r}]", _show(value), "nothing")
+    ours = _keys(wanted)
+    for key, value in found.items():
+        if str(key) not in ours:
+            yield Difference(f"{path}[{key!r}]", "nothing", _show(value))
+
+
+def _beyond(path: str, wanted: Sequence[Any], found: Sequence[Any]) -> Difference:
+    """The first item that one of them has and the other has not."""
+    index = min(len(wanted), len(found))
+    shown = [_show(items[index]) if index < len(items) else "nothing" for items in (wanted, found)]
+    return Difference(f"{path}[{index}]", *shown)
+
+
+def _is_long(*values: Any) -> bool:
+    return any(len(repr(value)) > _WIDTH for value in values)
+
+
+def _both(wanted: Any, found: Any) -> tuple[str, str]:
+    """Both, for a message: of long ones the part where they differ."""
+    one, other = repr(wanted), repr(found)
+    shown = cut(one, _WIDTH), cut(other, _WIDTH)
+    if shown[0] != shown[1] or one == other:
+        return shown
+    differ = next(index for index, (a, b) in enumerate(zip_longest(one, other)) if a != b)
+    start = differ - _WIDTH // 4
+    return _window(one, start), _window(other, start)
+
+
+def _window(text: str, start: int) -> str:
+    end = start + _WIDTH - 2
+    return f"…{text[start:end]}" + ("…" if end < len(text) else "")
 
 
 def _is_plain(value: Any, kind: Any) -> bool:

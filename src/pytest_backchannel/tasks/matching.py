@@ -39,6 +39,7 @@ class Expectation:
     def __init__(self, expected: Any, *, app: Any) -> None:
         __tracebackhide__ = True
         self._app = app
+        self._owner = expected.app if isinstance(expected, Task) else getattr(expected, "_app", None)
         self.node = _node(expected)
         self._comparison = Comparison(app)
         _check(app, self.node)
@@ -66,6 +67,13 @@ class Expectation:
     def unknown_names(self) -> list[str]:
         """The tasks that it names and that nobody has registered."""
         return [name for name in _names(self.node) if name not in self._app.tasks]
+
+    def belongs_elsewhere(self, name: str) -> str | None:
+        """The name of the other Celery app whose task it is; None where it is of none."""
+        owner = self._owner
+        if owner is None or owner is self._app or name not in owner.tasks:
+            return None
+        return str(owner.main)
 
     def _candidates(self, messages: Sequence[EnqueuedTask]) -> list[Enqueued]:
         if isinstance(self.node, Step):
@@ -151,6 +159,8 @@ def assert_enqueued(
         if gone:
             places = ", ".join(dict.fromkeys(_place(match[0]) for match in gone[:LISTED]))
             lines += ["", f"It was enqueued {_times(len(gone))} ({places}), but {elsewhere.what}."]
+        elif not messages:
+            lines += _what_was_near(expectation, elsewhere)
     if not found:
         lines += _unknown(expectation, app)
     raise BackchannelFailure("\n".join([*lines, *(["", *hints] if hints else [])]))
@@ -276,6 +286,15 @@ def _what_waits(expectation: Expectation, messages: Sequence[EnqueuedTask]) -> l
     return lines
 
 
+def _what_was_near(expectation: Expectation, elsewhere: Elsewhere) -> list[str]:
+    """Of messages that do not wait any more: the nearest, if it is of the same task."""
+    for candidate, differences in expectation.nearest(elsewhere.messages)[:1]:
+        if set(_names(candidate.node)) & set(_names(expectation.node)):
+            marked = [f"    ✗ {one}" for one in differences[:DIFFERENCES]]
+            return ["", f"What comes nearest {elsewhere.what}:", "", f"  {_summary(candidate)}", *marked]
+    return []
+
+
 def _waiting(messages: Sequence[EnqueuedTask]) -> str:
     queues = sorted({repr(message.queue) for message in messages if message.queue is not None})
     where = f" in {', '.join(queues)}" if queues else ""
@@ -318,6 +337,13 @@ def _times(count: int) -> str:
 def _unknown(expectation: Expectation, app: Any) -> list[str]:
     lines: list[str] = []
     for name in dict.fromkeys(expectation.unknown_names()):
+        other = expectation.belongs_elsewhere(name)
+        if other is not None:
+            lines.append(
+                f"{name!r} is a task of the Celery app {other!r}, and this task_queue is that of {app.main!r}: what "
+                "another app publishes does not come here."
+            )
+            continue
         near = near_names(name, app)
         guess = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
         lines.append(f"No task is registered as {name!r}.{guess}")

@@ -6,7 +6,7 @@ import dataclasses
 from textwrap import dedent
 
 import pytest
-from celery import chain, chord, group
+from celery import Celery, chain, chord, group
 from recorded_messages import published, recording_app, sent
 
 from pytest_backchannel.errors import BackchannelFailure
@@ -222,3 +222,77 @@ def test_an_unreadable_body(app):
     published[0][1]["body"] = "bm90IGpzb24="
     text = text_of(assert_enqueued, waiting(app), confirm.s(7), app=app)
     assert "✗ body: wanted a readable message, found DecodeError" in text
+
+
+def test_of_a_huge_value_the_part_that_differs_is_told(app):
+    total = app.tasks["shop.total"]
+    order = {f"key {n}": "v" * 50 for n in range(100)}
+    total.delay({**order, "key 50": "w", "new": 1})
+    text = text_of(assert_enqueued, waiting(app), total.s({**order, "old": [1]}), app=app)
+    assert text.splitlines()[-3:] == [
+        f"    ✗ order['key 50']: wanted '{'v' * 50}', found 'w'",
+        "    ✗ order['old']: wanted [1], found nothing",
+        "    ✗ order['new']: wanted nothing, found 1",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found", "told"),
+    [
+        ([*range(50)], [*range(49)], ["len(order): wanted 50, found 49", "order[49]: wanted 49, found nothing"]),
+        ([*range(50)], [*range(1, 50)], ["len(order): wanted 50, found 49", "order[0]: wanted 0, found 1"]),
+        (
+            "a" * 500 + "X" + "b" * 500,
+            "a" * 500 + "Y" + "b" * 500,
+            [f"order: wanted …{'a' * 25}X{'b' * 72}…, found …{'a' * 25}Y{'b' * 72}…"],
+        ),
+        ("a" * 500, "a" * 501, [f"order: wanted …{'a' * 25}', found …{'a' * 26}'"]),
+    ],
+)
+def test_of_long_lists_and_texts_too(app, wanted, found, told):
+    total = app.tasks["shop.total"]
+    total.delay(found)
+    text = text_of(assert_enqueued, waiting(app), total.s(wanted), app=app)
+    assert [line for line in text.splitlines() if "✗" in line] == [f"    ✗ {one}" for one in told]
+
+
+def test_short_values_are_told_whole(app):
+    total = app.tasks["shop.total"]
+    total.delay({"id": 1, "a": 2})
+    text = text_of(assert_enqueued, waiting(app), total.s({"id": 1}), app=app)
+    assert "✗ order: wanted {'id': 1}, found {'id': 1, 'a': 2}" in text
+
+
+def test_run_already_with_other_arguments(app):
+    confirm = app.tasks["shop.confirm"]
+    confirm.delay(8)
+    ran = [Elsewhere("has run already", waiting(app))]
+    same(
+        text_of(assert_enqueued, [], confirm.s(7), app=app, also=ran),
+        """
+        Not enqueued: shop.confirm(7)
+
+        No message waits.
+
+        What comes nearest has run already:
+
+          shop.confirm(8) in 'celery' — enqueued at /srv/shop/views.py:10
+            ✗ order_id: wanted 7, found 8
+        """,
+    )
+    assert "comes nearest" not in text_of(assert_enqueued, [], app.tasks["shop.total"].s(7), app=app, also=ran)
+
+
+def test_a_task_of_another_app(app):
+    other = Celery("warehouse", broker="memory://", set_as_current=False)
+
+    @other.task(name="warehouse.pack")
+    def pack(order_id):
+        return order_id
+
+    for expected in (pack, pack.s(7)):
+        text = text_of(assert_enqueued, [], expected, app=app)
+        assert text.endswith(
+            "'warehouse.pack' is a task of the Celery app 'warehouse', and this task_queue is that of 'texts': what "
+            "another app publishes does not come here."
+        )
