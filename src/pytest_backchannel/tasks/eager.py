@@ -109,9 +109,10 @@ class EagerMode:
             # What is bound late would keep what holds in this test: bind the tasks, and load the configuration, first.
             # An app that can't be loaded can't be used either; should it be, it is adopted then.
             try:
+                # First, as in a worker: receivers of on_after_configure find no task while an app finalizes.
+                app.conf.get("task_always_eager")
                 if app.autofinalize:
                     app.finalize()
-                app.conf.get("task_always_eager")
             except Exception:
                 load = False
         own = vars(app)

@@ -66,9 +66,10 @@ class Installation:
         app, stack = self.app, self._stack
         # Bind the tasks and load the lazy configuration before anything is changed: what is bound late would keep
         # the changed values.
-        app.finalize()
+        # The configuration first, as in a worker: receivers of on_after_configure find no task while an app finalizes.
         conf = app.conf
         conf.get("task_always_eager")
+        app.finalize()
         try:
             stack.enter_context(_settings(conf))
             observers = conf._observers

@@ -15,6 +15,7 @@ from kombu import Connection, pools
 
 from pytest_backchannel.clock import active_clock
 from pytest_backchannel.events import begin_log
+from pytest_backchannel.tasks.eager import EagerMode
 from pytest_backchannel.tasks.queue import TaskQueue
 
 TASK_SETTINGS = ("acks_late", "ignore_result", "serializer", "track_started", "rate_limit")
@@ -90,6 +91,24 @@ def test_everything_is_as_before(settled, profile, backend):
             t.add.delay(1, 1)
             queue.run()
     assert state_of(t.app) == before
+
+
+@pytest.mark.parametrize("use_app", [TaskQueue, lambda app: EagerMode()], ids=["task_queue", "celery_eager"])
+def test_what_a_project_adds_when_its_app_is_configured_finds_its_tasks(use_app):
+    app = Celery("periodic", broker="memory://", set_as_current=False)
+
+    @app.task(shared=False, name="periodic.ping")
+    def ping():
+        return "pong"
+
+    @app.on_after_configure.connect
+    def schedule(sender, **kwargs):
+        # As a shared task does, when it is first used.
+        sender.add_periodic_task(10.0, sender.tasks["periodic.ping"].s(), name="every ten seconds")
+
+    with use_app(app):
+        assert ping.delay() is not None
+    assert [*app.conf.beat_schedule] == ["every ten seconds"]
 
 
 def test_everything_is_as_before_a_first_use_too():
