@@ -9,6 +9,7 @@ from ..errors import WebSocketClosed
 from .background import Crash, Running
 from .connection import ABNORMAL, Close, Connection
 from .contract import State
+from .crash import short_traceback, summary
 from .records import shortened
 
 _FRAMES = 10
@@ -59,9 +60,19 @@ def closed(connection: Connection) -> WebSocketClosed:
         text = f"the connection to {connection.path} is closed: this client closed it (code {close.code}{reason})"
     elif close.code == ABNORMAL:
         text = f"{connection.name} ended without closing the connection to {connection.path}; a client sees code 1006"
+        text += _caught_crash(connection)
     else:
         text = f"{connection.name} closed the connection to {connection.path} (code {close.code}{reason})"
     return WebSocketClosed(f"{text}\n{told(connection)}", close.code, close.reason)
+
+
+def _caught_crash(connection: Connection) -> str:
+    """What ended a consumer, where the code around it has caught that."""
+    live = connection.opening.consumers[-1] if connection.opening.consumers else None
+    if live is None or live.error is None or live.failed_in is None:
+        return ""
+    lines = "".join(f"\n    {line}" for line in short_traceback(live.error))
+    return f".\n{live.name}.{live.failed_in} raised {summary(live.error)}, and middleware has caught it:{lines}"
 
 
 def crashed(connection: Connection) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import json
 import threading
@@ -770,6 +771,23 @@ async def test_a_consumer_that_stops_without_closing_is_1006_for_the_client():
         with pytest.raises(errors.WebSocketClosed, match="ended without closing") as closed:
             await ws.receive_text()
         assert closed.value.code == 1006
+
+
+async def test_a_crash_that_middleware_has_caught_is_told_where_the_connection_is_found_closed():
+    def swallowing(application):
+        async def middleware(scope, receive, send):
+            with contextlib.suppress(ValueError):
+                await application(scope, receive, send)
+
+        return middleware
+
+    async with client(swallowing(Talker.as_asgi())) as ws:
+        await ws.send_text("crash")
+        with pytest.raises(errors.WebSocketClosed, match="Talker ended without closing") as closed:
+            await ws.receive_text()
+        lines = str(closed.value).splitlines()
+        assert lines[1] == "Talker.websocket_receive raised ValueError: broken, and middleware has caught it:"
+        assert lines[3].endswith(" in Talker.do_crash")
 
 
 async def test_a_disconnect_that_hangs_is_a_failure_with_its_line():
