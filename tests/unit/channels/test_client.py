@@ -787,7 +787,7 @@ async def test_a_crash_that_middleware_has_caught_is_told_where_the_connection_i
             await ws.receive_text()
         lines = str(closed.value).splitlines()
         assert lines[1] == "Talker.websocket_receive raised ValueError: broken, and middleware has caught it:"
-        assert lines[3].endswith(" in Talker.do_crash")
+        assert lines[4].endswith(" in Talker.do_crash")
 
 
 async def test_a_disconnect_that_hangs_is_a_failure_with_its_line():
