@@ -6,8 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import BackchannelError, BackchannelFailure, NoFrame, WebSocketRejected
+from ..errors import BackchannelError, BackchannelFailure, ConsumerHung, NoFrame, NotIdle, WebSocketRejected
+from ..events import current_log
 from .client import WebSocketClient
+from .consumers import raised_at
+from .crash import is_crash, summary
 from .routes import Route, websocket_routes
 
 FOREIGN_ORIGIN = "https://foreign.example"
@@ -161,16 +164,42 @@ async def access_matrix(
 
 async def _outcome(client: WebSocketClient) -> str:
     try:
-        async with client:
-            await client.wait_idle()
-            connection = client._connection
-            closed = connection.closed if connection else None
+        await client.connect()
     except WebSocketRejected as error:
         return f"HTTP {error.http_status}"
     except NoFrame:
         return "no answer"
-    except Exception as error:
+    except BaseException as error:
+        if not is_crash(error):
+            raise
         return f"crashed: {type(error).__name__}"
+    outcome = await _after_the_handshake(client)
+    try:
+        await client.__aexit__(None, None, None)
+    except BaseException as error:
+        if not is_crash(error):
+            raise
+        # It changes nothing about who was let in: the caller stayed until it left by itself.
+        connection = client._opened()
+        current_log().problem(
+            "consumer_hung" if isinstance(error, ConsumerHung) else "consumer_crashed",
+            f"{connection.name} ({connection.path}), tried for the access matrix, raised when its client left: "
+            f"{summary(error)}",
+            where=raised_at(error),
+        )
+    return outcome
+
+
+async def _after_the_handshake(client: WebSocketClient) -> str:
+    try:
+        await client.wait_idle()
+    except NotIdle:
+        pass  # it goes on with something, for a caller who is in
+    except BaseException as error:
+        if not is_crash(error):
+            raise
+        return f"crashed: {type(error).__name__}"
+    closed = client._opened().closed
     return f"closed {closed.code}" if closed else "open"
 
 

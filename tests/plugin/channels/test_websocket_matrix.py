@@ -120,3 +120,66 @@ def test_who_may_connect_where(project):
         ]
     )
     result.stdout.fnmatch_lines(["/ws/late/ * open * HTTP 403 * HTTP 403 * closed 4401 * HTTP 403 * HTTP 403"])
+
+
+def test_what_breaks_once_the_caller_is_in_does_not_close_the_route(project):
+    project.ini("asyncio_mode = auto", "backchannel_timeout = 0.3")
+    result = project.test(
+        """
+        import asyncio
+        import pytest
+        from channels.generic.websocket import AsyncWebsocketConsumer
+        from channels.routing import URLRouter
+        from django.urls import path
+
+        class Leaving(AsyncWebsocketConsumer):
+            async def disconnect(self, code):
+                raise KeyError("never joined")
+
+        class Hanging(AsyncWebsocketConsumer):
+            async def disconnect(self, code):
+                await asyncio.Event().wait()
+
+        class Starting(AsyncWebsocketConsumer):
+            async def connect(self):
+                await self.accept()
+                self.task = asyncio.create_task(self.crash())
+
+            async def crash(self):
+                raise ValueError("behind its back")
+
+        class Busy(AsyncWebsocketConsumer):
+            async def connect(self):
+                await self.accept()
+                self.task = asyncio.create_task(asyncio.to_thread(stop.wait, 5))
+
+            async def disconnect(self, code):
+                stop.set()
+
+        class Failing(AsyncWebsocketConsumer):
+            async def connect(self):
+                pytest.fail("must not be called")
+
+        import threading
+        stop = threading.Event()
+
+        async def test_it(websocket_matrix):
+            consumers = [Leaving, Hanging, Starting, Busy, Failing]
+            routes = [path(f"{consumer.__name__}/", consumer.as_asgi()) for consumer in consumers]
+            matrix = await websocket_matrix(application=URLRouter(routes))
+            assert matrix.outcome("/Failing/", signed_in=False, origin="own") == "crashed: Failed"
+            matrix.assert_open_to(
+                anonymous=["/Leaving/", "/Hanging/", "/Starting/", "/Busy/"],
+                foreign=["/Leaving/", "/Hanging/", "/Starting/", "/Busy/"],
+            )
+        """
+    )
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines_random(
+        [
+            "consumer_crashed: Leaving (/Leaving/), tried for the access matrix, raised * left: KeyError: *",
+            "consumer_hung: Hanging (/Hanging/), tried for the access matrix, raised * left: ConsumerHung*",
+            "consumer_crashed: Starting (/Starting/), tried * its client left: ValueError: behind its back*",
+        ]
+    )
+    result.stdout.no_fnmatch_line("*AssertionError*")
