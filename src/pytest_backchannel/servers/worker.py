@@ -15,6 +15,7 @@ from ..errors import BackchannelError
 from .declarations import Declarations
 from .process import ProcessGroup, ServerFailed
 from .template import Template
+from .worker_conf import check_conf
 
 READY_TIMEOUT = 15.0
 STOP_TIMEOUT = 20.0
@@ -65,6 +66,7 @@ class Worker(ProcessGroup):
             raise BackchannelError(f"worker_process(concurrency={concurrency!r}): give a whole number from 1")
         if isinstance(queues, str):
             raise BackchannelError(f"worker_process(queues={queues!r}): give a list of names, such as [{queues!r}]")
+        check_conf(conf)
         number = next(_numbers)
         self._template = template
         self.node = f"worker{number}-{os.getpid()}@localhost"
