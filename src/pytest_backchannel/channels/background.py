@@ -175,6 +175,13 @@ def any_running(found: Opening) -> bool:
     return started is not None and any(not task.done() for task in tuple(started.running))
 
 
+async def wait(found: Opening, timeout: float) -> None:
+    """Wait until the tasks that an application started have ended, but no longer than ``timeout`` seconds."""
+    started = _started.get(found)
+    if started is not None and (tasks := tuple(started.running)):
+        await asyncio.wait(tasks, timeout=timeout)
+
+
 def take_running(found: Opening) -> Iterator[Running]:
     """The tasks of the project's own code that an application started and that still run, each once."""
     started = _started.get(found)

@@ -13,11 +13,8 @@ from ..errors import BackchannelError, NoFrame, NotIdle, UnexpectedFrame
 from ..events import caller, current_log
 from . import messages
 from .connection import Close
-from .lifecycle import ConnectedClient
+from .lifecycle import BLIND_WAIT, ConnectedClient
 from .records import NothingReceived, shortened
-
-#: How long ``receive_nothing`` waits where the loop can't be seen into, in seconds; as Channels' communicators do.
-BLIND_WAIT = 0.1
 
 Kind = Literal["json", "text", "bytes"]
 

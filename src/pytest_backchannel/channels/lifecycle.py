@@ -20,6 +20,9 @@ from .crash import add_note_once, own_traceback, short_traceback, summary
 from .scope import Headers, websocket_scope, with_cookies
 from .session import check_session, consumer_scope, is_signed_in, session_cookies, set_cookies
 
+#: How long is waited where the loop can't be seen into, in seconds; as Channels' communicators do.
+BLIND_WAIT = 0.1
+
 
 class ConnectedClient:
     """What :class:`~pytest_backchannel.channels.client.WebSocketClient` is, without frames; its arguments are there."""
@@ -292,7 +295,9 @@ class ConnectedClient:
         found = connection.opening
         if background.any_running(found):
             # Those that are cancelled, or about to end, are let do so.
-            await idle.settle(self._timeout, until=lambda: not background.any_running(found))
+            verdict = await idle.settle(self._timeout, until=lambda: not background.any_running(found))
+            if verdict is idle.Verdict.UNSEEN:
+                await background.wait(found, BLIND_WAIT)
         for left in background.take_running(found):
             current_log().problem("task_left_running", messages.left_running(connection, left), where=left.where)
         for crash in background.take_crashes(found):

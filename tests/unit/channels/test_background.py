@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
+import time
 import traceback
 
 import pytest
 from channels.generic.websocket import AsyncWebsocketConsumer
 
-from pytest_backchannel import WebSocketClient, errors, events
+from pytest_backchannel import WebSocketClient, errors, events, idle
 from pytest_backchannel.channels.records import ConsumerCrashed
 
 pytestmark = pytest.mark.asyncio
@@ -201,6 +202,17 @@ async def test_the_loops_task_factory_is_used_and_put_back():
         pass
     await asyncio.sleep(0)
     assert loop.get_task_factory() is None
+
+
+async def test_a_loop_that_cannot_be_seen_into_gives_them_a_moment(log, monkeypatch):
+    class Slow(Starter):
+        async def end_soon(self):
+            await asyncio.to_thread(time.sleep, 0.02)
+
+    monkeypatch.setattr(idle, "visible", lambda loop: False)
+    async with client(Slow) as ws:
+        await start(ws, "end_soon")
+    assert not log.of(events.Problem)
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks came with Python 3.12")
