@@ -40,9 +40,19 @@ def choose_port(wanted: int | None) -> int:
     return wanted or free_port()
 
 
+def port_number(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: choose one from 1 to 65535, or 0 for a free one")
+    return int(text)
+
+
 def lock(data: Path):
     """Two sites in one folder would spoil each other's database."""
-    file = open(data / "lock", "w")  # noqa: SIM115  # open as long as the site runs
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        file = open(data / "lock", "w")  # noqa: SIM115  # open as long as the site runs
+    except OSError as error:
+        raise BackchannelError(f"can't keep data in {data} ({error.strerror}): choose another --data FOLDER") from None
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -134,14 +144,15 @@ def stop(signum, frame):
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--port", type=int, help=f"where to listen (default: {PORT}, or a free one where it is taken)")
+    parser.add_argument(
+        "--port", type=port_number, help=f"where to listen (default: {PORT}, or a free one where it is taken)"
+    )
     parser.add_argument("--data", type=Path, default=PROJECT / ".site", help="where to keep the data (default: .site)")
     options = parser.parse_args(arguments)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)
 
     data = options.data.resolve()
-    data.mkdir(parents=True, exist_ok=True)
     processes: list[Process] = []
     try:
         port = choose_port(options.port)

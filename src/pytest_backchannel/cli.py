@@ -9,7 +9,8 @@ from importlib import import_module
 
 from . import __version__
 
-# Modules of this package, each with an add_parser() that sets the default `run` to what takes the parsed options.
+# Modules of this package, each with an add_parser() that sets three defaults: `run`, which takes the parsed options;
+# `parser`, which says how the subcommand is used; `hint`, what to say to an argument that it does not know.
 SUBCOMMANDS = ("demo", "smoke")
 
 
@@ -25,7 +26,10 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand and return its exit code."""
-    options = parser().parse_args(argv)
+    options, unknown = parser().parse_known_args(argv)
+    if unknown:
+        # By the subcommand's own parser: the top one would show how to choose a subcommand.
+        options.parser.error(f"unrecognized arguments: {' '.join(unknown)}{options.hint}")
     return int(options.run(options))
 
 

@@ -31,38 +31,45 @@ NEEDED = {  # module: distribution
 UNWANTED = ("__pycache__", ".*", "*.py[cod]", "*.sqlite3*", "media")
 
 
+AFTER_DASHES = "Arguments after -- go to pytest, or to run_site.py: backchannel demo -- -k retries -v"
+
+
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare ``backchannel demo``."""
     parser = commands.add_parser(
         "demo",
         help="copy the example project to a folder and run its suite, or its site",
         description="Copy the example project to a folder and run its test suite there; with --serve, the site.",
-        epilog="Arguments after -- go to pytest, or to run_site.py: backchannel demo -- -k retries -v",
+        epilog=AFTER_DASHES,
     )
     parser.add_argument(
-        "--folder", type=Path, default=Path("demo"), help="where to copy it; a second run updates it (default: demo)"
+        "--folder",
+        type=Path,
+        help="where to copy it; a second run updates it (default: demo, or the folder that this is run in, where it is a "
+        "copy)",
     )
     parser.add_argument("--serve", action="store_true", help="run the site: Redis, an ASGI server, a worker and beat")
     parser.add_argument("--no-run", action="store_true", help="copy only")
     parser.add_argument("arguments", nargs="*", metavar="ARGUMENT", help="passed on to pytest, or to run_site.py")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, parser=parser, hint=f"\n{AFTER_DASHES}")
 
 
 def run(options: argparse.Namespace) -> int:
     """Copy the example and become what the options ask for; returns an exit code where there is nothing to become."""
+    folder = options.folder or Path("." if Path(MANIFEST).exists() else "demo")
     try:
-        kept = copy_example(example_folder(), options.folder)
+        kept = copy_example(example_folder(), folder)
         if kept:
             print(f"Kept as you changed them: {', '.join(kept)}")
         if options.no_run:
-            print(f"The example project is in {options.folder}: cd there and run pytest, or python run_site.py.")
+            print(f"The example project is in {folder}: cd there and run pytest, or python run_site.py.")
             return 0
         check_needed()
     except BackchannelError as error:
         print(f"backchannel demo: {error}", file=sys.stderr)
         return 2
     program = ["run_site.py"] if options.serve else ["-m", "pytest"]
-    return become([sys.executable, *program, *options.arguments], options.folder)
+    return become([sys.executable, *program, *options.arguments], folder)
 
 
 def example_folder() -> Path:

@@ -91,3 +91,18 @@ def test_a_port_that_is_taken(tmp_path, sites):
         code, output = sites(tmp_path, "--port", str(port)).end(signal.SIGCONT)
     assert code == 1
     assert f"port {port} is taken: choose another one" in output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--port", "99999"), "'99999' is no port: choose one from 1 to 65535"),
+        (("--port=-1",), "'-1' is no port"),
+        (("--port", "0", "--data", "/proc/nowhere"), "can't keep data in /proc/nowhere"),
+    ],
+)
+def test_what_can_not_be_is_told_without_a_traceback(tmp_path, sites, arguments, message):
+    code, output = sites(tmp_path, *arguments).end(signal.SIGCONT)
+    assert code in (1, 2)
+    assert message in output
+    assert "Traceback" not in output

@@ -7,6 +7,7 @@ import argparse
 import pytest
 
 from pytest_backchannel import demo
+from pytest_backchannel.cli import main
 from pytest_backchannel.errors import BackchannelError
 
 
@@ -106,3 +107,24 @@ def test_errors_are_told_and_counted(tmp_path, capsys):
     options = parser.parse_args(["demo", "--folder", str(tmp_path)])
     assert options.run(options) == 2
     assert capsys.readouterr().err.startswith(f"backchannel demo: {tmp_path} is there already")
+
+
+def test_inside_a_copy_it_is_that_copy_which_is_updated(tmp_path, monkeypatch, capsys):
+    (tmp_path / "parent").mkdir()
+    monkeypatch.chdir(tmp_path / "parent")
+    assert main(["demo", "--no-run"]) == 0
+    monkeypatch.chdir("demo")
+    (tmp_path / "parent" / "demo" / "manage.py").unlink()
+    assert main(["demo", "--no-run"]) == 0
+    assert (tmp_path / "parent" / "demo" / "manage.py").exists()
+    assert not (tmp_path / "parent" / "demo" / "demo").exists()
+    assert "is in .: " in capsys.readouterr().out
+
+
+def test_arguments_for_pytest_without_the_dashes(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["demo", "-k", "retries"])
+    assert ended.value.code == 2
+    error = capsys.readouterr().err
+    assert "backchannel demo: error: unrecognized arguments: -k" in error
+    assert "go to pytest, or to run_site.py: backchannel demo -- -k retries" in error

@@ -70,7 +70,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--no-layer", action="store_true", help="leave out the channel layer")
     parser.add_argument("--timeout", type=_seconds, default=10.0, help="how long each answer may take, in seconds (10)")
     parser.add_argument("--format", choices=("text", "json"), default="text", help="what goes to standard output")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, parser=parser, hint="")
 
 
 def run(options: argparse.Namespace) -> int:
