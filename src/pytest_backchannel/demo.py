@@ -45,8 +45,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--folder",
         type=Path,
-        help="where to copy it; a second run updates it (default: demo, or the folder that this is run in, where it is a "
-        "copy)",
+        help="where to copy it; a second run updates it (default: demo; inside a copy, that copy)",
     )
     parser.add_argument("--serve", action="store_true", help="run the site: Redis, an ASGI server, a worker and beat")
     parser.add_argument("--no-run", action="store_true", help="copy only")
