@@ -168,11 +168,11 @@ class VirtualClock:
             TypeError: it is neither.
             ValueError: it is negative or not finite.
         """
-        self._move(_seconds(seconds))
+        self._move(seconds_of(seconds, "shift"))
 
     async def ashift(self, seconds: float | timedelta) -> None:
         """Move the clock forward, letting the loop's timers on the way fire in order, each at its own time."""
-        await self._loops.pass_time(_seconds(seconds), real_sleep=_real_asyncio_sleep)
+        await self._loops.pass_time(seconds_of(seconds, "shift"), real_sleep=_real_asyncio_sleep)
 
     def move_to(self, when: datetime | float) -> None:
         """Set the clock.
@@ -300,13 +300,19 @@ def _time_machine() -> Any:
     return time_machine
 
 
-def _seconds(value: object) -> float:
+def seconds_of(value: object, function: str) -> float:
+    """How far to move the clock, from what a caller gave a function.
+
+    Raises:
+        TypeError: it is neither a number nor a timedelta.
+        ValueError: it is negative or not finite.
+    """
     if isinstance(value, timedelta):
         value = value.total_seconds()
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"shift() takes seconds or a timedelta, not {value!r}")
+        raise TypeError(f"{function}() takes seconds or a timedelta, not {value!r}")
     if not 0 <= value < math.inf:
-        raise ValueError(f"shift() moves forward: {value!r} s can't be. To go back, use move_to(when).")
+        raise ValueError(f"{function}() moves time forward: {value!r} s can't be. To go back, use move_to(when).")
     return float(value)
 
 

@@ -247,7 +247,7 @@ class Execution:
         notes.cause = started.id
         notes.own_retry = False
         self._fault, self._raised, self._result = fault, None, None
-        state, shown, report = "PENDING", "", None
+        state, shown, report, left = "PENDING", "", None, False
         outcome: tuple[type[Outcome], dict[str, Any]] | None = None
         try:
             with caused_by(started), self.watch.in_body(notes), _Limits(soft, hard, timeout_callback):
@@ -268,12 +268,18 @@ class Execution:
             shown, report = f"over its hard time limit of {over.limit:g} s", over
         except SystemExit as leaving:
             # In a prefork worker the process ends, and the pool finds it gone.
+            left = True
             shown, report = f"SystemExit({leaving.code!r})", lost_child(exit_reason(leaving))
         finally:
             self._fault = None
             self.watch.log.record(
                 BodyEnded, cause=started.id, task=notes.name, task_id=notes.id, state=state, result=shown
             )
+        if left:
+            lost = self.watch.log.record(
+                ChildLost, cause=notes.cause, task=notes.name, task_id=notes.id, when="during_body"
+            )
+            notes.cause = lost.id
         if outcome is not None:
             kind, fields = outcome
             self._end(notes, kind, state, args=tuple(request["args"]), kwargs=request["kwargs"], **fields)

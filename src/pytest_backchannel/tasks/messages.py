@@ -250,4 +250,5 @@ def _moment(value: Any, timezone: Any) -> datetime | None:
     if value is None:
         return None
     moment = value if isinstance(value, datetime) else datetime.fromisoformat(value)
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=timezone)
+    # A worker takes one without a time zone for UTC, whatever the app's own (celery.worker.request, 5.5 to 5.7).
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC).astimezone(timezone)

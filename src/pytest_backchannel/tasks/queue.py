@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from celery.app.base import Celery
 
-from ..clock import VirtualClock, active_clock, clock_for_a_step, is_frozen, time_is_real
+from ..clock import VirtualClock, active_clock, clock_for_a_step, is_frozen, seconds_of, time_is_real
 from ..errors import BackchannelError
 from ..events import EventLog, current_log
 from . import checks
@@ -131,7 +131,7 @@ class TaskQueue(WaitingTasks, AsyncTwins):
         self._order, self._seed, self._redeliver_all = order, seed, redeliver_all
         self._looked_at: set[str] = set()
         self._execution = Execution(self.app, self._watch, self._broker)
-        self._engine: Engine
+        self._made: Engine | None = None
         self._active = False
 
     # ------------------------------------------------------------------ begin and end
@@ -148,7 +148,7 @@ class TaskQueue(WaitingTasks, AsyncTwins):
         try:
             stack.enter_context(installation)
             stack.enter_context(refuse_real_brokers())
-            self._engine = Engine(
+            self._made = Engine(
                 installation=installation,
                 broker=self._broker,
                 watch=self._watch,
@@ -173,6 +173,20 @@ class TaskQueue(WaitingTasks, AsyncTwins):
     ) -> None:
         self._active = False
         self._stack.close()
+
+    @property
+    def _engine(self) -> Engine:
+        if self._made is None:
+            raise MisusedQueue("the task queue has not begun. Fix: with TaskQueue(app) as task_queue: …")
+        return self._made
+
+    def _check_active(self) -> None:
+        # The app publishes to its own broker again, and a worker would connect there.
+        if self._made is not None and not self._active:
+            raise MisusedQueue(
+                "the task queue has ended, and its app is as it was before: step it inside of its `with` block, or of "
+                "the test."
+            )
 
     def _worker_queues(self) -> dict[str, tuple[str, ...] | None]:
         if self._workers is not None:
@@ -298,14 +312,13 @@ class TaskQueue(WaitingTasks, AsyncTwins):
             How many tasks ended in each of Celery's states.
 
         Raises:
-            ValueError: ``seconds`` is negative.
+            TypeError: ``seconds`` is neither.
+            ValueError: ``seconds`` is negative or not finite.
             Exception: as for :meth:`run`; time then stands at the moment of the failure.
         """
         __tracebackhide__ = True
         self._check_thread("advance")
-        distance = seconds.total_seconds() if isinstance(seconds, timedelta) else float(seconds)
-        if distance < 0:
-            raise ValueError(f"advance({seconds!r}): time moves forward; give a number of seconds above 0")
+        distance = seconds_of(seconds, "advance")
         before = len(self._execution.outcomes)
         with self._time() as clock:
             end = clock.time() + distance
@@ -395,6 +408,7 @@ class TaskQueue(WaitingTasks, AsyncTwins):
     @contextmanager
     def _time(self) -> Generator[VirtualClock]:
         """The clock of one step: for each kind of step alike, so that a task which sleeps behaves the same in all."""
+        self._check_active()
         clock = active_clock()
         if clock is not None:
             yield clock
@@ -412,6 +426,7 @@ class TaskQueue(WaitingTasks, AsyncTwins):
                 yield clock
 
     def _still(self) -> AbstractContextManager[object]:
+        self._check_active()
         # freezegun's time can't be moved, but what is due in it can be run.
         return contextlib.nullcontext() if is_frozen() and active_clock() is None else self._time()
 
@@ -450,6 +465,7 @@ class TaskQueue(WaitingTasks, AsyncTwins):
         Raises:
             ResultUnavailable: the message says why.
         """
+        self._check_active()
         if self._engine.stepping:
             raise ResultUnavailable(
                 f"the result of task {task_id} was waited for inside a task: the worker's process would wait for "

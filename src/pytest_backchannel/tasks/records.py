@@ -233,10 +233,10 @@ class MessageLost(TaskEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class ChildLost(TaskEvent):
-    """The process that ran a task is gone, and the worker lives on, because the test asked for it.
+    """The process that ran a task is gone, and the worker lives on: the test asked for it, or the task has left it.
 
     Attributes:
-        when: ``before_body`` or ``after_body``.
+        when: ``before_body``, ``during_body`` (the task raised SystemExit) or ``after_body``.
     """
 
     when: str

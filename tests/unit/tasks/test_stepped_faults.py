@@ -10,6 +10,7 @@ from kombu import Exchange, Queue
 
 from pytest_backchannel.clock import VirtualClock
 from pytest_backchannel.events import begin_log
+from pytest_backchannel.report.story import story
 from pytest_backchannel.tasks.outcomes import MisusedQueue, NothingToRun, ResultUnavailable
 from pytest_backchannel.tasks.queue import TaskQueue
 from pytest_backchannel.tasks.records import DeadLettered, MessageLost
@@ -135,6 +136,7 @@ def test_sys_exit_is_a_lost_process(queue):
     t.leaves.delay()
     with pytest.raises(WorkerLostError, match="exitcode 3"):
         queue.run()
+    assert "✗ its process was lost during body" in story(queue.log)
 
 
 @pytest.mark.parametrize(("profile", "transport"), [("redis", "redis"), ("rabbitmq", "amqp")])

@@ -174,8 +174,12 @@ def test_advance_runs_each_task_at_its_own_moment(queue):
         assert clock.time() == start + 95
         queue.advance(60)
         assert [(x, round(at - start)) for x, at in t.runs] == [(1, 30), (2, 100)]
-    with pytest.raises(ValueError, match="time moves forward"):
-        queue.advance(-1)
+    for wrong in (-1, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="moves time forward"):
+            queue.advance(wrong)
+    for wrong in ("60", None, True):
+        with pytest.raises(TypeError, match="takes seconds or a timedelta, not "):
+            queue.advance(wrong)
 
 
 @pytest.mark.parametrize("step", ["run", "run_one", "get", "run_until_idle", "advance"])
@@ -457,3 +461,36 @@ def test_a_fault_for_what_is_no_task_is_refused(queue):
         queue.kill_worker(when="later")
     with pytest.raises(ValueError, match="there is no worker 'other': choose one of 'worker'"):
         queue.run(worker="other")
+
+
+def test_a_queue_that_has_not_begun_or_has_ended_says_so():
+    queue = TaskQueue(t.app)
+    for use in (lambda: len(queue), lambda: queue.run(), lambda: queue[0]):
+        with pytest.raises(MisusedQueue, match="has not begun"):
+            use()
+    with queue:
+        result = t.add.delay(1, 1)
+    assert [task.args for task in queue] == [(1, 1)]  # what is known may still be looked at
+    for use in (queue.run, queue.run_one, queue.run_until_idle, lambda: queue.advance(1), result.get):
+        with pytest.raises(MisusedQueue, match="has ended"):
+            use()
+    with pytest.raises(MisusedQueue, match="has ended"):
+        queue.beat(until=60)
+    assert t.runs == []
+
+
+@pytest.mark.parametrize("enable_utc", [True, False])
+def test_an_eta_without_a_time_zone_is_utc_as_it_is_for_the_worker(queue, enable_utc):
+    eta = datetime(2031, 6, 1, 12, 0)
+    before = t.app.conf.timezone, t.app.conf.enable_utc
+    t.app.conf.update(timezone="Asia/Tokyo", enable_utc=enable_utc)
+    try:
+        with VirtualClock(datetime(2031, 6, 1, 10, 0, tzinfo=UTC)) as clock:
+            t.add.apply_async((1, 1), eta=eta, expires=eta + timedelta(hours=1))
+            assert queue[0].eta == datetime(2031, 6, 1, 12, 0, tzinfo=UTC)
+            assert (queue[0].countdown, queue[0].expires_in) == (7200, 10800)
+            queue.assert_enqueued(t.add.s(1, 1).set(eta=eta, expires=eta + timedelta(hours=1)))
+            queue.run_until_idle()
+            assert clock.now == datetime(2031, 6, 1, 12, 0, tzinfo=UTC)
+    finally:
+        t.app.conf.update(timezone=before[0], enable_utc=before[1])
