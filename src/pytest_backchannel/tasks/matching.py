@@ -68,12 +68,13 @@ class Expectation:
         """The tasks that it names and that nobody has registered."""
         return [name for name in _names(self.node) if name not in self._app.tasks]
 
-    def belongs_elsewhere(self, name: str) -> str | None:
-        """The name of the other Celery app whose task it is; None where it is of none."""
-        owner = self._owner
-        if owner is None or owner is self._app or name not in owner.tasks:
-            return None
-        return str(owner.main)
+    @property
+    def other_app(self) -> str | None:
+        """The name of the Celery app whose task it is, where that is another one."""
+        owner: Any = self._owner
+        if hasattr(owner, "_get_current_object"):
+            owner = owner._get_current_object()
+        return None if owner is None or owner is self._app else str(owner.main)
 
     def _candidates(self, messages: Sequence[EnqueuedTask]) -> list[Enqueued]:
         if isinstance(self.node, Step):
@@ -335,15 +336,15 @@ def _times(count: int) -> str:
 
 
 def _unknown(expectation: Expectation, app: Any) -> list[str]:
+    if expectation.other_app is not None:
+        # Its name may be known to both: @app.task registers with every app, unless it says shared=False.
+        return [
+            "",
+            f"It is a task of the Celery app {expectation.other_app!r}, and this task_queue is that of {app.main!r}: "
+            "what another app publishes does not come here.",
+        ]
     lines: list[str] = []
     for name in dict.fromkeys(expectation.unknown_names()):
-        other = expectation.belongs_elsewhere(name)
-        if other is not None:
-            lines.append(
-                f"{name!r} is a task of the Celery app {other!r}, and this task_queue is that of {app.main!r}: what "
-                "another app publishes does not come here."
-            )
-            continue
         near = near_names(name, app)
         guess = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
         lines.append(f"No task is registered as {name!r}.{guess}")

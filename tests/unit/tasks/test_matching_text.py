@@ -6,7 +6,7 @@ import dataclasses
 from textwrap import dedent
 
 import pytest
-from celery import Celery, chain, chord, group
+from celery import Celery, _state, chain, chord, group
 from recorded_messages import published, recording_app, sent
 
 from pytest_backchannel.errors import BackchannelFailure
@@ -283,16 +283,18 @@ def test_run_already_with_other_arguments(app):
     assert "comes nearest" not in text_of(assert_enqueued, [], app.tasks["shop.total"].s(7), app=app, also=ran)
 
 
-def test_a_task_of_another_app(app):
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_task_of_another_app(app, shared, monkeypatch):
+    monkeypatch.setattr(_state, "_on_app_finalizers", set(_state._on_app_finalizers))
     other = Celery("warehouse", broker="memory://", set_as_current=False)
 
-    @other.task(name="warehouse.pack")
+    @other.task(name="warehouse.pack", shared=shared)
     def pack(order_id):
         return order_id
 
     for expected in (pack, pack.s(7)):
         text = text_of(assert_enqueued, [], expected, app=app)
         assert text.endswith(
-            "'warehouse.pack' is a task of the Celery app 'warehouse', and this task_queue is that of 'texts': what "
-            "another app publishes does not come here."
+            "It is a task of the Celery app 'warehouse', and this task_queue is that of 'texts': what another app "
+            "publishes does not come here."
         )
