@@ -210,9 +210,14 @@ class EventLog:
             raise KeyError(f"the slug {slug!r} is not declared; declared are {', '.join(sorted(SLUGS))}")
         return self.record(Problem, cause=cause, where=where, slug=slug, text=text, decided=decided)
 
-    def at_end(self, check: Callable[[], None]) -> None:
-        """Call ``check`` once, when the test's body has ended and its fixtures still stand; it records problems."""
-        self._checks.append(check)
+    def at_end(self, check: Callable[[], None], *, first: bool = False) -> None:
+        """Call ``check`` once, when the test's body has ended and its fixtures still stand; it records problems.
+
+        Args:
+            check: takes and returns nothing.
+            first: before those that are known so far.
+        """
+        self._checks.insert(0 if first else len(self._checks), check)
 
     def run_checks(self) -> None:
         """Run what :meth:`at_end` was given, each check once, in the order in which it was given."""
@@ -242,27 +247,39 @@ class EventLog:
 
 
 _current: EventLog | None = None
+# What the log of the running test is made with, when something asks for it: most tests never do.
+_expected: tuple[str, bool] = ("", False)
 
 
 def current_log() -> EventLog:
     """The log of the test that runs now; a fresh one where none was begun."""
     global _current
     if _current is None:
-        _current = EventLog()
+        _current = EventLog(_expected[0], enforced=_expected[1])
+    return _current
+
+
+def log_in_use() -> EventLog | None:
+    """The log of the test that runs now, or None where nothing has asked for it: then nothing has happened."""
     return _current
 
 
 def begin_log(test: str = "", *, enforced: bool = False) -> EventLog:
     """Replace the current log by an empty one."""
-    global _current
-    _current = EventLog(test, enforced=enforced)
-    return _current
+    expect_log(test, enforced=enforced)
+    return current_log()
+
+
+def expect_log(test: str, *, enforced: bool) -> None:
+    """Replace the current log by an empty one that is made when it is first asked for."""
+    global _current, _expected
+    _current = None
+    _expected = (test, enforced)
 
 
 def end_log() -> None:
     """Drop the current log."""
-    global _current
-    _current = None
+    expect_log("", enforced=False)
 
 
 class caused_by:

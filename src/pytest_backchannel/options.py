@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 ASYNC_DB_CHOICES = ("shared", "off")
 BLOCKING_CHOICES = ("off", "warn", "error")
@@ -126,10 +126,11 @@ def options_of(config: pytest.Config) -> Options:
     Raises:
         pytest.UsageError: a value that cannot be used; the message names it and the valid choices.
     """
-    found = config.stash.get(_KEY, None)
-    if found is None:
+    try:
+        return config.stash[_KEY]  # the shortest way, since every test asks
+    except KeyError:
         found = config.stash[_KEY] = _read(config)
-    return found
+        return found
 
 
 def _read(config: pytest.Config) -> Options:
@@ -211,3 +212,20 @@ def once_per_config(make: Callable[[pytest.Config], Any]) -> Callable[[pytest.Co
         return config.stash[key]
 
     return get
+
+
+def marked(items: Iterable[pytest.Item], name: str) -> list[pytest.Item]:
+    """The items with a marker: what ``iter_markers`` says of each, but a class or module is looked at once."""
+    known: dict[pytest.Collector | pytest.Item, bool] = {}
+
+    def has(node: Any) -> bool:
+        if any(marker.name == name for marker in node.own_markers):
+            return True
+        parent = node.parent
+        if parent is None:
+            return False
+        if parent not in known:
+            known[parent] = has(parent)
+        return known[parent]
+
+    return [item for item in items if has(item)]

@@ -1,11 +1,12 @@
 """pytest's hooks: options, markers, the log of each test, and what fails a test without being asked.
 
 Thin on purpose, and it imports neither Django, Celery nor Channels: the fixtures' modules, registered here, import
-them when a test asks for a fixture. What a test that uses none of them pays is one empty log.
+them when a test asks for a fixture. What a test that uses none of them pays is a few calls of hooks.
 """
 
 from __future__ import annotations
 
+import sys
 import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -14,7 +15,8 @@ import pytest
 
 from . import events
 from .errors import SLUGS
-from .options import add_options, add_server_options, options_of
+from .fixtures import channels, database, tasks, websocket
+from .options import add_options, add_server_options, marked, options_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -48,6 +50,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for marker in MARKERS:
         config.addinivalue_line("markers", marker)
     options_of(config)
+    config.pluginmanager.register(_Begin(), "backchannel-begin")
     if not hasattr(config, "workerinput"):  # with pytest-xdist, only the controller sums up
         from .report.terminal import ObservedSummary
 
@@ -61,7 +64,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Check the arguments of ``allow_lost``, before any test has run."""
-    for item in items:
+    for item in marked(items, "allow_lost"):
         for marker in item.iter_markers("allow_lost"):
             unknown = [slug for slug in marker.args if slug not in SLUGS]
             if unknown or not marker.args or marker.kwargs:
@@ -75,39 +78,70 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 # ------------------------------------------------------ the log of each test
 
 
-@pytest.hookimpl(tryfirst=True)
+#
+# One hook for each phase, and it calls the fixtures' modules: what every test pays is mostly pytest's calling of hooks,
+# and next to nothing where neither Celery nor Channels is loaded.
+
+
+class _Begin:
+    """Before all others: what they record belongs to this test."""
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Begin an empty log."""
+        events.expect_log(item.nodeid, enforced=options_of(item.config).strict)
+        if _FAILED in item.stash:
+            del item.stash[_FAILED]  # a plugin runs the item again
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Begin an empty log."""
-    events.begin_log(item.nodeid, enforced=options_of(item.config).strict)
-    item.stash[_FAILED] = False  # a plugin may run an item again
+    """Observe the project's own layers and consumers, or hold the test to the strict layer."""
+    websocket.begin(item)
+    channels.begin(item)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """At the end of the body, ask the doubles in use what went unseen."""
-    log = events.current_log()
+    end_watch = tasks.watch_brokers(item)
     try:
-        result = yield
-    except BaseException:
-        # The test has failed by itself: what went unseen is told in its report, and fails nothing once more.
-        log.run_checks()
-        log.take_problems()
-        item.stash[_FAILED] = True
-        raise
-    log.run_checks()
-    _judge(item, log)
-    return result
+        websocket.begin_body(item)
+        try:
+            database.begin_body(item)
+            result = yield
+        except BaseException:
+            # The test has failed by itself: what went unseen is told in its report, and fails nothing once more.
+            item.stash[_FAILED] = True
+            log = events.log_in_use()
+            if log is not None:
+                log.run_checks()
+                log.take_problems()
+            raise
+        log = events.log_in_use()
+        if log is not None:
+            log.run_checks()
+            _judge(item, log)
+        return result
+    finally:
+        if end_watch is not None:
+            end_watch()
 
 
-@pytest.hookimpl(wrapper=True)
+@pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
     """After the fixtures are gone, report what only their end has shown."""
     try:
         result = yield
     finally:
-        log = events.current_log()
+        # Only where a module of ours for Channels is loaded has anything begun.
+        if "pytest_backchannel.channels.consumers" in sys.modules:
+            try:
+                websocket.end(item)
+            finally:
+                channels.end(item)
+    log = events.log_in_use()
     # A test that failed half-way leaves things open: that is its failure, and no error beside it.
-    if not item.stash.get(_FAILED, False):
+    if log is not None and _FAILED not in item.stash:
         _judge(item, log)
     return result
 
@@ -148,10 +182,13 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Tell the story of a failed test, and carry what was observed to where the summary is made."""
     report = yield
+    if call.when != "teardown" and call.excinfo is None:
+        return report
     if report.failed and call.excinfo is not None:
         from .report.story import story
 
-        text = story(events.current_log())
+        log = events.log_in_use()
+        text = story(log) if log is not None else ""
         if text:
             report.sections.append(("Behind the request", text))
     if call.when == "teardown":

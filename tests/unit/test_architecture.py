@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -30,3 +31,15 @@ def test_importing_it_loads_nothing_heavy(module):
     code = f"import {module}, sys; print(*[name for name in {HEAVY!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+@pytest.mark.parametrize("module", FIXTURE_MODULES)
+def test_each_fixture_for_one_test_lends_and_watches(module):
+    """Without the decorator it would do neither, and no other test need notice."""
+    source = (ROOT / "src" / Path(*module.split("."))).with_suffix(".py").read_text()
+    for function in ast.walk(ast.parse(source)):
+        if isinstance(function, ast.FunctionDef):
+            decorators = [ast.unparse(decorator) for decorator in function.decorator_list]
+            if "pytest.fixture" in decorators:
+                assert decorators == ["pytest.fixture", "ours"], function.name
+                assert "request" in [argument.arg for argument in function.args.args], function.name

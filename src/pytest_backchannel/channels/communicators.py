@@ -78,10 +78,11 @@ _REPLACED = {"future": property(_future), "receive_output": _receive_output, "st
 def install() -> None:
     """Watch from now on; each call needs its :func:`remove`."""
     global _users
-    communicator: Any = import_module("asgiref.testing").ApplicationCommunicator
     if not _users:
+        communicator = _class()
+        known = vars(communicator)
         for name, ours in _REPLACED.items():
-            current = vars(communicator)[name]
+            current = known[name]
             if current is not ours:
                 _originals[name] = current
                 setattr(communicator, name, ours)
@@ -94,10 +95,15 @@ def remove() -> None:
     _users -= 1
     if _users:
         return
-    communicator: Any = import_module("asgiref.testing").ApplicationCommunicator
+    communicator = _class()
+    known = vars(communicator)
     for name, ours in _REPLACED.items():
-        if vars(communicator)[name] is ours:
+        if known[name] is ours:
             setattr(communicator, name, _originals[name])
+
+
+def _class() -> Any:
+    return (sys.modules.get("asgiref.testing") or import_module("asgiref.testing")).ApplicationCommunicator
 
 
 # --- end of private API ---

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
+import sys
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -168,11 +169,21 @@ def current_consumer() -> LiveConsumer | None:
 @contextlib.contextmanager
 def observing(observer: Observer) -> Generator[None]:
     """Tell ``observer`` of every handler that begins or ends within the block; the probe must be installed."""
-    _observers.append(observer)
+    tell(observer)
     try:
         yield
     finally:
-        _observers.remove(observer)
+        forget(observer)
+
+
+def tell(observer: Observer) -> None:
+    """Tell ``observer`` of every handler from now on, until :func:`forget`."""
+    _observers.append(observer)
+
+
+def forget(observer: Observer) -> None:
+    """Tell ``observer`` no more."""
+    _observers.remove(observer)
 
 
 def handler_name(message: Message) -> str:
@@ -309,14 +320,15 @@ def install() -> None:
     """
     global _installed
     if not _installed:
-        consumer: Any = import_module("channels.consumer")
-        if not hasattr(consumer, "await_many_dispatch"):
+        consumer = _module()
+        current = getattr(consumer, "await_many_dispatch", None)
+        if current is None:
             raise BackchannelError(
                 "channels.consumer has no await_many_dispatch: this version of Channels is not supported; install "
                 "channels>=4.2,<4.4"
             )
-        if consumer.await_many_dispatch is not _await_many_dispatch:
-            _originals["await_many_dispatch"] = consumer.await_many_dispatch
+        if current is not _await_many_dispatch:
+            _originals["await_many_dispatch"] = current
             consumer.await_many_dispatch = _await_many_dispatch
     _installed += 1
 
@@ -329,9 +341,14 @@ def remove() -> None:
     global _installed
     _installed -= 1
     if not _installed:
-        consumer: Any = import_module("channels.consumer")
+        consumer = _module()
         if consumer.await_many_dispatch is _await_many_dispatch:
             consumer.await_many_dispatch = _originals["await_many_dispatch"]
+
+
+def _module() -> Any:
+    # Twice for each test: the look-up, which is a tenth of import_module() for what is there.
+    return sys.modules.get("channels.consumer") or import_module("channels.consumer")
 
 
 # --- end of private API ---

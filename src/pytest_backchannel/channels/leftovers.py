@@ -26,12 +26,17 @@ class _Entry:
 
 _entries: list[_Entry] = []
 _in_setup = False
+# Whether the body of a test runs that has no connection to judge, so far.
+_body_without = False
 
 
 def begin(*, setup: bool) -> None:
-    """A phase of a test begins: its setup, or its body."""
-    global _in_setup
+    """A phase of a test begins: its setup, or its body, which is judged when it has ended."""
+    global _in_setup, _body_without
     _in_setup = setup
+    _body_without = not setup and not _entries
+    if not setup and _entries:
+        current_log().at_end(check_body)
 
 
 def add(opening: Opening, unseen_crash: Callable[[], BaseException | None]) -> None:
@@ -41,7 +46,11 @@ def add(opening: Opening, unseen_crash: Callable[[], BaseException | None]) -> N
         opening: the connection.
         unseen_crash: gives what ended the application, if no code of the test has seen it.
     """
+    global _body_without
     _entries.append(_Entry(opening, unseen_crash, _in_setup))
+    if _body_without:
+        _body_without = False
+        current_log().at_end(check_body)
 
 
 def discard(opening: Opening) -> None:
@@ -64,6 +73,8 @@ def check_all() -> None:
 
     A connection that the setup opened and that lives on belongs to a fixture of a wider scope, and is left alone.
     """
+    global _body_without
+    _body_without = False
     for entry in tuple(_entries):
         task = entry.opening.task
         if entry.in_setup and task is not None and not task.done() and not task.get_loop().is_closed():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -13,7 +12,7 @@ from channels.exceptions import ChannelFull
 from channels.layers import InMemoryChannelLayer, channel_layers
 
 from ..errors import NotSerialisable
-from ..events import EventLog, caller
+from ..events import EventLog, caller, current_log
 from . import consumers
 from .account import Account
 from .layer_records import GroupSend, Sent
@@ -42,20 +41,21 @@ class _Observed:
 class LayerObserver:
     """Watches every ``InMemoryChannelLayer`` for one test, from :meth:`start` to :meth:`stop`.
 
+    It does nothing more before a layer is used: it stands around every test of a project that imports Channels.
+
     Args:
-        log: the log of the test.
         wire: the round trip of the production layer, or None to leave that unobserved.
     """
 
-    def __init__(self, log: EventLog, wire: Wire | None) -> None:
-        self._log = log
+    def __init__(self, wire: Wire | None) -> None:
         self._wire = wire
-        self._layers: WeakKeyDictionary[Any, _Observed] = WeakKeyDictionary()
-        self._stack = contextlib.ExitStack()
+        # Both are there from the first use of a layer on.
+        self._log: EventLog | None = None
+        self._layers: WeakKeyDictionary[Any, _Observed] | None = None
+        self._observers: list[consumers.Observer] = []
 
     def start(self) -> None:
         """Watch from now on; when the test's body has ended, what was lost is in its log."""
-        self._log.at_end(self.report)
         consumers.install()
         _install(self)
 
@@ -63,11 +63,14 @@ class LayerObserver:
         """Watch no more; what was lost since the body ended is in the log too."""
         _remove(self)
         consumers.remove()
-        self._stack.close()
+        while self._observers:
+            consumers.forget(self._observers.pop())
         self.report()
 
     def report(self) -> None:
         """Make problems of what was lost."""
+        if self._layers is None:
+            return
         for observed in self._layers.values():
             observed.account.find_unread(observed.waiting, final=True)
             observed.account.report()
@@ -134,10 +137,16 @@ class LayerObserver:
     # ----------------------------------------------------------------- within
 
     def _of(self, layer: Any) -> _Observed:
+        if self._layers is None or self._log is None:
+            self._layers = WeakKeyDictionary()
+            self._log = current_log()
+            # Before the checks of fixtures, as its setup was before theirs.
+            self._log.at_end(self.report, first=True)
         observed = self._layers.get(layer)
         if observed is None:
             account = Account(self._log, _alias(layer))
-            self._stack.enter_context(consumers.observing(account))
+            consumers.tell(account)
+            self._observers.append(account)
             observed = self._layers[layer] = _Observed(account)
         return observed
 
@@ -186,8 +195,9 @@ def _wrapper(name: str) -> Callable[..., Any]:
 def _install(observer: LayerObserver) -> None:
     global _watching
     _watching = observer
+    known = vars(InMemoryChannelLayer)
     for name in _NAMES:
-        current, ours = vars(InMemoryChannelLayer)[name], _wrapper(name)
+        current, ours = known[name], _wrapper(name)
         if current is not ours:
             _originals[name] = current
             setattr(InMemoryChannelLayer, name, ours)
@@ -197,7 +207,8 @@ def _remove(observer: LayerObserver) -> None:
     global _watching
     if _watching is observer:
         _watching = None
+    known = vars(InMemoryChannelLayer)
     for name in _NAMES:
         # Where somebody has patched it meanwhile, theirs is kept: it calls ours, which passes everything through.
-        if vars(InMemoryChannelLayer)[name] is _wrapper(name):
+        if known[name] is _wrapper(name):
             setattr(InMemoryChannelLayer, name, _originals[name])

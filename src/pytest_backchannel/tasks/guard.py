@@ -46,23 +46,38 @@ def refuse_real_brokers() -> Generator[None]:
         yield
 
 
-@contextmanager
-def note_real_brokers() -> Generator[None]:
-    """Within the block, a connection to a real broker is written into the log of the test, and made."""
+def note_real_brokers(meant: Callable[[], bool]) -> Callable[[], None]:
+    """From now on, a connection to a real broker is written into the log of the test, and made.
 
-    def note(connection: Connection, establish: Callable[[Connection], Any]) -> Any:
-        where = caller(3)
+    No context manager, and nothing is looked at before there is a connection: it stands around every test of a project
+    that imports Celery.
+
+    Args:
+        meant: whether the test means to use a real broker.
+
+    Returns:
+        What ends it.
+    """
+    before = Connection._establish_connection
+
+    def establish(self: Connection) -> Any:
+        if meant() or not needs_server(self):
+            return before(self)
+        where = caller(2)
         try:
-            return establish(connection)
+            return before(self)
         except RealBrokerContacted:
             where = None  # a fixture of ours has refused it, and told
             raise
         finally:
             if where is not None:
-                _note(connection, where)
+                _note(self, where)
 
-    with _instead(note):
-        yield
+    def end() -> None:
+        Connection._establish_connection = before
+
+    Connection._establish_connection = establish
+    return end
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 
 def test_rows_of_an_async_test_are_seen_everywhere_and_reach_no_later_test(project):
     project.ini("asyncio_mode = auto")
@@ -156,3 +158,36 @@ def test_a_block_that_a_fixture_holds_around_the_test_belongs_to_the_test(projec
         """
     )
     result.assert_outcomes(passed=4)
+
+
+@pytest.mark.parametrize(("fixture", "count"), [("held", 0), ("order", 1)])
+def test_the_first_loan_of_a_run_may_begin_within_the_set_up_of_a_fixture(project, fixture, count):
+    """Before it there is no hook around fixtures: what they hold is taken over all the same."""
+    result = project.test(
+        """
+        import asyncio
+        import pytest
+        from django.db import transaction
+        from shop.models import Order
+
+        @pytest.fixture
+        def held(request):
+            request.getfixturevalue("db_async")
+            with transaction.atomic():
+                yield
+
+        @pytest.fixture
+        def order(held):
+            return asyncio.run(Order.objects.acreate(reference="of a loop in a fixture"))
+
+        def test_of_no_loan(db):
+            '''pytest-django creates the databases that some test asks for by name.'''
+
+        def test_first(FIRST):
+            assert asyncio.run(Order.objects.acount()) == COUNT
+
+        def test_second(held):
+            assert asyncio.run(Order.objects.acount()) == 0
+        """.replace("FIRST", fixture).replace("COUNT", str(count))
+    )
+    result.assert_outcomes(passed=3)

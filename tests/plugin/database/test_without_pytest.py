@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from textwrap import dedent
 
+import pytest
+
 SCRIPT = """
     import asyncio
     import threading
@@ -99,6 +101,7 @@ def test_lend_as_a_context_manager(project):
 
 def test_the_private_api_is_there():
     """Says which name of another project moved, before a test that depends on it fails obscurely."""
+    from _pytest.fixtures import FixtureManager
     from asgiref.local import Local
     from celery import canvas
     from django.db import connections
@@ -111,7 +114,9 @@ def test_the_private_api_is_there():
     assert {"__enter__", "__exit__"} <= set(vars(Atomic))
     assert isinstance(vars(TestCase)["captureOnCommitCallbacks"], classmethod)
     source = Path(fixtures.__file__).read_text()
-    assert "def _django_db_helper(" in source
+    assert "def _django_db_helper(\n    request: " in source
+    assert "_fixturemanager" in pytest.Session.__annotations__
+    assert hasattr(FixtureManager, "getfixturedefs")
     assert "_from_testcase" in Path(Atomic.__init__.__code__.co_filename).read_text()
     attributes = {"atomic_blocks", "savepoint_ids", "run_on_commit", "execute_wrappers", "needs_rollback"}
     assert attributes <= set(BaseDatabaseWrapper.__init__.__code__.co_names)

@@ -354,9 +354,14 @@ def test_a_test_without_our_fixtures_is_only_summed_up(project):
         def test_it():
             with pytest.raises(Exception, match="refused"):
                 add.apply_async((1, 1), retry=False)
+
+        @pytest.mark.celery_integration
+        def test_that_means_it():
+            test_it()
         """
     )
-    result.assert_outcomes(passed=1)
+    result.assert_outcomes(passed=2)
     text = result.stdout.str()
+    assert "test_that_means_it" not in text
     assert "real_broker: this test connects to a real broker, redis://127.0.0.1:1/0. [test_it.py:" in text
     assert "None of it failed a test" in text

@@ -1,0 +1,103 @@
+"""What a test that uses none of the fixtures pays: no log, no hook around fixtures; and nothing is left in place."""
+
+from __future__ import annotations
+
+CONFTEST = """
+    import asgiref.testing
+    import celery
+    import channels.consumer
+    import channels.layers
+    import kombu
+    import pytest
+
+    PLACES = [
+        *((channels.layers.InMemoryChannelLayer, name)
+          for name in ("new_channel", "group_add", "send", "receive", "group_send")),
+        *((asgiref.testing.ApplicationCommunicator, name) for name in ("future", "receive_output", "stop")),
+        (channels.consumer, "await_many_dispatch"),
+        (kombu.Connection, "_establish_connection"),
+    ]
+
+    def replaced():
+        return {name for (owner, name), before in zip(PLACES, BEFORE) if vars(owner)[name] is not before}
+
+    BEFORE = [vars(owner)[name] for owner, name in PLACES]
+
+    def pytest_runtest_logfinish(nodeid):
+        assert not replaced(), f"after {nodeid}"
+
+    def around_fixtures(config):
+        hooks = config.hook.pytest_fixture_setup.get_hookimpls()
+        return [hook for hook in hooks if hook.function.__module__.startswith("pytest_backchannel")]
+"""
+
+
+def test_it_pays_for_no_log_and_no_hook_around_fixtures(project):
+    project.write("conftest.py", CONFTEST)
+    result = project.test(
+        """
+        import sys
+        import pytest
+        from conftest import PLACES, around_fixtures, replaced
+        from pytest_backchannel.events import current_log, log_in_use
+
+        @pytest.fixture
+        def fixture(): yield
+
+        def test_observed(fixture, pytestconfig):
+            assert replaced() == {name for _, name in PLACES}
+            assert log_in_use() is None
+            assert not around_fixtures(pytestconfig)
+
+        def test_with_the_database(db, pytestconfig):
+            assert log_in_use() is None
+            assert not around_fixtures(pytestconfig)
+
+        @pytest.mark.skip
+        def test_skipped(): pass
+
+        def test_a_log_is_there_for_what_happens():
+            assert current_log() is log_in_use()
+            assert current_log().test == "test_it.py::test_a_log_is_there_for_what_happens"
+
+        def test_it_is_the_tests_own():
+            assert log_in_use() is None
+        """
+    )
+    result.assert_outcomes(passed=4, skipped=1)
+
+
+def test_only_a_loan_needs_the_hook_around_fixtures(project):
+    project.write("conftest.py", CONFTEST)
+    result = project.test(
+        """
+        from conftest import around_fixtures
+
+        def test_it(db_async, pytestconfig):
+            assert around_fixtures(pytestconfig)
+        """
+    )
+    result.assert_outcomes(passed=1)
+
+
+def test_libraries_are_as_they_were_after_a_test_that_breaks_in_any_phase(project):
+    project.write("conftest.py", CONFTEST)
+    result = project.test(
+        """
+        import pytest
+
+        @pytest.fixture
+        def breaks_before(): raise ValueError
+
+        @pytest.fixture
+        def breaks_after():
+            yield
+            raise ValueError
+
+        def test_setup(breaks_before): pass
+        def test_body(): raise ValueError
+        def test_teardown(breaks_after): pass
+        def test_next(): pass
+        """
+    )
+    result.assert_outcomes(passed=2, failed=1, errors=2)
