@@ -207,6 +207,7 @@ def once_per_config(make: Callable[[pytest.Config], Any]) -> Callable[[pytest.Co
     key: pytest.StashKey[Any] = pytest.StashKey()
 
     def get(config: pytest.Config) -> Any:
+        __tracebackhide__ = True
         if key not in config.stash:
             config.stash[key] = make(config)
         return config.stash[key]
