@@ -216,11 +216,16 @@ def test_one_virtual_host_for_several_processes_is_refused(project, given):
         from pathlib import Path
 
         def test_it(request):
-            Path(os.environ["PYTEST_XDIST_WORKER"] + ".here").touch()
-            while len(list(Path().glob("*.here"))) < 2:
+            both("here")
+            try:
+                request.getfixturevalue("rabbitmq_server")
+            finally:
+                both("has asked")  # whoever has it keeps it until then
+
+        def both(what):
+            Path(os.environ["PYTEST_XDIST_WORKER"] + what).touch()
+            while len(list(Path().glob("*" + what))) < 2:
                 time.sleep(0.01)
-            assert request.getfixturevalue("rabbitmq_server").url
-            time.sleep(3)  # the other process is asking for it meanwhile
     """
     project.write("test_one.py", together)
     project.write("test_two.py", together)
@@ -229,7 +234,9 @@ def test_one_virtual_host_for_several_processes_is_refused(project, given):
     result.stdout.fnmatch_lines(["*or another worker of pytest-xdist, uses the virtual host 'main'*put {worker} in*"])
 
 
-def test_a_second_run_on_the_same_virtual_host_is_refused(project, given):
+def test_a_second_run_on_the_same_virtual_host_is_refused(project, given, monkeypatch):
+    # A run that a worker of pytest-xdist starts is not that worker.
+    monkeypatch.setenv("PYTEST_XDIST_WORKER", "gw1")
     first = ExternalRabbitMQ(given.url("main"), "main")
     try:
         result = project.test(USES_IT, given.option("{worker}"))
