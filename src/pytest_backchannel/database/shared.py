@@ -221,18 +221,21 @@ class _Fetched:
 
 
 def _finished(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
-    """Execute on SQLite, and finish what writes: INSERT … RETURNING is under way until its rows are fetched.
+    """Execute on SQLite, and fetch all rows while the lock is held.
 
-    Until then SQLite refuses a savepoint on the connection ("SQL statements in progress"), also to other threads.
+    Python's sqlite3 (3.11–3.13) has one statement for the same SQL text: a thread that reads its last row resets it,
+    though another has just begun to execute it, which then reads its rows twice, or none. And what writes, such as
+    INSERT … RETURNING, is under way until its rows are fetched: until then SQLite refuses a savepoint on the connection
+    ("SQL statements in progress"), also to other threads.
     """
     wrapper = context["cursor"]
     if isinstance(wrapper.cursor, _Fetched):
         wrapper.cursor = wrapper.cursor.cursor
     result = execute(sql, params, many, context)
-    if sql.lstrip()[:6].upper() != "SELECT" and wrapper.cursor.description is not None:
-        wrapper.cursor = _Fetched(wrapper.cursor)
-        return wrapper.cursor
-    return result
+    if wrapper.cursor.description is None:
+        return result
+    wrapper.cursor = _Fetched(wrapper.cursor)
+    return wrapper.cursor
 
 
 def _call(callback: Callable[[], Any], robust: bool, when: str) -> None:

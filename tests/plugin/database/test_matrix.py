@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-CASES = 70
+CASES = 71
 
 
 def cases_of(project):

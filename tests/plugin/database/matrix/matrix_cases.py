@@ -123,6 +123,17 @@ async def test_get_or_create_concurrently(db):
 
 
 @asyncio_case
+async def test_the_same_query_in_many_threads(db):
+    """SQLite's driver gives the same statement to two cursors, if one is about to have read its last row."""
+    await Item.objects.acreate(name="one")
+
+    def read():
+        return {len(Item.objects.filter(name="one")) for _ in range(300)}
+
+    assert await asyncio.gather(*(asyncio.to_thread(read) for _ in range(6))) == [{1}] * 6
+
+
+@asyncio_case
 async def test_relations_and_prefetch(db):
     shelf = await Shelf.objects.acreate(name="s")
     await Item.objects.acreate(name="a", shelf=shelf)
