@@ -40,4 +40,5 @@ def lowest(session: nox.Session) -> None:
     """Run the fast tests on the lowest supported versions of everything."""
     session.install("--require-hashes", "-r", "requirements/lowest.txt")
     session.install("-e", ".", "--no-deps")
+    session.install("build", "hatchling")  # for the tests of the wheel
     session.run("pytest", *FAST, *session.posargs)

@@ -316,23 +316,28 @@ def test_a_module_in_the_memory_of_one_that_is_gone_is_searched_too():
         module = types.ModuleType("again")
         module.__file__ = "/project/again.py"
         exec(compile("from time import sleep", module.__file__, "exec"), vars(module))
-        sys.modules["again"] = module
         return module
 
+    gone = [make() for _ in range(1000)]
+    names = {id(module): f"again_{number}" for number, module in enumerate(gone)}
+    sys.modules.update({names[id(module)]: module for module in gone})
+    with VirtualClock():
+        pass
+    for name in names.values():
+        del sys.modules[name]
+    del gone
+    gc.collect()
+    made = [make() for _ in range(1000)]
+    again = {names[id(module)]: module for module in made if id(module) in names}
+    assert again, "the memory of no module was used again: this shows nothing"
+    sys.modules.update(again)
     try:
         with VirtualClock():
-            number = id(make())
-        del sys.modules["again"]
-        gc.collect()
-        others = []
-        while id(again := make()) != number and len(others) < 10_000:
-            others.append(again)
-        assert id(again) == number, "the memory of a module was not used again: this shows nothing"
-        with VirtualClock():
-            assert again.sleep is not REAL["sleep"]
-        assert again.sleep is REAL["sleep"]
+            assert all(module.sleep is not REAL["sleep"] for module in again.values())
+        assert all(module.sleep is REAL["sleep"] for module in again.values())
     finally:
-        del sys.modules["again"]
+        for name in again:
+            del sys.modules[name]
 
 
 def test_a_sleep_without_the_projects_code_on_its_stack_is_real(module):

@@ -28,6 +28,8 @@ class _Started:
 
     running: WeakSet[asyncio.Task[Any]] = field(default_factory=WeakSet[asyncio.Task[Any]])
     failed: list[asyncio.Task[Any]] = field(default_factory=list[asyncio.Task[Any]])
+    # Kept from the beginning: asked of an eager task that has ended, get_coro() crashes Python 3.12.1.
+    names: WeakKeyDictionary[asyncio.Task[Any], str] = field(default_factory=WeakKeyDictionary[asyncio.Task[Any], str])
 
     def done(self, task: asyncio.Task[Any]) -> None:
         self.running.discard(task)
@@ -82,6 +84,7 @@ class _Factory:
             if started is None:
                 started = _started[starter] = _Started()
             started.running.add(task)
+            started.names[task] = _name_of(coroutine, task)
             task.add_done_callback(started.done)
         return task
 
@@ -139,7 +142,7 @@ def take_crashes(found: Opening) -> Iterator[Crash]:
     for task in failed:
         error = task.exception() if _unseen_error(task) else None
         if error is not None and not isinstance(error, ClientDisconnected):
-            yield Crash(error, _name(task))
+            yield Crash(error, started.names[task])
 
 
 def record(found: Opening, crash: Crash) -> None:
@@ -190,11 +193,11 @@ def take_running(found: Opening) -> Iterator[Running]:
     for task in tuple(started.running):
         if not task.done() and (where := _definition(task)) is not None:
             started.running.discard(task)
-            yield Running(task, _name(task), where)
+            yield Running(task, started.names[task], where)
 
 
-def _name(task: asyncio.Task[Any]) -> str:
-    name = getattr(task.get_coro(), "__qualname__", task.get_name())
+def _name_of(coroutine: Any, task: asyncio.Task[Any]) -> str:
+    name = getattr(coroutine, "__qualname__", task.get_name())
     return str(name).rpartition("<locals>.")[2]
 
 
