@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ..errors import BackchannelError
-from .declarations import Declarations
+from .declarations import CONNECT_TIMEOUT, Declarations
 from .urls import with_database, without_secrets
 
 WORKER_PLACEHOLDER = "{worker}"
-CONNECT_TIMEOUT = 5
 
 
 class External:

@@ -16,6 +16,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, NoReturn, Self
 
+from ..clock import seconds_of
 from ..errors import BackchannelError
 from ..events import EventLog, current_log
 from ..tasks import checks
@@ -204,12 +205,12 @@ class RealTaskQueue(Account, WaitingTasks, AsyncTwins):
             limit: as for :meth:`run`.
 
         Raises:
+            TypeError: ``seconds`` is neither.
+            ValueError: ``seconds`` is negative or not finite.
             NotForReal: it is more than 5 s.
         """
         __tracebackhide__ = True
-        distance = seconds.total_seconds() if isinstance(seconds, timedelta) else float(seconds)
-        if distance < 0:
-            raise ValueError(f"seconds={seconds!r}: time goes forward; give a number from 0")
+        distance = seconds_of(seconds, "advance")
         if distance > self._limit:
             self._takes_too_long(f"advance({distance:g})", distance)
         self._check_thread("advance")

@@ -82,7 +82,8 @@ def run(options: argparse.Namespace) -> int:
     Returns:
         The exit code.
     """
-    from .outcomes import Report, without_logins
+    from ..servers.urls import without_logins
+    from .outcomes import Report
 
     try:
         site, messages = _site(options)

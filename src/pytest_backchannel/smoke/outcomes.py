@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 import time
 from collections import Counter
@@ -11,10 +10,10 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import TextIO
 
+from ..servers.urls import without_logins
+
 FORMAT = 1
 PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
-# The login of any URL, also of one that no setting has: in the message of a library, or of the project's own settings.
-_LOGIN = re.compile(r"(?<=://)([^\s/@:]*)(:?)[^\s/]*@")
 _WORDS = {PASSED: "ok", FAILED: "FAIL", SKIPPED: "skip"}
 
 
@@ -38,16 +37,6 @@ class Outcome:
     text: str
     fix: str = ""
     seconds: float = 0.0
-
-
-def without_logins(text: str) -> str:
-    """The text with the password of each URL in it replaced by ``***``, or a token that stands in the user's place.
-
-    Example:
-        >>> without_logins("can't reach amqp://app:s3cret@broker//")
-        "can't reach amqp://app:***@broker//"
-    """
-    return _LOGIN.sub(lambda found: f"{found[1]}:***@" if found[2] else "***@", text)
 
 
 class Report:

@@ -19,6 +19,7 @@ from pytest_backchannel.servers.declarations import Declarations
 from pytest_backchannel.servers.integration import redis_channel_layers, result_backend_for
 from pytest_backchannel.servers.pointing import pointed
 from pytest_backchannel.servers.process import free_port, listens, tail
+from pytest_backchannel.servers.task_queue import RealTaskQueue
 from pytest_backchannel.servers.urls import secrets_in, with_database, without_secrets
 from pytest_backchannel.smoke.expected import expected_tasks
 from pytest_backchannel.smoke.limits import TooSlow, limited
@@ -245,3 +246,10 @@ def test_amqp_declares_through_the_methods_that_are_watched():
     assert list(inspect.signature(amqp.Channel.exchange_declare).parameters)[:4] == [
         *("self", "exchange", "type", "passive"),
     ]
+
+
+@pytest.mark.parametrize(("seconds", "error"), [("1", TypeError), (-1, ValueError), (float("nan"), ValueError)])
+def test_the_real_queue_takes_the_seconds_that_the_stepped_one_takes(seconds, error):
+    queue = object.__new__(RealTaskQueue)  # refused before any broker is asked
+    with pytest.raises(error, match=r"^advance\(\)"):
+        queue.advance(seconds)

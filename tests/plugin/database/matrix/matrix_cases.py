@@ -147,7 +147,7 @@ async def test_chunked_reading_while_others_write(db):
     names = []
     async for item in Item.objects.order_by("name").aiterator(chunk_size=2):
         names.append(item.name)
-        # Another table: SQLite shows a reader what its own connection adds to the table that it reads.
+        # Another table: without the loan SQLite shows a reader what its own connection adds to the one that it reads.
         await asyncio.to_thread(Shelf.objects.create, name=item.name)
     assert names == [f"{number:02}" for number in range(10)]
     assert await Shelf.objects.acount() == 10
