@@ -10,7 +10,9 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -23,6 +25,7 @@ from .guard import guard
 
 LOG_LINES = 40
 LOOPBACK = "127.0.0.1"
+PAUSE_TIMEOUT = 10.0  # seconds; a thread that waits for a disk stops only when that has answered
 
 _servers: list[ProcessGroup] = []
 
@@ -103,13 +106,24 @@ class ProcessGroup:
     def pause(self) -> None:
         """Freeze it (SIGSTOP): connections stay open and nothing answers.
 
+        Returns when each of its threads stands still.
+
         Raises:
-            BackchannelError: it does not run.
+            BackchannelError: it does not run, or did not stand still within 10 seconds.
         """
         if self._group is None:
             raise BackchannelError(f"{self.name} is stopped: only what runs can be paused")
         os.killpg(self._group, signal.SIGSTOP)
         self.paused = True
+        # To send the signal stops nothing yet: until the process has taken it, its threads on other cores go on
+        # answering.
+        deadline = time.monotonic() + PAUSE_TIMEOUT
+        while moving := _moving_threads(self._group):
+            if time.monotonic() > deadline:
+                raise BackchannelError(
+                    f"{self.name} was sent SIGSTOP and does not stand still after {PAUSE_TIMEOUT:g} s: {moving}"
+                )
+            time.sleep(0.001)
 
     def resume(self) -> None:
         """Let a paused one go on (SIGCONT); nothing happens to one that runs."""
@@ -141,6 +155,27 @@ class ProcessGroup:
     def _tail_for_message(self) -> str:
         last = tail(self.log, 15)
         return ":\n" + "\n".join(f"    {line}" for line in last.splitlines()) if last else ", and wrote nothing"
+
+
+def _moving_threads(group: int) -> str:
+    """The threads of a process group that are not stopped, with their states; empty where all are."""
+    import psutil
+
+    still = {psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP, psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD}
+    found: list[str] = []
+    for pid in psutil.pids():
+        # What ends meanwhile stands still as well; what may not be asked is another user's.
+        with contextlib.suppress(ProcessLookupError, PermissionError, psutil.Error):
+            if os.getpgid(pid) != group:
+                continue
+            # Only Linux tells the state of each thread, by what it shows of a process.
+            threads = [thread.id for thread in psutil.Process(pid).threads()] if sys.platform == "linux" else [pid]
+            for thread in threads:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    status = psutil.Process(thread).status()
+                    if status not in still:
+                        found.append(f"{thread} is {status}")
+    return ", ".join(found)
 
 
 class Process(ProcessGroup):
