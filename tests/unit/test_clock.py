@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import subprocess
 import sys
 import threading
@@ -309,35 +308,6 @@ def test_a_module_imported_meanwhile_gets_the_real_functions_back(module):
         assert len(clock.sleeps) == 1
     assert late.sleep is REAL["sleep"]
     assert late.monotonic is REAL["monotonic"]
-
-
-def test_a_module_in_the_memory_of_one_that_is_gone_is_searched_too():
-    def make():
-        module = types.ModuleType("again")
-        module.__file__ = "/project/again.py"
-        exec(compile("from time import sleep", module.__file__, "exec"), vars(module))
-        return module
-
-    gone = [make() for _ in range(1000)]
-    names = {id(module): f"again_{number}" for number, module in enumerate(gone)}
-    sys.modules.update({names[id(module)]: module for module in gone})
-    with VirtualClock():
-        pass
-    for name in names.values():
-        del sys.modules[name]
-    del gone
-    gc.collect()
-    made = [make() for _ in range(1000)]
-    again = {names[id(module)]: module for module in made if id(module) in names}
-    assert again, "the memory of no module was used again: this shows nothing"
-    sys.modules.update(again)
-    try:
-        with VirtualClock():
-            assert all(module.sleep is not REAL["sleep"] for module in again.values())
-        assert all(module.sleep is REAL["sleep"] for module in again.values())
-    finally:
-        for name in again:
-            del sys.modules[name]
 
 
 def test_a_sleep_without_the_projects_code_on_its_stack_is_real(module):
