@@ -92,6 +92,37 @@ def test_a_run_that_ends_early_leaves_no_process_and_no_folder(project, sent):
     assert_nothing_left(project, token)
 
 
+HOLDS_POSTGRESQL = """
+import time
+from support.postgres import postgres_server
+
+with postgres_server():
+    print("ready", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_the_suites_own_postgresql_ends_with_a_run_that_is_killed():
+    run = subprocess.Popen(
+        [sys.executable, "-c", HOLDS_POSTGRESQL],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with run:
+        assert run.stdout.readline() == "ready\n"
+        servers = psutil.Process(run.pid).children(recursive=True)
+        (folder,) = {Path(server.cwd()).parent for server in servers if server.name() == "postgres"}
+        assert folder.name.startswith("backchannel-postgres-")
+        run.kill()
+    _, alive = psutil.wait_procs(servers, timeout=10)
+    assert alive == []
+    deadline = time.monotonic() + 10
+    while folder.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not folder.exists()
+
+
 ISOLATED = """
     import os, time
     from shop.tasks import add

