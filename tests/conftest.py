@@ -6,6 +6,7 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
+from support.leaked_loop import FILTERS
 
 pytest_plugins = ["pytester", "support.wheel"]
 
@@ -13,6 +14,11 @@ PROJECT = Path(__file__).parent / "sample"
 
 # Plugins that other packages bring: none of them is under test, and each costs every nested run its import.
 NOT_LOADED = "-p no:randomly -p no:faker -p no:valkey"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for line in FILTERS:
+        config.addinivalue_line("filterwarnings", line)
 
 
 class Project:
@@ -40,6 +46,7 @@ class Project:
                     "asyncio_default_fixture_loop_scope = function",
                     "filterwarnings =",
                     "    error",
+                    *(f"    {line}" for line in FILTERS),
                     *lines,
                 ]
             ),

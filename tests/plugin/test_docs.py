@@ -9,20 +9,12 @@ from __future__ import annotations
 import ast
 import shutil
 import textwrap
-from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 from markdown_it import MarkdownIt
 
 ROOT = Path(__file__).parents[2]
-# pytest-asyncio 1.2 and 1.3 leave a loop open on Python 3.11 (_get_event_loop_no_warn), which is told whenever it is
-# collected; 1.5 does not.
-LEAKED_LOOP = (
-    "    ignore:Exception ignored in. <(socket|function BaseEventLoop):pytest.PytestUnraisableExceptionWarning",
-)
-if tuple(map(int, version("pytest-asyncio").split(".")[:2])) >= (1, 4):
-    LEAKED_LOOP = ()
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
@@ -70,7 +62,7 @@ def test_every_snippet_compiles():
 
 
 def test_the_snippets_run_in_the_sample_project(project):
-    project.ini(*LEAKED_LOOP, "asyncio_mode = auto")
+    project.ini("asyncio_mode = auto")
     names = write_all(project.path, marked("sample"))
     if not names:
         pytest.skip("no snippet is marked '# test: sample'")
