@@ -93,7 +93,7 @@ def test_real(scenario, profile, tmp_path, monkeypatch, redis, request):
                 queue._start_worker()
             scenario.drive(driver)
             states = {label: driver.state(label) for label in scenario.states}
-            results = {label: driver.results[label].get(timeout=5) for label in scenario.results}
+            results = {label: driver.results[label].get(timeout=20) for label in scenario.results}
         if shared.exists():
             shared.rename(effects_file)
     finally:

@@ -78,7 +78,7 @@ def test_rabbitmq_keeps_durable_messages_over_a_restart_freezes_and_is_empty_for
                 connection.SimpleQueue("kept").put({"a": 1})
             rabbitmq_server.restart()
             with kombu.Connection(rabbitmq_server.url) as connection:
-                assert connection.SimpleQueue("kept").get(timeout=5).payload == {"a": 1}
+                assert connection.SimpleQueue("kept").get(timeout=20).payload == {"a": 1}
 
         def test_pause(rabbitmq_server):
             rabbitmq_server.pause()

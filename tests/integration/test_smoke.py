@@ -128,7 +128,7 @@ class Site:
                 found[str(number)] = set(client.keys("*"))
         return found
 
-    def smoke(self, *arguments: str, settings: str = "config.settings", timeout: str = "3", folder: Path | None = None):
+    def smoke(self, *arguments: str, settings: str = "config.settings", timeout: str = "5", folder: Path | None = None):
         environment = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
         return subprocess.run(
             [sys.executable, "-m", "pytest_backchannel.cli", "smoke", "--settings", settings, "--timeout", timeout]
@@ -334,9 +334,9 @@ def test_no_result_backend(site):
 
 def test_another_result_backend_than_the_worker_writes_to(site):
     settings = site.settings("other_results", 'CELERY_RESULT_BACKEND = f"{URL}/7"')
-    failed = site.broken(settings=settings, timeout="1")
+    failed = site.broken(settings=settings, timeout="3")
     assert [(check, target) for check, target, _ in failed] == [("canary", "celery"), ("canary", "mail")], failed
-    assert failed[0][2] == "has not come back within 1 s"
+    assert failed[0][2] == "has not come back within 3 s"
 
 
 def test_a_layer_in_memory(site):
@@ -353,10 +353,10 @@ def test_another_layer_than_the_web_server_uses(site):
         "other_layer", 'CHANNEL_LAYERS["default"]["CONFIG"] = {**CHANNEL_LAYERS["default"]["CONFIG"], "prefix": "x"}'
     )
     ((check, target, text),) = site.broken(
-        "--no-celery", "--url", site.url + "/", *ROOM, settings=settings, timeout="1"
+        "--no-celery", "--url", site.url + "/", *ROOM, settings=settings, timeout="3"
     )
     assert (check, target) == ("message", "smoke → /ws/rooms/smoke/")
-    assert text == "no frame has reached the socket within 1 s"
+    assert text == "no frame has reached the socket within 3 s"
 
 
 # ---------------------------------------------------------- the web server
@@ -422,7 +422,7 @@ def test_every_process_of_the_worker_is_busy(site):
     for child in children:
         child.suspend()
     try:
-        failed = site.broken(timeout="1")
+        failed = site.broken(timeout="3")
     finally:
         for child in children:
             child.resume()
@@ -432,7 +432,7 @@ def test_every_process_of_the_worker_is_busy(site):
 def test_the_worker_is_down(site):
     site.worker.pause()
     try:
-        ((check, _, text),) = site.broken(timeout="1.5")
+        ((check, _, text),) = site.broken(timeout="3")
     finally:
         site.worker.resume()
     assert (check, text) == ("worker", "none answers")
@@ -446,7 +446,7 @@ def test_redis_answers_nothing(site):
     finally:
         site.redis.resume()
     assert [check for check, *_ in failed] == ["broker", "layer"]
-    assert time.monotonic() - start < 15
+    assert time.monotonic() - start < 60
 
 
 def test_redis_is_down(tmp_path):
@@ -454,7 +454,7 @@ def test_redis_is_down(tmp_path):
     site = Site(tmp_path)
     try:
         site.redis.stop()
-        failed = site.broken("--url", site.url + "/", *ROOM, timeout="1.5")
+        failed = site.broken("--url", site.url + "/", *ROOM, timeout="3")
     finally:
         site.close()
     assert [check for check, *_ in failed] == ["broker", "layer", "message"]

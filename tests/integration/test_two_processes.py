@@ -144,7 +144,7 @@ def test_faults_of_processes_and_brokers(project):
             path, result = running(tmp_path)
             (tmp_path / "runs.go").touch()
             worker.stop()
-            assert result.get(timeout=5) == "done" and worker.exit_code == 0
+            assert result.get(timeout=20) == "done" and worker.exit_code == 0
 
         def test_broker_restart_keeps_what_waits(worker_process, rabbitmq_server):
             worker = worker_process()

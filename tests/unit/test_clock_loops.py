@@ -262,15 +262,15 @@ def test_a_pending_timer_keeps_what_was_left_of_its_wait_when_the_clock_ends():
     async def main():
         fired = asyncio.Event()
         with VirtualClock() as clock:
-            asyncio.get_running_loop().call_later(60.05, fired.set)
+            asyncio.get_running_loop().call_later(60.2, fired.set)
             clock.shift(60)
             await asyncio.sleep(0)
             assert not fired.is_set()
         started = real.perf_counter()
-        await asyncio.wait_for(fired.wait(), 0.5)
+        await asyncio.wait_for(fired.wait(), 30)
         return real.perf_counter() - started
 
-    assert 0.02 < asyncio.run(main()) < 0.4
+    assert 0.1 < asyncio.run(main()) < 20
 
 
 def test_a_timer_set_before_the_clock_began_follows_it():

@@ -76,21 +76,21 @@ async def test_a_job_that_does_not_end_is_named(loop):
 
 async def test_timers_are_listed_and_not_waited_for(loop):
     async def sleeper():
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(50)
 
     async def with_timeout():
-        async with asyncio.timeout(0.7):
+        async with asyncio.timeout(70):
             await asyncio.Event().wait()
 
     tasks = [asyncio.create_task(sleeper()), asyncio.create_task(with_timeout())]
-    handle = loop.call_later(0.6, handle_it)
+    handle = loop.call_later(60, handle_it)
     start = time.perf_counter()
     assert await idle.settle(5) is Verdict.IDLE
-    assert time.perf_counter() - start < 0.4
+    assert time.perf_counter() - start < 20
     first, second, third = idle.timers(loop)
     assert first.what.endswith("sleeper")
     assert "test_idle.py:" in str(first)
-    assert 0.3 < first.due_in <= 0.5
+    assert 30 < first.due_in <= 50
     assert second.what == "handle_it"
     assert second.where.line == handle_it.__code__.co_firstlineno
     assert third.what.endswith("with_timeout")

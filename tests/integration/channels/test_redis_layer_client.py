@@ -34,10 +34,10 @@ async def test_receive_nothing_waits_a_little_and_frames_come(redis_server):
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(layer.close_pools)
         stack.enter_context(layer_in_place(layer))
-        async with WebSocketClient(Member) as ws:
+        async with WebSocketClient(Member, timeout=60) as ws:
             start = time.perf_counter()
             assert await ws.receive_nothing()
-            assert 0.09 < time.perf_counter() - start < 1
+            assert 0.09 < time.perf_counter() - start < 20
             await layer.group_send("members", {"type": "news", "text": "hello"})
             assert await ws.receive_text() == "hello"
             await layer.group_send("members", {"type": "news", "text": "again"})

@@ -297,13 +297,13 @@ async def test_a_subprotocol_that_was_offered_is_chosen():
 
 
 async def test_a_crash_raises_at_once_with_the_consumers_own_lines_and_nothing_chained():
-    ws = client()
+    ws = client(timeout=60)
     async with ws:
         await ws.send_text("crash")
         start = time.perf_counter()
         with pytest.raises(ValueError, match="broken") as crash:
             await ws.receive_text()
-        assert time.perf_counter() - start < 0.5  # the timeout is 2 s; on a busy machine a few ms
+        assert time.perf_counter() - start < 20  # a third of the timeout
     text = "".join(traceback.format_exception(crash.value))
     assert "CancelledError" not in text
     assert crash.value.__context__ is None
@@ -535,9 +535,9 @@ async def test_a_frame_from_a_thread_of_the_consumers_own_wakes_the_client():
             self.thread.join()
 
     start = time.perf_counter()
-    async with client(Threaded) as ws:
+    async with client(Threaded, timeout=60) as ws:
         assert await ws.receive_text() == "from a thread"
-    assert time.perf_counter() - start < 1  # the timeout is 2 s
+    assert time.perf_counter() - start < 20  # a third of the timeout
 
 
 async def test_a_consumer_that_is_closed_by_a_thread_of_its_own_ends():
@@ -551,9 +551,9 @@ async def test_a_consumer_that_is_closed_by_a_thread_of_its_own_ends():
             self.close(4001)
 
     start = time.perf_counter()
-    async with client(Threaded) as ws:
+    async with client(Threaded, timeout=60) as ws:
         assert await ws.expect_close() == (4001, "")
-    assert time.perf_counter() - start < 1
+    assert time.perf_counter() - start < 20
 
 
 async def test_a_slow_client_lets_a_thread_of_the_consumer_wait():
@@ -626,9 +626,9 @@ async def test_receive_nothing_is_decided_without_waiting():
     async with client() as ws:
         await ws.receive_nothing()
         start = time.perf_counter()
-        for _ in range(20):
+        for _ in range(50):
             assert await ws.receive_nothing()
-        assert (time.perf_counter() - start) / 20 < 0.02
+        assert time.perf_counter() - start < 50 * 0.1  # 0.1 s each where the loop can't be seen
 
 
 async def test_receive_nothing_fails_for_a_frame_that_is_there_and_leaves_it():
@@ -665,10 +665,10 @@ async def test_receive_nothing_waits_for_a_thread():
 
 
 async def test_receive_nothing_ignores_the_timeouts_of_the_test_itself():
-    async with client() as ws, asyncio.timeout(1):
+    async with client() as ws, asyncio.timeout(60):
         start = time.perf_counter()
         await ws.receive_nothing()
-        assert time.perf_counter() - start < 0.5
+        assert time.perf_counter() - start < 20
 
 
 async def test_receive_nothing_ignores_the_timeouts_of_what_awaits_it():
