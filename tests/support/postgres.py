@@ -9,13 +9,12 @@ import pwd
 import shutil
 import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_backchannel.servers.guard import guard
+from pytest_backchannel.servers.guard import guard, make_folder, remove_folder
 from pytest_backchannel.servers.process import free_port
 
 USER = "backchannel"
@@ -83,8 +82,7 @@ def postgres_server(*, durable: bool = False) -> Iterator[Postgres]:
         RuntimeError: it does not start; the message has its log.
     """
     binaries = find_binaries()
-    folder = Path(tempfile.mkdtemp(prefix="backchannel-postgres-"))
-    guard().add_folder(folder)
+    folder = make_folder("postgres")
     try:
         identity = _unprivileged(folder)
         data = folder / "data"
@@ -128,8 +126,7 @@ def postgres_server(*, durable: bool = False) -> Iterator[Postgres]:
             _stop(server)
             guard().drop(server.pid)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        guard().forget_folder(folder)
+        remove_folder(folder)
 
 
 def _unprivileged(folder: Path) -> dict[str, object]:

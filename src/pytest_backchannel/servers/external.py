@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import socket
-import tempfile
-from pathlib import Path
 from typing import Any, NoReturn
 
 from ..errors import BackchannelError
 from .declarations import CONNECT_TIMEOUT, Declarations
+from .guard import make_folder, remove_folder
 from .urls import with_database, without_secrets
 
 WORKER_PLACEHOLDER = "{worker}"
@@ -152,9 +151,9 @@ class ExternalRabbitMQ(External):
             self._connection.release()
             # Without what led to it: its frames show the url, with the password.
             raise BackchannelError(f"{self.option}={without_secrets(self.url)}: {why}") from None
-        self._folder = tempfile.TemporaryDirectory(prefix="backchannel-rabbitmq-")
+        self._folder = make_folder("rabbitmq")
         self.declarations = Declarations(
-            Path(self._folder.name) / "declared.jsonl", connection.host, connection.virtual_host, shared=True
+            self._folder / "declared.jsonl", connection.host, connection.virtual_host, shared=True
         )
         self.declarations.watch()
 
@@ -183,7 +182,7 @@ class ExternalRabbitMQ(External):
         self.declarations.unwatch()
         self.clear()
         self._connection.release()
-        self._folder.cleanup()
+        remove_folder(self._folder)
 
 
 def _connect(url: str) -> Any:

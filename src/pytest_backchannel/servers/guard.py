@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
+import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
@@ -82,6 +85,25 @@ def guard() -> Guard:
     if _guard is None or _guard.pid != os.getpid():
         _guard = Guard()
     return _guard
+
+
+def make_folder(name: str) -> Path:
+    """A new temporary folder of this user alone, which goes with the test run, however that ends.
+
+    Args:
+        name: what it is for; part of its name.
+    """
+    folder = Path(tempfile.gettempdir()) / f"backchannel-{name}-{secrets.token_hex(8)}"
+    # Before it exists: the run may be killed at any line.
+    guard().add_folder(folder)
+    folder.mkdir(mode=0o700)
+    return folder
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove what :func:`make_folder` made, with everything in it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    guard().forget_folder(folder)
 
 
 def close_guard() -> None:

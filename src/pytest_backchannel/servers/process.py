@@ -11,7 +11,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -21,7 +20,7 @@ from mirakuru import SimpleExecutor
 from mirakuru.exceptions import ExecutorError
 
 from ..errors import BackchannelError
-from .guard import guard
+from .guard import guard, make_folder, remove_folder
 
 LOG_LINES = 40
 LOOPBACK = "127.0.0.1"
@@ -188,9 +187,8 @@ class Process(ProcessGroup):
 
     def __init__(self, name: str, folder: Path | None = None) -> None:
         self._owns_folder = folder is None
-        self.folder = folder or Path(tempfile.mkdtemp(prefix=f"backchannel-{name}-"))
+        self.folder = folder or make_folder(name)
         self.folder.mkdir(parents=True, exist_ok=True)
-        guard().add_folder(self.folder)
         self._executor: SimpleExecutor | None = None
         super().__init__(name, self.folder / f"{name}.log")
 
@@ -280,8 +278,7 @@ class Process(ProcessGroup):
         """End the process and remove its folder."""
         self.terminate()
         if self._owns_folder:
-            shutil.rmtree(self.folder, ignore_errors=True)
-        guard().forget_folder(self.folder)
+            remove_folder(self.folder)
         self._closed()
 
     @property

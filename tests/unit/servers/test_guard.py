@@ -1,0 +1,76 @@
+"""Folders of servers go with the test run, at whichever line it is killed."""
+
+from __future__ import annotations
+
+import signal
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from pytest_backchannel.servers import guard as guard_module
+from pytest_backchannel.servers.guard import make_folder, remove_folder
+from pytest_backchannel.servers.process import Process
+
+
+@pytest.fixture
+def told(monkeypatch):
+    """What the watchdog hears, and whether the folder was there when it did."""
+    heard = []
+    guard = guard_module.guard()
+    for name in ("add_folder", "forget_folder"):
+        real = getattr(guard, name)
+
+        def hears(path, name=name, real=real):
+            heard.append((name, path, path.exists()))
+            real(path)
+
+        monkeypatch.setattr(guard, name, hears)
+    return heard
+
+
+def test_the_watchdog_knows_of_a_folder_before_it_exists_and_after_it_is_gone(told):
+    folder = make_folder("redis")
+    assert folder.is_dir()
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert folder.name.startswith("backchannel-redis-")
+    (folder / "data").write_text("x")
+    remove_folder(folder)
+    assert told == [("add_folder", folder, False), ("forget_folder", folder, False)]
+    assert not folder.exists()
+
+
+def test_a_folder_that_was_given_is_not_the_watchdogs(told, tmp_path):
+    process = Process("redis", tmp_path / "mine")
+    process.close()
+    assert (tmp_path / "mine").is_dir()
+    assert told == []
+
+
+KILLED = """
+import os, signal
+from pathlib import Path
+from pytest_backchannel.servers.guard import make_folder
+
+mkdir = Path.mkdir
+def killed(path, *args, **kwargs):
+    mkdir(path, *args, **kwargs)
+    print(path, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+Path.mkdir = killed
+make_folder("redis")
+"""
+
+
+def test_a_run_that_is_killed_as_it_makes_a_folder_leaves_none():
+    killed = subprocess.run([sys.executable, "-c", KILLED], stdout=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    folder = Path(killed.stdout.strip())
+    assert folder.name.startswith("backchannel-redis-")
+    deadline = time.monotonic() + 20
+    while folder.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not folder.exists()
