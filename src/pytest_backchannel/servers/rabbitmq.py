@@ -22,7 +22,7 @@ from .process import (
 START_TIMEOUT = 60.0
 DEBIAN = "/usr/lib/rabbitmq/bin/rabbitmq-server"
 STOP_TIMEOUT = 15.0
-CONTROL_TIMEOUT = 30.0
+CONTROL_TIMEOUT = 60.0
 
 
 def rabbitmq_binary() -> str:
@@ -161,20 +161,23 @@ class RabbitMQServer(Process):
             What it prints.
 
         Raises:
-            ServerFailed: ``rabbitmqctl``, which lies beside the server, could not do it.
+            ServerFailed: ``rabbitmqctl``, which lies beside the server, could not do it, or not within 60 seconds.
         """
         environment = {**os.environ, **self._environment()}
-        done = subprocess.run(
-            [
-                str(Path(self._binary).with_name("rabbitmqctl")),
-                *("--quiet", "-n", environment["RABBITMQ_NODENAME"], *arguments),
-            ],
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=CONTROL_TIMEOUT,
-            check=False,
-        )
+        try:
+            done = subprocess.run(
+                [
+                    str(Path(self._binary).with_name("rabbitmqctl")),
+                    *("--quiet", "-n", environment["RABBITMQ_NODENAME"], *arguments),
+                ],
+                env=environment,
+                capture_output=True,
+                text=True,
+                timeout=CONTROL_TIMEOUT,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise ServerFailed(f"rabbitmqctl {arguments[0]} has not ended after {CONTROL_TIMEOUT:g} s") from error
         if done.returncode:
             raise ServerFailed(f"rabbitmqctl {arguments[0]} failed: {done.stderr.strip() or done.stdout.strip()}")
         return done.stdout
