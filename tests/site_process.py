@@ -9,7 +9,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -95,14 +94,3 @@ def alive(processes: list[psutil.Process], within: float) -> list[str]:
         for process in rest
         if process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     ]
-
-
-def until(condition, timeout: float, what: str):
-    """The first true answer of ``condition()``; an AssertionError after so many seconds."""
-    end = time.monotonic() + timeout
-    while time.monotonic() < end:
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.1)
-    raise AssertionError(f"{what}: not within {timeout:g} s")

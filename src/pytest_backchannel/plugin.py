@@ -77,8 +77,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 # ------------------------------------------------------ the log of each test
 
-
-#
 # One hook for each phase, and it calls the fixtures' modules: what every test pays is mostly pytest's calling of hooks,
 # and next to nothing where neither Celery nor Channels is loaded.
 

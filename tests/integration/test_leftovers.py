@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from support.until import until
 
 from pytest_backchannel.servers.process import free_port
 from pytest_backchannel.servers.redis import command, start_redis
@@ -117,10 +118,7 @@ def test_the_suites_own_postgresql_ends_with_a_run_that_is_killed():
         run.kill()
     _, alive = psutil.wait_procs(servers, timeout=10)
     assert alive == []
-    deadline = time.monotonic() + 10
-    while folder.exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not folder.exists()
+    until(lambda: not folder.exists(), 10, f"the watchdog removes {folder}, which the killed run has left")
 
 
 ISOLATED = """

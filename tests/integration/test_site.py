@@ -9,7 +9,8 @@ import sqlite3
 import urllib.request
 
 import pytest
-from site_process import Site, alive, until
+from site_process import Site, alive
+from support.until import until
 
 pytestmark = [pytest.mark.celery_integration, pytest.mark.slow]
 

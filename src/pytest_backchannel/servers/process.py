@@ -187,8 +187,11 @@ class Process(ProcessGroup):
 
     def __init__(self, name: str, folder: Path | None = None) -> None:
         self._owns_folder = folder is None
-        self.folder = folder or make_folder(name)
-        self.folder.mkdir(parents=True, exist_ok=True)
+        if folder is None:
+            folder = make_folder(name)
+        else:
+            folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
         self._executor: SimpleExecutor | None = None
         super().__init__(name, self.folder / f"{name}.log")
 

@@ -6,10 +6,10 @@ import signal
 import stat
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from support.until import until
 
 from pytest_backchannel.servers import guard as guard_module
 from pytest_backchannel.servers.guard import make_folder, remove_folder
@@ -70,7 +70,4 @@ def test_a_run_that_is_killed_as_it_makes_a_folder_leaves_none():
     assert killed.returncode == -signal.SIGKILL
     folder = Path(killed.stdout.strip())
     assert folder.name.startswith("backchannel-redis-")
-    deadline = time.monotonic() + 20
-    while folder.exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert not folder.exists()
+    until(lambda: not folder.exists(), 20, f"the watchdog removes {folder}, which the killed run has left")

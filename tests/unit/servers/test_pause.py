@@ -10,6 +10,7 @@ import threading
 import time
 
 import pytest
+from support.until import until
 
 from pytest_backchannel.errors import BackchannelError
 from pytest_backchannel.servers import process
@@ -37,10 +38,7 @@ def counting(tmp_path):
         parent = subprocess.Popen([sys.executable, "-c", child], stdout=log, start_new_session=True)
     group._began(parent.pid)
     try:
-        deadline = time.monotonic() + 20
-        while not group.log and time.monotonic() < deadline:
-            time.sleep(0.01)
-        assert group.log
+        until(lambda: group.log, 20, "the group writes")
         yield group
     finally:
         killpg(parent.pid, signal.SIGKILL)
@@ -58,12 +56,9 @@ def test_pause_returns_when_every_thread_stands_still(counting, monkeypatch):
     monkeypatch.undo()
     written = counting.log
     time.sleep(0.1)
-    assert counting.log == written
+    assert counting.log == written, "it went on writing when pause() had returned"
     counting.resume()
-    deadline = time.monotonic() + 20
-    while counting.log == written and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert counting.log != written
+    until(lambda: counting.log != written, 20, "it writes again after resume()")
 
 
 def test_what_does_not_stand_still_is_told(counting, monkeypatch):
