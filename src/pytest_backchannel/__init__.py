@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .channels.client import WebSocketClient as WebSocketClient
     from .channels.install import strict_channel_layers as strict_channel_layers
     from .channels.layer import StrictLayer as StrictLayer
-    from .clock import VirtualClock as VirtualClock
+    from .clock.virtual import VirtualClock as VirtualClock
     from .database import lend as lend
     from .errors import BackchannelError as BackchannelError
     from .errors import BackchannelFailure as BackchannelFailure

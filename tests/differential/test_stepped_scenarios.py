@@ -10,7 +10,7 @@ import pytest
 import scenarios
 from driver import Driver
 
-from pytest_backchannel.clock import VirtualClock
+from pytest_backchannel.clock.virtual import VirtualClock
 from pytest_backchannel.events import begin_log
 from pytest_backchannel.tasks.queue import TaskQueue
 

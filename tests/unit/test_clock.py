@@ -15,8 +15,8 @@ from unittest.mock import patch
 
 import pytest
 
-from pytest_backchannel import clock as clock_module
-from pytest_backchannel.clock import Slept, VirtualClock, active_clock
+from pytest_backchannel.clock import virtual as clock_module
+from pytest_backchannel.clock.virtual import Slept, VirtualClock, active_clock
 from pytest_backchannel.errors import BackchannelError
 from pytest_backchannel.events import begin_log, end_log
 
@@ -229,7 +229,7 @@ def test_without_time_machine_the_error_says_what_to_install():
     code = """
 import sys
 sys.modules["time_machine"] = None
-from pytest_backchannel.clock import VirtualClock, active_clock
+from pytest_backchannel.clock.virtual import VirtualClock, active_clock
 try:
     VirtualClock().__enter__()
 except Exception as error:

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from pytest_backchannel.clock import VirtualClock
+from pytest_backchannel.clock.virtual import VirtualClock
 from pytest_backchannel.events import begin_log, end_log
 
 # In an object: the clock would replace a plain reference.

@@ -7,7 +7,7 @@ import sys
 
 MEMORY_USED_AGAIN = """
 import sys, time, types
-from pytest_backchannel.clock import VirtualClock
+from pytest_backchannel.clock.virtual import VirtualClock
 
 real = [time.sleep]  # in a list: the clock replaces what a module names, also this one
 

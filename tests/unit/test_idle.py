@@ -11,8 +11,8 @@ import anyio
 import pytest
 import pytest_asyncio
 
-from pytest_backchannel import idle
-from pytest_backchannel.idle import Verdict
+from pytest_backchannel.clock import idle
+from pytest_backchannel.clock.idle import Verdict
 
 pytestmark = pytest.mark.asyncio
 

@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable
 from typing import Any, Literal
 
-from .. import idle
+from ..clock import idle
 from ..errors import BackchannelError, NoFrame, NotIdle, UnexpectedFrame
 from ..events import caller, current_log
 from . import messages

@@ -10,7 +10,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
-from .. import idle
+from ..clock import idle
 from ..errors import BackchannelError, ConsumerHung, NoFrame, WebSocketRejected
 from ..events import caller, current_log
 from . import background, consumers, leftovers, messages, transaction

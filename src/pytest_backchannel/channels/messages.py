@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from .. import idle
+from ..clock import idle
 from ..errors import WebSocketClosed
 from .background import Crash, Running
 from .connection import ABNORMAL, Close, Connection

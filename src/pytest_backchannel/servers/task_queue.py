@@ -16,7 +16,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, NoReturn, Self
 
-from ..clock import seconds_of
+from ..clock.virtual import seconds_of
 from ..errors import BackchannelError
 from ..events import EventLog, current_log
 from ..tasks import checks

@@ -16,7 +16,7 @@ from typing import Any
 from celery import beat
 from kombu.utils.imports import symbol_by_name
 
-from ..clock import VirtualClock
+from ..clock.virtual import VirtualClock
 from ..events import EventLog
 
 # The default of Celery's setting beat_scheduler; it keeps its schedule in a file.

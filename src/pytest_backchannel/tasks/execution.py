@@ -23,7 +23,7 @@ from celery.app.trace import task_has_custom
 from celery.exceptions import Ignore, Reject, Retry
 from celery.utils.serialization import UnpickleableExceptionWrapper
 
-from ..clock import active_clock
+from ..clock.virtual import active_clock
 from ..errors import AsyncTaskFunction
 from ..events import Location, caused_by, is_project_file
 from .broker import Broker, StoredMessage

@@ -13,7 +13,7 @@ from typing import Any
 from kombu.compression import decompress
 from kombu.serialization import loads
 
-from ..clock import active_clock
+from ..clock.virtual import active_clock
 from ..events import Location
 
 REPR_WIDTH = 160

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from celery.app.base import Celery
 
-from ..clock import VirtualClock, active_clock, clock_for_a_step, is_frozen, seconds_of, time_is_real
+from ..clock.virtual import VirtualClock, active_clock, clock_for_a_step, is_frozen, seconds_of, time_is_real
 from ..errors import BackchannelError
 from ..events import EventLog, current_log
 from . import checks

@@ -11,8 +11,9 @@ import traceback
 import pytest
 from channels.generic.websocket import AsyncWebsocketConsumer
 
-from pytest_backchannel import WebSocketClient, errors, events, idle
+from pytest_backchannel import WebSocketClient, errors, events
 from pytest_backchannel.channels.records import ConsumerCrashed
+from pytest_backchannel.clock import idle
 
 pytestmark = pytest.mark.asyncio
 

@@ -13,7 +13,7 @@ from celery.result import task_join_will_block
 from celery.worker import state as worker_state
 from kombu import Connection, pools
 
-from pytest_backchannel.clock import active_clock
+from pytest_backchannel.clock.virtual import active_clock
 from pytest_backchannel.events import begin_log
 from pytest_backchannel.tasks.eager import EagerMode
 from pytest_backchannel.tasks.queue import TaskQueue

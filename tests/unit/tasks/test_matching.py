@@ -12,7 +12,7 @@ from celery import chain, chord, group
 from dirty_equals import IsFloat, IsInt, IsPartialDict, IsStr
 from recorded_messages import published, recording_app, sent
 
-from pytest_backchannel.clock import VirtualClock
+from pytest_backchannel.clock.virtual import VirtualClock
 from pytest_backchannel.errors import BackchannelFailure, BadExpectation
 from pytest_backchannel.tasks.matching import (
     Elsewhere,

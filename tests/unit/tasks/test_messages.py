@@ -11,7 +11,7 @@ from celery import chain, chord, group
 from kombu.transport import virtual
 from recorded_messages import published, recording_app, sent
 
-from pytest_backchannel.clock import VirtualClock
+from pytest_backchannel.clock.virtual import VirtualClock
 from pytest_backchannel.events import Location
 from pytest_backchannel.tasks.messages import EnqueuedTask, decode
 

@@ -8,7 +8,7 @@ from billiard.exceptions import TimeLimitExceeded, WorkerLostError
 from celery import chord, group
 from kombu import Exchange, Queue
 
-from pytest_backchannel.clock import VirtualClock
+from pytest_backchannel.clock.virtual import VirtualClock
 from pytest_backchannel.events import begin_log
 from pytest_backchannel.report.story import story
 from pytest_backchannel.tasks.outcomes import MisusedQueue, NothingToRun, ResultUnavailable

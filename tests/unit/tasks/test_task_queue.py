@@ -15,7 +15,7 @@ import time_machine
 from celery import chain, group
 from kombu.exceptions import OperationalError
 
-from pytest_backchannel.clock import VirtualClock, active_clock
+from pytest_backchannel.clock.virtual import VirtualClock, active_clock
 from pytest_backchannel.errors import AsyncTaskFunction, BackchannelError, BackchannelFailure
 from pytest_backchannel.events import begin_log
 from pytest_backchannel.report.story import story

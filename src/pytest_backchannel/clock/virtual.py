@@ -10,7 +10,7 @@ What follows a :class:`VirtualClock`:
 * ``time.monotonic`` and ``time.perf_counter``, by way of the ``time`` module and in the project's own modules: they
   run on in real time, and leap ahead by what the clock was moved. Time outs that Python and pytest measure for
   themselves (locks, queues, sockets, subprocesses, pytest-timeout) bound the real functions, and stay real.
-* asyncio's loops: see :mod:`pytest_backchannel.clock_loops`.
+* asyncio's loops: see :mod:`pytest_backchannel.clock.loops`.
 
 A sleep without any of the project's code on its call stack, such as one of a server's own thread, is a real one.
 """
@@ -32,9 +32,9 @@ from datetime import UTC, datetime, timedelta
 from types import ModuleType
 from typing import Any
 
-from .clock_loops import Loops
-from .errors import BackchannelError
-from .events import Event, Location, caller, current_log, is_project_file
+from ..errors import BackchannelError
+from ..events import Event, Location, caller, current_log, is_project_file
+from .loops import Loops
 
 #: A loop that sleeps, checks and sleeps again ends here instead of running for ever.
 MAX_SLEEPS = 100_000

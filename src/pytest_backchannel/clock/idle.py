@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from .events import Location, is_project_file
+from ..events import Location, is_project_file
 
 
 class Verdict(enum.Enum):

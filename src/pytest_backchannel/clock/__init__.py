@@ -1,0 +1,1 @@
+"""Virtual time, the event loops that keep it, and the one notion of idle."""
