@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from pytest_backchannel.production import ProductionSettingsError, production_profile
+from pytest_backchannel.inventory.production import ProductionSettingsError, production_profile
 
 
 @pytest.fixture

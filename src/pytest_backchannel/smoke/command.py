@@ -126,7 +126,7 @@ def _checks(
 
     report.hide(secrets_of(settings, options.url))
     if not options.no_celery and find_spec("celery") is not None:
-        from ..servers.app import find_app
+        from ..inventory.celery_app import find_app
         from .celery_checks import apply_time_limits, celery_checks
 
         try:

@@ -15,7 +15,7 @@ from celery import Celery
 from kombu import Exchange, Queue
 
 from pytest_backchannel.errors import BackchannelError
-from pytest_backchannel.servers.app import find_app
+from pytest_backchannel.inventory.celery_app import find_app
 from pytest_backchannel.servers.declarations import Declarations
 from pytest_backchannel.servers.integration import redis_channel_layers, result_backend_for
 from pytest_backchannel.servers.pointing import pointed

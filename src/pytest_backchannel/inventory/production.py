@@ -19,7 +19,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from .errors import BackchannelError
+from ..errors import BackchannelError
 
 READ_TIMEOUT = 60.0
 """How long the settings module may take to be imported, in seconds."""

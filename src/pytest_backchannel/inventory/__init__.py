@@ -1,0 +1,1 @@
+"""What the project is: its settings of production, and its Celery app."""
