@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .errors import BackchannelWarning as BackchannelWarning
     from .errors import WebSocketRejected as WebSocketRejected
     from .tasks.eager import EagerMode as EagerMode
-    from .tasks.messages import EnqueuedTask as EnqueuedTask
+    from .tasks.expect.messages import EnqueuedTask as EnqueuedTask
     from .tasks.queue import TaskQueue as TaskQueue
 
 _MODULES = {

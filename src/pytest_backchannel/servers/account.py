@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..events import EventLog, Location, caller
-from ..tasks.messages import EnqueuedTask, call_text, decode
+from ..tasks.expect.messages import EnqueuedTask, call_text, decode
 from ..tasks.outcomes import Outcome, TaskFailure, TaskRetry, TaskSuccess
 from ..tasks.records import BodyEnded, BodyStarted, ChildLost, Delivered, Enqueued, StateSet, TaskEvent, WorkerKilled
 from .spy import Raw, queue_of

@@ -19,9 +19,9 @@ from typing import Any, NoReturn, Self
 from ..clock.virtual import seconds_of
 from ..errors import BackchannelError
 from ..events import EventLog, current_log
-from ..tasks import checks
-from ..tasks.faults import BEFORE, check_moment
-from ..tasks.messages import EnqueuedTask
+from ..tasks import verdicts
+from ..tasks.expect.messages import EnqueuedTask
+from ..tasks.expect.waiting import WaitingTasks
 from ..tasks.outcomes import (
     Counts,
     EndlessLoop,
@@ -32,8 +32,8 @@ from ..tasks.outcomes import (
     TaskSuccess,
 )
 from ..tasks.records import MessageLost, TaskEvent
+from ..tasks.stepped.faults import BEFORE, check_moment
 from ..tasks.twins import DEFAULT_LIMIT, MAX_IDLE, AsyncTwins
-from ..tasks.waiting import WaitingTasks
 from .account import Account, Message
 from .integration import Integration
 from .process import ServerFailed
@@ -115,7 +115,7 @@ class RealTaskQueue(Account, WaitingTasks, AsyncTwins):
 
     def _check(self) -> None:
         if self._active:
-            checks.failed_tasks(self._outcomes, self._looked_at, self.log)
+            verdicts.failed_tasks(self._outcomes, self._looked_at, self.log)
 
     @contextmanager
     def _results_run_the_worker(self) -> Generator[None]:

@@ -29,11 +29,11 @@ from kombu.utils.uuid import uuid
 
 from ..errors import AsyncTaskFunction, BackchannelError, RealBrokerContacted, UnknownTask
 from ..events import caller, caused_by, current_log
+from .broker_guard import needs_server
 from .configuration import overridden
 from .eager_records import CalledEagerly, EndedEagerly
-from .guard import needs_server
-from .matching import near_names
-from .messages import call_text, cut
+from .expect.matching import near_names
+from .expect.messages import call_text, cut
 from .serialising import carry_arguments, check_result
 
 #: Celery's result backends that reach no server of their own: they are left as the project has them.

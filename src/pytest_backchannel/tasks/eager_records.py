@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..events import Event
-from .messages import cut
+from .expect.messages import cut
 
 
 @dataclass(frozen=True, kw_only=True)

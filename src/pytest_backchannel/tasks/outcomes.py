@@ -12,7 +12,7 @@ from celery.exceptions import TimeoutError as CeleryTimeoutError
 
 from ..errors import BackchannelError, BackchannelFailure
 from ..events import Location
-from .messages import call_text
+from .expect.messages import call_text
 
 
 class ResultUnavailable(BackchannelFailure, CeleryTimeoutError):

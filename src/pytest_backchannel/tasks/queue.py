@@ -24,17 +24,10 @@ from celery.app.base import Celery
 from ..clock.virtual import VirtualClock, active_clock, clock_for_a_step, is_frozen, seconds_of, time_is_real
 from ..errors import BackchannelError
 from ..events import EventLog, current_log
-from . import checks
-from .backend import backend_for
-from .broker import Broker, has_task_header
-from .engine import Engine
-from .execution import Execution
-from .explain import nothing_due, why_no_result
-from .faults import BEFORE, Fault, check_moment
-from .guard import refuse_real_brokers
-from .installation import Installation
-from .messages import EnqueuedTask, decode
-from .observe import Watch
+from . import verdicts
+from .broker_guard import refuse_real_brokers
+from .expect.messages import EnqueuedTask, decode
+from .expect.waiting import WaitingTasks
 from .outcomes import (
     Counts,
     MisusedQueue,
@@ -46,9 +39,16 @@ from .outcomes import (
     TaskSuccess,
 )
 from .records import TaskEvent
-from .transport import transport_for
+from .stepped.backend import backend_for
+from .stepped.broker import Broker, has_task_header
+from .stepped.engine import Engine
+from .stepped.execution import Execution
+from .stepped.explain import nothing_due, why_no_result
+from .stepped.faults import BEFORE, Fault, check_moment
+from .stepped.installation import Installation
+from .stepped.recorder import Watch
+from .stepped.transport import transport_for
 from .twins import DEFAULT_LIMIT, MAX_IDLE, AsyncTwins
-from .waiting import WaitingTasks
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -207,9 +207,9 @@ class TaskQueue(WaitingTasks, AsyncTwins):
 
     def _check(self) -> None:
         if self._active:
-            checks.unserved_queues(self._engine, self.log)
-            checks.failed_tasks(self._execution.outcomes, self._looked_at, self.log)
-            checks.pending_chords(self._engine, self.app, self.log)
+            verdicts.unserved_queues(self._engine, self.log)
+            verdicts.failed_tasks(self._execution.outcomes, self._looked_at, self.log)
+            verdicts.pending_chords(self._engine, self.app, self.log)
 
     # -------------------------------------------------------------------- what waits
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ..events import Event
-from .messages import EnqueuedTask, call_text, cut
+from .expect.messages import EnqueuedTask, call_text, cut
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import Celery
 from kombu.transport import virtual
 
-from pytest_backchannel.tasks.messages import EnqueuedTask, decode
+from pytest_backchannel.tasks.expect.messages import EnqueuedTask, decode
 
 published: list[tuple[str, dict]] = []
 

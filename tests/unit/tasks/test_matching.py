@@ -14,7 +14,7 @@ from recorded_messages import published, recording_app, sent
 
 from pytest_backchannel.clock.virtual import VirtualClock
 from pytest_backchannel.errors import BackchannelFailure, BadExpectation
-from pytest_backchannel.tasks.matching import (
+from pytest_backchannel.tasks.expect.matching import (
     Elsewhere,
     assert_empty,
     assert_enqueued,

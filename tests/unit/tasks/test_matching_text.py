@@ -11,7 +11,7 @@ from recorded_messages import published, recording_app, sent
 
 from pytest_backchannel.errors import BackchannelFailure
 from pytest_backchannel.events import Location
-from pytest_backchannel.tasks.matching import Elsewhere, assert_empty, assert_enqueued, assert_not_enqueued
+from pytest_backchannel.tasks.expect.matching import Elsewhere, assert_empty, assert_enqueued, assert_not_enqueued
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from recorded_messages import published, recording_app, sent
 
 from pytest_backchannel.clock.virtual import VirtualClock
 from pytest_backchannel.events import Location
-from pytest_backchannel.tasks.messages import EnqueuedTask, decode
+from pytest_backchannel.tasks.expect.messages import EnqueuedTask, decode
 
 
 @pytest.fixture

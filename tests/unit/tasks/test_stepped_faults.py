@@ -14,7 +14,7 @@ from pytest_backchannel.report.story import story
 from pytest_backchannel.tasks.outcomes import MisusedQueue, NothingToRun, ResultUnavailable
 from pytest_backchannel.tasks.queue import TaskQueue
 from pytest_backchannel.tasks.records import DeadLettered, MessageLost
-from pytest_backchannel.tasks.transport import topic_matches
+from pytest_backchannel.tasks.stepped.transport import topic_matches
 
 
 @pytest.fixture(autouse=True)

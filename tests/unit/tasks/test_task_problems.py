@@ -10,7 +10,7 @@ from kombu import Exchange
 from pytest_backchannel.errors import RealBrokerContacted, UnexpectedLoss
 from pytest_backchannel.events import begin_log
 from pytest_backchannel.tasks.queue import TaskQueue
-from pytest_backchannel.tasks.worker import _wrap_body
+from pytest_backchannel.tasks.stepped.worker import _wrap_body
 
 
 @pytest.fixture(autouse=True)

@@ -6,11 +6,11 @@ import math
 import time
 from collections.abc import Sequence
 
+from ..expect.messages import EnqueuedTask
+from ..outcomes import Outcome
 from .broker import DELAY_QUEUE, StoredMessage
 from .engine import Engine
-from .messages import EnqueuedTask
-from .observe import Watch
-from .outcomes import Outcome
+from .recorder import Watch
 
 
 def nothing_due(engine: Engine, watch: Watch, only: str | None = None) -> str:

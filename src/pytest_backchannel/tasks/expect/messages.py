@@ -13,8 +13,8 @@ from typing import Any
 from kombu.compression import decompress
 from kombu.serialization import loads
 
-from ..clock.virtual import active_clock
-from ..events import Location
+from ...clock.virtual import active_clock
+from ...events import Location
 
 REPR_WIDTH = 160
 # What Celery may need at most, on a busy machine, from the computation of an eta to the publishing, in seconds.

@@ -18,10 +18,9 @@ from typing import Any
 
 from celery.app.task import Task
 
-from ..events import EventLog, Location, current_cause, is_project_file
-from .broker import Broker, Listener, RawMessage, StoredMessage
-from .messages import EnqueuedTask, decode
-from .records import (
+from ...events import EventLog, Location, current_cause, is_project_file
+from ..expect.messages import EnqueuedTask, decode
+from ..records import (
     Acked,
     DeadLettered,
     Delivered,
@@ -32,6 +31,7 @@ from .records import (
     Rejected,
     StateSet,
 )
+from .broker import Broker, Listener, RawMessage, StoredMessage
 
 
 @dataclass(eq=False)

@@ -18,7 +18,7 @@ from kombu import Connection
 
 from ..errors import RealBrokerContacted
 from ..events import Location, caller, current_log
-from .transport import Transport
+from .stepped.transport import Transport
 
 # The drivers of kombu's transports that need a server (kombu 5.7: driver_type of each of kombu.transport).
 SERVERS = (

@@ -8,10 +8,10 @@ from typing import Any
 from celery import states
 
 from ..events import EventLog
-from .engine import Engine
-from .explain import consumed
-from .messages import EnqueuedTask
+from .expect.messages import EnqueuedTask
 from .outcomes import Outcome, TaskFailure
+from .stepped.engine import Engine
+from .stepped.explain import consumed
 
 
 def unserved_queues(engine: Engine, log: EventLog) -> None:

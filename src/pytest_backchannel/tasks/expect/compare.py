@@ -11,7 +11,7 @@ from typing import Any
 
 from kombu import compression, serialization
 
-from ..errors import BadExpectation
+from ...errors import BadExpectation
 from .messages import EnqueuedTask, cut
 from .workflows import BOOKKEEPING, Chain, Chord, Group, Node, Step, chained, of_signature, option_text
 

@@ -23,16 +23,16 @@ from celery.app.trace import task_has_custom
 from celery.exceptions import Ignore, Reject, Retry
 from celery.utils.serialization import UnpickleableExceptionWrapper
 
-from ..clock.virtual import active_clock
-from ..errors import AsyncTaskFunction
-from ..events import Location, caused_by, is_project_file
+from ...clock.virtual import active_clock
+from ...errors import AsyncTaskFunction
+from ...events import Location, caused_by, is_project_file
+from ..expect.matching import near_names
+from ..expect.messages import call_text
+from ..outcomes import Outcome, TaskFailure, TaskRetry, TaskSuccess
+from ..records import BodyEnded, BodyStarted, ChildLost
 from .broker import Broker, StoredMessage
 from .faults import BEFORE, ChildDied, Fault, OverTime, WorkerDied, exit_reason, lost_child
-from .matching import near_names
-from .messages import call_text
-from .observe import Notes, Watch
-from .outcomes import Outcome, TaskFailure, TaskRetry, TaskSuccess
-from .records import BodyEnded, BodyStarted, ChildLost
+from .recorder import Notes, Watch
 from .worker import SteppedWorker, pid
 
 

@@ -20,7 +20,7 @@ from celery.result import task_join_will_block
 from celery.worker import state as worker_state
 from kombu import pools
 
-from .configuration import overridden
+from ..configuration import overridden
 from .transport import connect
 
 if TYPE_CHECKING:

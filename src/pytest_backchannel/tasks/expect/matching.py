@@ -17,7 +17,7 @@ from celery.app.task import Task
 from celery.canvas import Signature
 from celery.result import AsyncResult, ResultSet
 
-from ..errors import BackchannelFailure, BadExpectation
+from ...errors import BackchannelFailure, BadExpectation
 from .compare import Comparison, Difference, check_call
 from .messages import EnqueuedTask, call_text
 from .workflows import Chain, Chord, Enqueued, Group, Node, Step, of_messages, of_signature, single

@@ -18,15 +18,15 @@ from typing import Any
 from celery.exceptions import WorkerShutdown, WorkerTerminate
 from celery.result import _set_task_join_will_block
 
-from ..events import caused_by
+from ...events import caused_by
+from ..outcomes import EndlessLoop, MisusedQueue, cycle_of
+from ..records import WorkerKilled
+from ..twins import DEFAULT_LIMIT
 from .broker import Broker, StoredMessage
 from .execution import Execution
 from .faults import WorkerDied
 from .installation import Installation
-from .observe import Notes, Watch
-from .outcomes import EndlessLoop, MisusedQueue, cycle_of
-from .records import WorkerKilled
-from .twins import DEFAULT_LIMIT
+from .recorder import Notes, Watch
 from .worker import SteppedWorker
 
 

@@ -36,7 +36,7 @@ from celery.worker.consumer import Consumer
 from kombu.asynchronous import timer as kombu_timer
 from kombu.utils.limits import TokenBucket
 
-from ..errors import BackchannelError
+from ...errors import BackchannelError
 from .broker import Broker, StoredMessage
 from .installation import Installation
 

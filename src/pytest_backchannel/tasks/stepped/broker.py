@@ -1,7 +1,7 @@
 """A simulated broker: queues in memory that behave as RabbitMQ's or as kombu's on Redis do.
 
 It holds all state of one :class:`~pytest_backchannel.tasks.queue.TaskQueue`, and nothing of it is global. kombu's
-side of it is :mod:`pytest_backchannel.tasks.transport`.
+side of it is :mod:`pytest_backchannel.tasks.stepped.transport`.
 
 What each profile models, with its source:
 

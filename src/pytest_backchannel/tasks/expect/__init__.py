@@ -1,0 +1,1 @@
+"""What a test expects to wait: messages, workflows, and how they are compared."""
