@@ -31,7 +31,7 @@ from channels.generic.websocket import AsyncJsonWebsocketConsumer, JsonWebsocket
 from channels.testing import WebsocketCommunicator  # noqa: E402
 
 from pytest_backchannel import WebSocketClient  # noqa: E402
-from pytest_backchannel.channels.consumers import probing  # noqa: E402
+from pytest_backchannel.channels.watch.consumers import probing  # noqa: E402
 from pytest_backchannel.events import begin_log  # noqa: E402
 
 # Connect-echo-disconnect at most this many times the communicator's cost; the others at least this many times faster.

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from .channels.client import WebSocketClient as WebSocketClient
-    from .channels.install import strict_channel_layers as strict_channel_layers
-    from .channels.layer import StrictLayer as StrictLayer
+    from .channels.client.client import WebSocketClient as WebSocketClient
+    from .channels.layer.install import strict_channel_layers as strict_channel_layers
+    from .channels.layer.layer import StrictLayer as StrictLayer
     from .clock.virtual import VirtualClock as VirtualClock
     from .database import lend as lend
     from .errors import BackchannelError as BackchannelError

@@ -132,7 +132,7 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object
         result = yield
     finally:
         # Only where a module of ours for Channels is loaded has anything begun.
-        if "pytest_backchannel.channels.consumers" in sys.modules:
+        if "pytest_backchannel.channels.watch.consumers" in sys.modules:
             try:
                 websocket.end(item)
             finally:

@@ -20,10 +20,10 @@ from channels_redis.pubsub import RedisPubSubChannelLayer
 from support.django_settings import configure
 from support.layers import layer_in_place
 
-from pytest_backchannel.channels import layer as layer_module
-from pytest_backchannel.channels.consumers import observing, probing
-from pytest_backchannel.channels.layer import StrictLayer
-from pytest_backchannel.channels.transport import LayerOptions
+from pytest_backchannel.channels.layer import layer as layer_module
+from pytest_backchannel.channels.layer.kind import LayerOptions
+from pytest_backchannel.channels.layer.layer import StrictLayer
+from pytest_backchannel.channels.watch.consumers import observing, probing
 from pytest_backchannel.events import EventLog
 
 configure()

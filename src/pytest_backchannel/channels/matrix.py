@@ -8,10 +8,10 @@ from typing import Any
 
 from ..errors import BackchannelError, BackchannelFailure, ConsumerHung, NoFrame, NotIdle, WebSocketRejected
 from ..events import current_log
-from .client import WebSocketClient
-from .consumers import raised_at
-from .crash import is_crash, summary
+from .client.client import WebSocketClient
 from .routes import Route, websocket_routes
+from .watch.consumers import raised_at
+from .watch.crash import is_crash, summary
 
 FOREIGN_ORIGIN = "https://foreign.example"
 ORIGINS = ("own", "foreign", "none")

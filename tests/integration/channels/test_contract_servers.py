@@ -12,7 +12,7 @@ import contract_app
 import pytest
 from contract_clients import Server, in_process
 
-from pytest_backchannel.channels.scope import websocket_scope
+from pytest_backchannel.channels.client.scope import websocket_scope
 
 pytestmark = pytest.mark.celery_integration
 

@@ -53,7 +53,7 @@ def test_group_sends_reach_consumers_from_everywhere_and_are_accounted_for(consu
         from channels.layers import get_channel_layer, channel_layers
         from asgiref.sync import async_to_sync, sync_to_async
         from dirty_equals import IsPartialDict, IsStr
-        from pytest_backchannel.channels.layer import StrictLayer
+        from pytest_backchannel.channels.layer.layer import StrictLayer
         from consumers import *
 
         at_import = get_channel_layer()
@@ -469,7 +469,7 @@ def test_it_works_in_every_kind_of_async_test_and_on_every_worker(consumers):
         from channels.layers import get_channel_layer
         from django.test import TestCase
         from consumers import *
-        from pytest_backchannel.channels.layer import StrictLayer
+        from pytest_backchannel.channels.layer.layer import StrictLayer
 
         async def round_trip():
             assert isinstance(get_channel_layer(), StrictLayer)

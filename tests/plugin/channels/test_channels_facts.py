@@ -84,7 +84,7 @@ SOLVED = """
                 await ws.receive_nothing()
 
     async def test_an_unknown_message_type_is_seen(websocket, channel_layer):
-        from pytest_backchannel.channels.consumers import live_consumers
+        from pytest_backchannel.channels.watch.consumers import live_consumers
 
         async with websocket(Talker) as ws:
             (live,) = live_consumers()

@@ -12,7 +12,7 @@ import pytest
 from channels.generic.websocket import AsyncWebsocketConsumer
 
 from pytest_backchannel import WebSocketClient, errors, events
-from pytest_backchannel.channels.records import ConsumerCrashed
+from pytest_backchannel.channels.watch.records import ConsumerCrashed
 from pytest_backchannel.clock import idle
 
 pytestmark = pytest.mark.asyncio

@@ -26,7 +26,7 @@ from channels.routing import ProtocolTypeRouter, URLRouter
 from django.urls import path
 
 from pytest_backchannel import WebSocketClient, errors, events
-from pytest_backchannel.channels import consumers
+from pytest_backchannel.channels.watch import consumers
 
 pytestmark = pytest.mark.asyncio
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from asgiref.testing import ApplicationCommunicator
 
-from pytest_backchannel.channels import communicators
+from pytest_backchannel.channels.watch import communicators
 
 NAMES = ("future", "receive_output", "stop")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_backchannel.channels.contract import State, check, may_be_sent
+from pytest_backchannel.channels.client.server_rules import State, check, may_be_sent
 from pytest_backchannel.errors import ContractViolation
 
 

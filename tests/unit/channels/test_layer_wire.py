@@ -9,7 +9,7 @@ import uuid
 
 import pytest
 
-from pytest_backchannel.channels.wire import wire_of
+from pytest_backchannel.channels.layer.wire import wire_of
 from pytest_backchannel.errors import BackchannelError, NotSerialisable
 
 

@@ -12,9 +12,9 @@ from channels.routing import ChannelNameRouter
 from channels.worker import Worker
 
 from pytest_backchannel import events
-from pytest_backchannel.channels.install import strict_channel_layers
-from pytest_backchannel.channels.layer_records import Delivered, Sent
-from pytest_backchannel.channels.records import HandlerStarted
+from pytest_backchannel.channels.layer.install import strict_channel_layers
+from pytest_backchannel.channels.layer.records import Delivered, Sent
+from pytest_backchannel.channels.watch.records import HandlerStarted
 
 pytestmark = [
     pytest.mark.asyncio,

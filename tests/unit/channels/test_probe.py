@@ -13,8 +13,8 @@ from channels.routing import ChannelNameRouter
 from channels.testing import ApplicationCommunicator, WebsocketCommunicator
 
 from pytest_backchannel import events
-from pytest_backchannel.channels import consumers
-from pytest_backchannel.channels.records import ConsumerCrashed, HandlerStarted
+from pytest_backchannel.channels.watch import consumers
+from pytest_backchannel.channels.watch.records import ConsumerCrashed, HandlerStarted
 
 pytestmark = pytest.mark.asyncio
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from django.test import override_settings
 
-from pytest_backchannel.channels.scope import default_host, websocket_scope, with_cookies
+from pytest_backchannel.channels.client.scope import default_host, websocket_scope, with_cookies
 
 
 def test_all_of_it():

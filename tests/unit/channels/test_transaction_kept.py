@@ -8,7 +8,7 @@ from channels import db as channels_db
 from django.db import connections
 
 from pytest_backchannel import WebSocketClient
-from pytest_backchannel.channels import transaction
+from pytest_backchannel.channels.client import transaction
 
 
 @pytest.fixture

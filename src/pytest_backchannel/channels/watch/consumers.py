@@ -19,8 +19,8 @@ from importlib import import_module
 from typing import Any
 from weakref import ReferenceType
 
-from ..errors import BackchannelError
-from ..events import Event, Location, caused_by, current_log, is_project_file
+from ...errors import BackchannelError
+from ...events import Event, Location, caused_by, current_log, is_project_file
 from .crash import is_crash, summary
 from .records import ConsumerCrashed, HandlerStarted
 

@@ -13,15 +13,15 @@ from asgiref.sync import markcoroutinefunction
 from channels.exceptions import ChannelFull
 from channels.layers import BaseChannelLayer
 
-from ..errors import BackchannelError, NotSerialisable
-from ..events import EventLog, Location, caller, current_log
+from ...errors import BackchannelError, NotSerialisable
+from ...events import EventLog, Location, caller, current_log
 from .account import Account
 from .core import CoreTransport
 from .group_sends import find_group_sends
-from .layer_records import GroupSend, Lost, Sent
+from .kind import LayerOptions, Transport
 from .pubsub import PubSubTransport
 from .readers import Copy, Reader
-from .transport import LayerOptions, Transport
+from .records import GroupSend, Lost, Sent
 from .wire import wire_of
 
 PATIENCE = 0.1

@@ -8,13 +8,13 @@ import math
 from collections.abc import Callable
 from typing import Any, Literal
 
-from ..clock import idle
-from ..errors import BackchannelError, NoFrame, NotIdle, UnexpectedFrame
-from ..events import caller, current_log
-from . import messages
+from ...clock import idle
+from ...errors import BackchannelError, NoFrame, NotIdle, UnexpectedFrame
+from ...events import caller, current_log
+from ..watch.records import NothingReceived, shortened
+from . import failure_text
 from .connection import Close
 from .lifecycle import BLIND_WAIT, ConnectedClient
-from .records import NothingReceived, shortened
 
 Kind = Literal["json", "text", "bytes"]
 
@@ -189,13 +189,13 @@ class WebSocketClient(ConnectedClient):
             if connection.unread:
                 raise UnexpectedFrame(
                     f"expected no frame, but {connection.name} sent {shortened(connection.unread[0].data)}\n"
-                    + messages.told(connection)
+                    + failure_text.told(connection)
                 )
             self._raise_crash(connection)
             if connection.closed is not None or connection.ended:
-                raise messages.closed(connection)
+                raise failure_text.closed(connection)
             if verdict is idle.Verdict.BUSY:
-                raise NotIdle(messages.still_running(loop, self._timeout))
+                raise NotIdle(failure_text.still_running(loop, self._timeout))
             timers = idle.timers(loop, ignoring=asyncio.current_task())
             due = [timer for timer in timers if timer.due_in <= deadline - loop.time()]
             if verdict is idle.Verdict.UNSEEN or not due:
@@ -221,7 +221,7 @@ class WebSocketClient(ConnectedClient):
         __tracebackhide__ = True
         connection = self._opened()
         if await idle.settle(self._timeout, until=lambda: connection.ended) is idle.Verdict.BUSY:
-            raise NotIdle(messages.still_running(asyncio.get_running_loop(), self._timeout))
+            raise NotIdle(failure_text.still_running(asyncio.get_running_loop(), self._timeout))
         if not connection.crash_seen:
             self._raise_crash(connection)
 
@@ -248,10 +248,12 @@ class WebSocketClient(ConnectedClient):
         if connection.unread:
             raise UnexpectedFrame(
                 f"expected {connection.name} to close the connection, but it sent "
-                f"{shortened(connection.unread[0].data)}\n" + messages.told(connection)
+                f"{shortened(connection.unread[0].data)}\n" + failure_text.told(connection)
             )
         if connection.closed is None:
-            raise NoFrame(messages.no_answer(connection, f"{connection.name} did not close the connection", seconds))
+            raise NoFrame(
+                failure_text.no_answer(connection, f"{connection.name} did not close the connection", seconds)
+            )
         await self._wait_for_end(connection)
         return connection.closed
 
@@ -294,8 +296,8 @@ class WebSocketClient(ConnectedClient):
         if not connection.unread:
             self._raise_crash(connection)
             if connection.closed is not None or connection.ended:
-                raise messages.closed(connection)
-            raise NoFrame(messages.no_answer(connection, f"no frame came from {connection.name}", told or seconds))
+                raise failure_text.closed(connection)
+            raise NoFrame(failure_text.no_answer(connection, f"no frame came from {connection.name}", told or seconds))
         data = connection.unread[0].data
         value: Any = data
         if kind == "bytes":

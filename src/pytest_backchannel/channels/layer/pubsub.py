@@ -8,8 +8,8 @@ import uuid
 from collections import deque
 from collections.abc import Sequence
 
+from .kind import LayerOptions, Lose
 from .readers import Copy, Reader
-from .transport import LayerOptions, Lose
 
 
 class PubSubTransport:

@@ -11,7 +11,7 @@ import enum
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..errors import ContractViolation
+from ...errors import ContractViolation
 
 
 class State(enum.Enum):

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ..events import current_log
+from ...events import current_log
 from . import background
 from .consumers import Opening, raised_at
 from .crash import cancelled_itself, short_traceback, summary

@@ -11,12 +11,12 @@ from weakref import WeakKeyDictionary
 from channels.exceptions import ChannelFull
 from channels.layers import InMemoryChannelLayer, channel_layers
 
-from ..errors import NotSerialisable
-from ..events import EventLog, caller, current_log
-from . import consumers
+from ...errors import NotSerialisable
+from ...events import EventLog, caller, current_log
+from ..watch import consumers
 from .account import Account
-from .layer_records import GroupSend, Sent
 from .readers import Copy
+from .records import GroupSend, Sent
 from .wire import Wire
 
 #: The group send within which a message is put on a channel.

@@ -7,7 +7,7 @@ import os
 from types import TracebackType
 from typing import Any
 
-from ..events import is_project_file
+from ...events import is_project_file
 
 _OWN = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
-from ..events import EventLog, Location, is_project_file
+from ...events import EventLog, Location, is_project_file
 
 # What these do on behalf of a line of the project is not the project's blocking: they log, import, and show failures,
 # or are the event loop's own means.

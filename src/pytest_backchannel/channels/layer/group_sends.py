@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..errors import BackchannelFailure
-from .layer_records import GroupSend, short
+from ...errors import BackchannelFailure
+from .records import GroupSend, short
 
 MAX_SHOWN = 5
 

@@ -9,10 +9,10 @@ from typing import Any
 from asgiref.sync import markcoroutinefunction
 from channels.layers import channel_layers
 
-from ..events import current_log
-from .consumers import observing, probing
+from ...events import current_log
+from ..watch.consumers import observing, probing
+from .kind import LayerOptions
 from .layer import StrictLayer
-from .transport import LayerOptions
 
 _API = ("send", "receive", "new_channel", "group_add", "group_discard", "group_send", "flush")
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..events import Event
+from ...events import Event
 
 
 def short(value: object, width: int = 72) -> str:

@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from ..errors import BackchannelError, NotSerialisable
+from ...errors import BackchannelError, NotSerialisable
 
 MAX_CULPRITS = 5
 

@@ -7,7 +7,7 @@ from http.cookies import CookieError, SimpleCookie
 from importlib import import_module
 from typing import Any
 
-from ..errors import BackchannelError
+from ...errors import BackchannelError
 
 
 def check_session(session: object) -> None:

@@ -10,7 +10,7 @@ import weakref
 from importlib import import_module
 from typing import Any
 
-from ..events import caller
+from ...events import caller
 from . import background, leftovers
 from .consumers import Opening, opening
 

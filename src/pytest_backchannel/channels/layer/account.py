@@ -10,11 +10,11 @@ import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ..events import Event, EventLog, Location
-from .consumers import LiveConsumer, Message, Observer, consumer_of, handler_name
-from .layer_records import Delivered, GroupSend, Lost, Sent, short
+from ...events import Event, EventLog, Location
+from ..routes import handlers_of
+from ..watch.consumers import LiveConsumer, Message, Observer, consumer_of, handler_name
 from .readers import Copy
-from .routes import handlers_of
+from .records import Delivered, GroupSend, Lost, Sent, short
 
 
 class Account(Observer):

@@ -7,8 +7,8 @@ import contextlib
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..events import Event
-from .layer_records import GroupSend, Sent
+from ...events import Event
+from .records import GroupSend, Sent
 
 
 @dataclass(eq=False)

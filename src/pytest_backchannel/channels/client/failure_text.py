@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
-from ..clock import idle
-from ..errors import WebSocketClosed
-from .background import Crash, Running
+from ...clock import idle
+from ...errors import WebSocketClosed
+from ..watch.background import Crash, Running
+from ..watch.crash import short_traceback, summary
+from ..watch.records import shortened
 from .connection import ABNORMAL, Close, Connection
-from .contract import State
-from .crash import short_traceback, summary
-from .records import shortened
+from .server_rules import State
 
 _FRAMES = 10
 

@@ -10,14 +10,15 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
-from ..clock import idle
-from ..errors import BackchannelError, ConsumerHung, NoFrame, WebSocketRejected
-from ..events import caller, current_log
-from . import background, consumers, leftovers, messages, transaction
+from ...clock import idle
+from ...errors import BackchannelError, ConsumerHung, NoFrame, WebSocketRejected
+from ...events import caller, current_log
+from ..watch import background, consumers, leftovers
+from ..watch.crash import add_note_once, own_traceback, short_traceback, summary
+from . import failure_text, transaction
 from .connection import ABNORMAL, Connection, Frame
-from .contract import State, may_be_sent
-from .crash import add_note_once, own_traceback, short_traceback, summary
 from .scope import Headers, websocket_scope, with_cookies
+from .server_rules import State, may_be_sent
 from .session import check_session, consumer_scope, is_signed_in, session_cookies, set_cookies
 
 #: How long is waited where the loop can't be seen into, in seconds; as Channels' communicators do.
@@ -25,7 +26,7 @@ BLIND_WAIT = 0.1
 
 
 class ConnectedClient:
-    """What :class:`~pytest_backchannel.channels.client.WebSocketClient` is, without frames; its arguments are there."""
+    """What :class:`~pytest_backchannel.WebSocketClient` is, without frames; its arguments are there."""
 
     def __init__(
         self,
@@ -137,7 +138,7 @@ class ConnectedClient:
             connection = self._connection = await self._start()
             done = await connection.wait(lambda: self._answered(connection), self._timeout)
             if not done:
-                raise NoFrame(messages.no_answer(connection, "the handshake was not answered", self._timeout))
+                raise NoFrame(failure_text.no_answer(connection, "the handshake was not answered", self._timeout))
             if connection.accepted is None:
                 self._raise_crash(connection)
                 raise await self._rejection(connection)
@@ -280,7 +281,7 @@ class ConnectedClient:
     async def _wait_for_end(self, connection: Connection) -> None:
         __tracebackhide__ = True
         if not await connection.wait(lambda: connection.ended, self._timeout):
-            text = messages.no_answer(
+            text = failure_text.no_answer(
                 connection, f"{connection.name} did not end after its client had gone", self._timeout
             )
             await self._abandon()
@@ -299,10 +300,10 @@ class ConnectedClient:
             if verdict is idle.Verdict.UNSEEN:
                 await background.wait(found, BLIND_WAIT)
         for left in background.take_running(found):
-            current_log().problem("task_left_running", messages.left_running(connection, left), where=left.where)
+            current_log().problem("task_left_running", failure_text.left_running(connection, left), where=left.where)
         for crash in background.take_crashes(found):
             background.record(found, crash)
-            add_note_once(crash.error, messages.task_crashed(connection, crash))
+            add_note_once(crash.error, failure_text.task_crashed(connection, crash))
             raise crash.error.with_traceback(own_traceback(crash.error))
 
     async def _abandon(self) -> None:
@@ -325,7 +326,7 @@ class ConnectedClient:
         connection = self._opened()
         self._raise_crash(connection)
         if connection.state is not State.OPEN:
-            raise messages.closed(connection)
+            raise failure_text.closed(connection)
         return connection
 
     def _require_reading(self) -> Connection:
@@ -348,7 +349,7 @@ class ConnectedClient:
         if not connection.crash_seen:
             connection.crash_seen = True
             connection.crash_traceback = own_traceback(error)
-            add_note_once(error, messages.crashed(connection))
+            add_note_once(error, failure_text.crashed(connection))
         raise error.with_traceback(connection.crash_traceback)
 
 

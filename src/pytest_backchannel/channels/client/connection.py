@@ -10,12 +10,12 @@ from types import TracebackType
 from typing import Any, NamedTuple
 from weakref import ReferenceType
 
-from ..errors import ClientDisconnected, ConsumerCancelled
-from ..events import Event, Location, caller, caused_by, current_log
-from .consumers import Opening, opening, raised_at
-from .contract import State, check
-from .crash import cancelled_itself, is_crash, summary
-from .records import ConsumerCrashed, FrameEvent, SocketAccepted, SocketClosed, SocketOpened, SocketRejected
+from ...errors import ClientDisconnected, ConsumerCancelled
+from ...events import Event, Location, caller, caused_by, current_log
+from ..watch.consumers import Opening, opening, raised_at
+from ..watch.crash import cancelled_itself, is_crash, summary
+from ..watch.records import ConsumerCrashed, FrameEvent, SocketAccepted, SocketClosed, SocketOpened, SocketRejected
+from .server_rules import State, check
 
 #: What a client of a connection sees that ended without a close frame (RFC 6455, section 7.1.5).
 ABNORMAL = 1006

@@ -15,8 +15,8 @@ from importlib import import_module
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
-from ..errors import ClientDisconnected
-from ..events import Location, current_log, is_project_file
+from ...errors import ClientDisconnected
+from ...events import Location, current_log, is_project_file
 from .consumers import Opening, opening, raised_at
 from .crash import summary
 from .records import ConsumerCrashed

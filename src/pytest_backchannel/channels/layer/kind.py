@@ -1,8 +1,8 @@
 """What a production layer is configured with, and what the two kinds of it have in common.
 
-:mod:`~pytest_backchannel.channels.core` and :mod:`~pytest_backchannel.channels.pubsub` are the two layers of
-channels-redis, without Redis: what is kept where, for how long, and what is dropped. They neither await nor lock:
-:class:`~pytest_backchannel.channels.layer.StrictLayer` does. All of it was read in channels-redis 4.2.1 and 4.3.0
+The modules ``core`` and ``pubsub`` beside this one are the two layers of channels-redis, without Redis: what is kept
+where, for how long, and what is dropped. They neither await nor lock: ``StrictLayer`` does. All of it was read in
+channels-redis 4.2.1 and 4.3.0
 (core.py and pubsub.py do not differ in it), and the project's integration tests compare it with the real layers on a
 real Redis. Time is ``time.time()``, so that a virtual clock rules.
 """
@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from ..errors import BackchannelError
+from ...errors import BackchannelError
 from .readers import Copy, Reader
 
 Lose = Callable[[Copy, str, str], None]

@@ -8,8 +8,8 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from .kind import LayerOptions, Lose
 from .readers import Copy, Reader
-from .transport import LayerOptions, Lose
 
 
 @dataclass(eq=False)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, unquote
 
-from ..errors import BackchannelError
+from ...errors import BackchannelError
 
 Headers = Mapping[str, str] | Iterable[tuple[str | bytes, str | bytes]]
 

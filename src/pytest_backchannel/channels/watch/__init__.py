@@ -1,0 +1,1 @@
+"""What is seen of consumers, whoever runs them: their handlers, crashes, and what they leave behind."""
