@@ -169,7 +169,7 @@ if __name__ == "__main__":
     options = parser.parse_args()
     logging.disable(logging.CRITICAL)
     STEPPED_APP = new_app("redis://127.0.0.1:1/0")
-    from pytest_backchannel.servers.redis import start_redis
+    from pytest_backchannel.servers.brokers.redis import start_redis
 
     with contextlib.closing(start_redis()) as redis:
         REDIS_URL = redis.url

@@ -19,8 +19,8 @@ import time
 from pathlib import Path
 
 from pytest_backchannel.errors import BackchannelError
+from pytest_backchannel.servers.brokers.redis import start_redis
 from pytest_backchannel.servers.process import Process, ServerFailed, free_port, listens
-from pytest_backchannel.servers.redis import start_redis
 
 PROJECT = Path(__file__).resolve().parent
 PORT = 8000

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from pytest_backchannel.events import begin_log
+from pytest_backchannel.servers.brokers.rabbitmq import start_rabbitmq
+from pytest_backchannel.servers.brokers.redis import start_redis
 from pytest_backchannel.servers.integration import Integration
-from pytest_backchannel.servers.rabbitmq import start_rabbitmq
-from pytest_backchannel.servers.redis import start_redis
-from pytest_backchannel.servers.task_queue import RealTaskQueue
-from pytest_backchannel.servers.template import close_templates
+from pytest_backchannel.servers.queue.real_queue import RealTaskQueue
+from pytest_backchannel.servers.workers.template import close_templates
 
 pytestmark = [pytest.mark.celery_integration, pytest.mark.slow]
 

@@ -8,9 +8,9 @@ import time
 import kombu
 import pytest
 
-from pytest_backchannel.servers.external import ExternalRabbitMQ
+from pytest_backchannel.servers.brokers.external import ExternalRabbitMQ
+from pytest_backchannel.servers.brokers.rabbitmq import start_rabbitmq
 from pytest_backchannel.servers.process import free_port
-from pytest_backchannel.servers.rabbitmq import start_rabbitmq
 
 pytestmark = [pytest.mark.celery_integration, pytest.mark.slow]
 

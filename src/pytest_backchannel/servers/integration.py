@@ -6,10 +6,10 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
-from .declarations import Declarations
-from .pointing import pointed
-from .template import Project, template_for
-from .worker import Worker
+from .brokers.declarations import Declarations
+from .redirection import pointed
+from .workers.template import Project, template_for
+from .workers.worker_process import Worker
 
 # A result backend of these kinds lives in one process, or is the server that the test replaces.
 _REPLACED = ("redis", "rediss", "sentinel", "valkey", "memory", "cache+memory", "amqp", "filesystem", "file")

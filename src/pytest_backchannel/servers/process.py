@@ -20,7 +20,7 @@ from mirakuru import SimpleExecutor
 from mirakuru.exceptions import ExecutorError
 
 from ..errors import BackchannelError
-from .guard import guard, make_folder, remove_folder
+from .watchdog import guard, make_folder, remove_folder
 
 LOG_LINES = 40
 LOOPBACK = "127.0.0.1"

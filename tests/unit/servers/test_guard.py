@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from support.until import until
 
-from pytest_backchannel.servers import guard as guard_module
-from pytest_backchannel.servers.guard import make_folder, remove_folder
+from pytest_backchannel.servers import watchdog as guard_module
 from pytest_backchannel.servers.process import Process
+from pytest_backchannel.servers.watchdog import make_folder, remove_folder
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_a_folder_that_was_given_is_not_the_watchdogs(told, tmp_path):
 KILLED = """
 import os, signal
 from pathlib import Path
-from pytest_backchannel.servers.guard import make_folder
+from pytest_backchannel.servers.watchdog import make_folder
 
 mkdir = Path.mkdir
 def killed(path, *args, **kwargs):

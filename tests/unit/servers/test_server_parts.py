@@ -16,11 +16,11 @@ from kombu import Exchange, Queue
 
 from pytest_backchannel.errors import BackchannelError
 from pytest_backchannel.inventory.celery_app import find_app
-from pytest_backchannel.servers.declarations import Declarations
+from pytest_backchannel.servers.brokers.declarations import Declarations
 from pytest_backchannel.servers.integration import redis_channel_layers, result_backend_for
-from pytest_backchannel.servers.pointing import pointed
 from pytest_backchannel.servers.process import free_port, listens, tail
-from pytest_backchannel.servers.task_queue import RealTaskQueue
+from pytest_backchannel.servers.queue.real_queue import RealTaskQueue
+from pytest_backchannel.servers.redirection import pointed
 from pytest_backchannel.servers.urls import secrets_in, with_database, without_secrets
 from pytest_backchannel.smoke.expected import expected_tasks
 from pytest_backchannel.smoke.limits import TooSlow, limited

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from pytest_backchannel.errors import BackchannelError
-from pytest_backchannel.servers.worker_conf import check_conf
+from pytest_backchannel.servers.workers.worker_conf import check_conf
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 Importing Django, Celery and a project takes about a second, and a test that kills its worker needs another. So one
 process imports everything, opens no connection and starts no thread of its own; each ``fork`` of it configures the app
-and runs Celery's own ``worker`` command. It talks with ``worker.py`` in JSON lines: requests on standard input, answers
+and runs Celery's own ``worker`` command. It talks with ``template.py`` in JSON lines: requests on standard input, answers
 on what was standard output; what the project prints goes to the log.
 """
 
@@ -171,7 +171,7 @@ def _become_worker(app: Any, request: dict[str, Any], answers: int) -> NoReturn:
 
     worker_ready.connect(ready, weak=False)
     if request["declarations"]:
-        from .declarations import Declarations
+        from ..brokers.declarations import Declarations
 
         Declarations(*request["declarations"]).watch()
     if request["reports"]:

@@ -17,8 +17,8 @@ from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
-from ..events import caller
-from .spy import published, queue_of
+from ...events import caller
+from ..publishing import published, queue_of
 
 BEFORE, AFTER = "before_body", "after_body"
 

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..errors import BackchannelError
-from .declarations import Declarations
-from .process import ProcessGroup, ServerFailed
+from ...errors import BackchannelError
+from ..brokers.declarations import Declarations
+from ..process import ProcessGroup, ServerFailed
 from .template import Template
 from .worker_conf import check_conf
 

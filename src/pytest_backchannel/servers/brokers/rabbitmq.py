@@ -7,8 +7,7 @@ import socket
 import subprocess
 from pathlib import Path
 
-from .declarations import Declarations
-from .process import (
+from ..process import (
     LOOPBACK,
     Process,
     ServerFailed,
@@ -18,6 +17,7 @@ from .process import (
     listens,
     start_on_free_ports,
 )
+from .declarations import Declarations
 
 START_TIMEOUT = 60.0
 DEBIAN = "/usr/lib/rabbitmq/bin/rabbitmq-server"

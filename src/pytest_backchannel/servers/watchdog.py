@@ -29,7 +29,7 @@ class Guard:
         self.pid = os.getpid()
         self._process = subprocess.Popen(
             # -I and -S: no project code, no site-packages, about 15 ms.
-            [sys.executable, "-I", "-S", str(Path(__file__).with_name("_watchdog.py"))],
+            [sys.executable, "-I", "-S", str(Path(__file__).with_name("watchdog_script.py"))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

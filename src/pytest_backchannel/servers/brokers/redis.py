@@ -4,14 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from .process import (
-    LOOPBACK,
-    Process,
-    ServerMissing,
-    find_binary,
-    free_port,
-    start_on_free_ports,
-)
+from ..process import LOOPBACK, Process, ServerMissing, find_binary, free_port, start_on_free_ports
 
 START_TIMEOUT = 10.0
 

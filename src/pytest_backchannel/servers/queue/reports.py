@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..events import EventLog, Location, caller
-from ..tasks.expect.messages import EnqueuedTask, call_text, decode
-from ..tasks.outcomes import Outcome, TaskFailure, TaskRetry, TaskSuccess
-from ..tasks.records import BodyEnded, BodyStarted, ChildLost, Delivered, Enqueued, StateSet, TaskEvent, WorkerKilled
-from .spy import Raw, queue_of
+from ...events import EventLog, Location, caller
+from ...tasks.expect.messages import EnqueuedTask, call_text, decode
+from ...tasks.outcomes import Outcome, TaskFailure, TaskRetry, TaskSuccess
+from ...tasks.records import BodyEnded, BodyStarted, ChildLost, Delivered, Enqueued, StateSet, TaskEvent, WorkerKilled
+from ..publishing import Raw, queue_of
 
 
 @dataclass(eq=False)

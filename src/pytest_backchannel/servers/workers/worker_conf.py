@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any
 
-from ..errors import BackchannelError
+from ...errors import BackchannelError
 
 
 def check_conf(conf: Mapping[str, Any]) -> None:

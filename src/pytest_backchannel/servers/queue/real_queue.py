@@ -16,29 +16,21 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, NoReturn, Self
 
-from ..clock.virtual import seconds_of
-from ..errors import BackchannelError
-from ..events import EventLog, current_log
-from ..tasks import verdicts
-from ..tasks.expect.messages import EnqueuedTask
-from ..tasks.expect.waiting import WaitingTasks
-from ..tasks.outcomes import (
-    Counts,
-    EndlessLoop,
-    NothingToRun,
-    Outcome,
-    TaskFailure,
-    TaskRetry,
-    TaskSuccess,
-)
-from ..tasks.records import MessageLost, TaskEvent
-from ..tasks.stepped.faults import BEFORE, check_moment
-from ..tasks.twins import DEFAULT_LIMIT, MAX_IDLE, AsyncTwins
-from .account import Account, Message
-from .integration import Integration
-from .process import ServerFailed
-from .spy import published
-from .worker import Worker
+from ...clock.virtual import seconds_of
+from ...errors import BackchannelError
+from ...events import EventLog, current_log
+from ...tasks import verdicts
+from ...tasks.expect.messages import EnqueuedTask
+from ...tasks.expect.waiting import WaitingTasks
+from ...tasks.outcomes import Counts, EndlessLoop, NothingToRun, Outcome, TaskFailure, TaskRetry, TaskSuccess
+from ...tasks.records import MessageLost, TaskEvent
+from ...tasks.stepped.faults import BEFORE, check_moment
+from ...tasks.twins import DEFAULT_LIMIT, MAX_IDLE, AsyncTwins
+from ..integration import Integration
+from ..process import ServerFailed
+from ..publishing import published
+from ..workers.worker_process import Worker
+from .reports import Account, Message
 
 REAL_LIMIT = 5.0
 """How long a test may wait in real time for what is due later, in seconds."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .process import Process, ServerFailed, tail
+from ..process import Process, ServerFailed, tail
 
 IMPORT_TIMEOUT = 60.0
 
@@ -88,7 +88,7 @@ class Template(Process):
         self._workers = 0
         try:
             self.launch(
-                [sys.executable, "-m", "pytest_backchannel.servers.bootstrap"],
+                [sys.executable, "-m", "pytest_backchannel.servers.workers.bootstrap"],
                 ready=self._said_imported,
                 environment={"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
                 timeout=IMPORT_TIMEOUT,

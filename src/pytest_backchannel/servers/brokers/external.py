@@ -6,10 +6,10 @@ import os
 import socket
 from typing import Any, NoReturn
 
-from ..errors import BackchannelError
+from ...errors import BackchannelError
+from ..urls import with_database, without_secrets
+from ..watchdog import make_folder, remove_folder
 from .declarations import CONNECT_TIMEOUT, Declarations
-from .guard import make_folder, remove_folder
-from .urls import with_database, without_secrets
 
 WORKER_PLACEHOLDER = "{worker}"
 

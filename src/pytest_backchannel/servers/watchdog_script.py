@@ -1,6 +1,6 @@
 """What outlives a killed test run: ends the processes that the run started and removes their folders.
 
-Run as a script, isolated from the project's environment, by ``guard.py``. Its standard input is a pipe from the test
+Run as a script, isolated from the project's environment, by ``watchdog.py``. Its standard input is a pipe from the test
 run; each line is ``add GROUP``, ``drop GROUP``, ``folder PATH`` or ``forget PATH``. When the pipe closes, or the
 parent is another than at the start, the test run is gone: what is still listed is killed and removed.
 """

@@ -1,0 +1,1 @@
+"""Real brokers: private servers, given ones, and what a run declares in them."""

@@ -1,0 +1,1 @@
+"""The task queue over a real broker and a real worker process."""

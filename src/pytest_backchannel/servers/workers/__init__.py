@@ -1,0 +1,1 @@
+"""Real worker processes: the template that forks them, and what runs inside."""
