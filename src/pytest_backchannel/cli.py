@@ -9,7 +9,7 @@ from importlib import import_module
 
 from . import __version__
 
-# Modules of this package, each with an add_parser() that sets three defaults: `run`, which takes the parsed options;
+# Modules of commands/, each with an add_parser() that sets three defaults: `run`, which takes the parsed options;
 # `parser`, which says how the subcommand is used; `hint`, what to say to an argument that it does not know.
 SUBCOMMANDS = ("demo", "smoke")
 
@@ -20,7 +20,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for module in SUBCOMMANDS:
-        import_module(f".{module}", __package__).add_parser(commands)
+        import_module(f".commands.{module}", __package__).add_parser(commands)
     return top
 
 

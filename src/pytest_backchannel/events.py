@@ -45,8 +45,9 @@ def _relative(path: str) -> str:
     return path if relative.startswith("..") else relative
 
 
-_OWN = os.path.dirname(os.path.abspath(__file__)) + os.sep
-_EXAMPLE = os.path.join(_OWN, "_example") + os.sep
+OWN_FOLDER = os.path.dirname(os.path.abspath(__file__)) + os.sep
+"""Where the plugin's own files are."""
+_EXAMPLE = os.path.join(OWN_FOLDER, "_example") + os.sep
 _OUTSIDE = tuple(
     {
         os.path.realpath(sysconfig.get_path(name)) + os.sep
@@ -63,7 +64,7 @@ def is_project_file(path: str) -> bool:
     if path.startswith("<"):
         return False
     real = os.path.realpath(path)
-    if real.startswith(_OWN):
+    if real.startswith(OWN_FOLDER):
         return real.startswith(_EXAMPLE)
     if f"{os.sep}site-packages{os.sep}" in real or f"{os.sep}dist-packages{os.sep}" in real:
         return False

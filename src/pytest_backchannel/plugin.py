@@ -52,7 +52,7 @@ def pytest_configure(config: pytest.Config) -> None:
     options_of(config)
     config.pluginmanager.register(_Begin(), "backchannel-begin")
     if not hasattr(config, "workerinput"):  # with pytest-xdist, only the controller sums up
-        from .report.terminal import ObservedSummary
+        from .questions.report.terminal import ObservedSummary
 
         config.pluginmanager.register(ObservedSummary(), "backchannel-observed")
     for module in FIXTURE_MODULES:
@@ -183,7 +183,7 @@ def pytest_runtest_makereport(
     if call.when != "teardown" and call.excinfo is None:
         return report
     if report.failed and call.excinfo is not None:
-        from .report.story import story
+        from .questions.report.story import story
 
         log = events.log_in_use()
         text = story(log) if log is not None else ""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_backchannel import demo
+from pytest_backchannel.commands import demo
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.slow

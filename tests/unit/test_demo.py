@@ -6,8 +6,8 @@ import argparse
 
 import pytest
 
-from pytest_backchannel import demo
 from pytest_backchannel.cli import main
+from pytest_backchannel.commands import demo
 from pytest_backchannel.errors import BackchannelError
 
 

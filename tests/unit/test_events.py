@@ -13,7 +13,7 @@ from asgiref.sync import async_to_sync, sync_to_async
 from pytest_backchannel import events
 from pytest_backchannel.errors import SLUGS, UnexpectedLoss, declare_slug
 from pytest_backchannel.events import Event, EventLog, caller, caused_by, current_cause, is_project_file
-from pytest_backchannel.report.story import story
+from pytest_backchannel.questions.report.story import story
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,8 +13,8 @@ from textwrap import dedent
 import pytest
 from celery import Celery
 
+from pytest_backchannel.commands.smoke.expected import StoredEntry, expected_tasks
 from pytest_backchannel.servers.urls import without_logins
-from pytest_backchannel.smoke.expected import StoredEntry, expected_tasks
 
 SAMPLE = Path(__file__).parents[1] / "sample"
 

@@ -14,6 +14,10 @@ import pytest
 from celery import Celery
 from kombu import Exchange, Queue
 
+from pytest_backchannel.commands.smoke.expected import expected_tasks
+from pytest_backchannel.commands.smoke.limits import TooSlow, limited
+from pytest_backchannel.commands.smoke.results import FAILED, PASSED, Outcome, Report
+from pytest_backchannel.commands.smoke.secrets import secrets_of
 from pytest_backchannel.errors import BackchannelError
 from pytest_backchannel.inventory.celery_app import find_app
 from pytest_backchannel.servers.brokers.declarations import Declarations
@@ -22,10 +26,6 @@ from pytest_backchannel.servers.process import free_port, listens, tail
 from pytest_backchannel.servers.queue.real_queue import RealTaskQueue
 from pytest_backchannel.servers.redirection import pointed
 from pytest_backchannel.servers.urls import secrets_in, with_database, without_secrets
-from pytest_backchannel.smoke.expected import expected_tasks
-from pytest_backchannel.smoke.limits import TooSlow, limited
-from pytest_backchannel.smoke.outcomes import FAILED, PASSED, Outcome, Report
-from pytest_backchannel.smoke.secrets import secrets_of
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
 from ...errors import ClientDisconnected
-from ...events import Location, current_log, is_project_file
+from ...events import OWN_FOLDER, Location, current_log, is_project_file
 from .consumers import Opening, opening, raised_at
 from .crash import summary
 from .records import ConsumerCrashed
@@ -100,9 +100,8 @@ def _file_of(coroutine: Any) -> str:
 @functools.lru_cache(maxsize=1024)
 def _is_plumbing(path: str) -> bool:
     """Whether the task is for Channels' dispatch, to receive, or for asgiref, to change threads: they await it too."""
-    own = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     asgiref = os.path.dirname(str(import_module("asgiref").__file__))
-    return path.startswith((own + os.sep, asgiref + os.sep)) or path == import_module("channels.layers").__file__
+    return path.startswith((OWN_FOLDER, asgiref + os.sep)) or path == import_module("channels.layers").__file__
 
 
 # --- private API: asyncio.Task._log_traceback, seen on Python 3.11–3.13: whether anybody has retrieved what ended a

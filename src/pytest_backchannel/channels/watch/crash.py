@@ -7,9 +7,7 @@ import os
 from types import TracebackType
 from typing import Any
 
-from ...events import is_project_file
-
-_OWN = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+from ...events import OWN_FOLDER, is_project_file
 
 
 def _entries(traceback: TracebackType | None) -> list[TracebackType]:
@@ -47,7 +45,7 @@ def _is_project(entry: TracebackType) -> bool:
 
 
 def _is_own(entry: TracebackType) -> bool:
-    return entry.tb_frame.f_code.co_filename.startswith(_OWN)
+    return entry.tb_frame.f_code.co_filename.startswith(OWN_FOLDER)
 
 
 # --- private API: the name of the method that calls a handler, seen on channels 4.2–4.3; only reports depend on it ---

@@ -2,8 +2,8 @@
 
 Importing Django, Celery and a project takes about a second, and a test that kills its worker needs another. So one
 process imports everything, opens no connection and starts no thread of its own; each ``fork`` of it configures the app
-and runs Celery's own ``worker`` command. It talks with ``template.py`` in JSON lines: requests on standard input, answers
-on what was standard output; what the project prints goes to the log.
+and runs Celery's own ``worker`` command. It talks with ``template.py`` in JSON lines: requests on standard input,
+answers on what was standard output; what the project prints goes to the log.
 """
 
 from __future__ import annotations

@@ -14,9 +14,9 @@ from importlib.util import find_spec
 from typing import Any
 from urllib.parse import urlsplit
 
-from ..servers.urls import without_secrets
+from ...servers.urls import without_secrets
 from .limits import TooSlow, limited
-from .outcomes import FAILED, PASSED, SKIPPED, Outcome
+from .results import FAILED, PASSED, SKIPPED, Outcome
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..servers.urls import secrets_in
+from ...servers.urls import secrets_in
 
 _SECRET = ("PASSWORD", "PASSWD", "SECRET", "TOKEN", "API_KEY", "ACCESS_KEY", "PRIVATE_KEY")
 _HOLDS_URLS = ("URL", "BACKEND", "BROKER", "LAYERS", "DATABASES", "CACHES", "DSN", "MAILERS", "STORAGES")

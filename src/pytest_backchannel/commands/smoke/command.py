@@ -9,10 +9,10 @@ import traceback
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from ..errors import BackchannelError
+from ...errors import BackchannelError
 
 if TYPE_CHECKING:
-    from .outcomes import Outcome, Report
+    from .results import Outcome, Report
     from .site_checks import Message, Site
 
 BAD_USAGE = 2
@@ -82,8 +82,8 @@ def run(options: argparse.Namespace) -> int:
     Returns:
         The exit code.
     """
-    from ..servers.urls import without_logins
-    from .outcomes import Report
+    from ...servers.urls import without_logins
+    from .results import Report
 
     try:
         site, messages = _site(options)
@@ -121,12 +121,12 @@ def _checks(
 
     from django.conf import settings
 
-    from .outcomes import FAILED, Outcome
+    from .results import FAILED, Outcome
     from .secrets import secrets_of
 
     report.hide(secrets_of(settings, options.url))
     if not options.no_celery and find_spec("celery") is not None:
-        from ..inventory.celery_app import find_app
+        from ...inventory.celery_app import find_app
         from .celery_checks import apply_time_limits, celery_checks
 
         try:

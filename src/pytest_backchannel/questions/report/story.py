@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..events import Event, EventLog
+from ...events import Event, EventLog
 
 MAX_LINES = 60
 

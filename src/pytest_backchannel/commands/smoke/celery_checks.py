@@ -7,12 +7,12 @@ import uuid
 from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
-from ..servers.urls import without_secrets
-from .beat import stored_entries
+from ...servers.urls import without_secrets
 from .expected import Expected, expected_tasks
 from .limits import TooSlow, limited
-from .outcomes import FAILED, PASSED, SKIPPED, Outcome
-from .workers import Workers, ask_workers
+from .live_workers import Workers, ask_workers
+from .results import FAILED, PASSED, SKIPPED, Outcome
+from .stored_schedule import stored_entries
 
 # Every Celery app has it (celery/app/builtins.py, 5.5–5.7): it returns its arguments and touches nothing.
 CANARY = "celery.accumulate"

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from .errors import BackchannelError
+from ..errors import BackchannelError
 
 if TYPE_CHECKING:
     import argparse
@@ -77,7 +77,7 @@ def example_folder() -> Path:
     Raises:
         BackchannelError: it is in neither.
     """
-    here = Path(__file__).parent
+    here = Path(__file__).parents[1]
     for folder in (here / "_example", here.parents[1] / "example"):
         if (folder / "manage.py").exists():
             return folder

@@ -8,7 +8,7 @@ from typing import Any
 
 from .expected import StoredEntry
 from .limits import limited
-from .outcomes import FAILED, PASSED, SKIPPED, Outcome
+from .results import FAILED, PASSED, SKIPPED, Outcome
 
 # These read beat_schedule, and nothing else (celery/beat.py, 5.5–5.7).
 _OF_CELERY = ("PersistentScheduler", "Scheduler")

@@ -1,0 +1,1 @@
+"""The verbs of ``backchannel``: arguments and printing."""

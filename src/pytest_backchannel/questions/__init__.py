@@ -1,0 +1,1 @@
+"""One flag on any suite, and what it answers."""
