@@ -32,14 +32,14 @@ _MODULES = {
     "BackchannelFailure": ".errors",
     "BackchannelWarning": ".errors",
     "EagerMode": ".tasks.eager",
-    "EnqueuedTask": ".tasks.messages",
-    "StrictLayer": ".channels.layer",
+    "EnqueuedTask": ".tasks.expect.messages",
+    "StrictLayer": ".channels.layer.layer",
     "TaskQueue": ".tasks.queue",
-    "VirtualClock": ".clock",
-    "WebSocketClient": ".channels.client",
+    "VirtualClock": ".clock.virtual",
+    "WebSocketClient": ".channels.client.client",
     "WebSocketRejected": ".errors",
     "lend": ".database",
-    "strict_channel_layers": ".channels.install",
+    "strict_channel_layers": ".channels.layer.install",
 }
 
 

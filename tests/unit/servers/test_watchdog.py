@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from support.until import until
 
-from pytest_backchannel.servers import watchdog as guard_module
+from pytest_backchannel.servers import watchdog
 from pytest_backchannel.servers.process import Process
 from pytest_backchannel.servers.watchdog import make_folder, remove_folder
 
@@ -20,7 +20,7 @@ from pytest_backchannel.servers.watchdog import make_folder, remove_folder
 def told(monkeypatch):
     """What the watchdog hears, and whether the folder was there when it did."""
     heard = []
-    guard = guard_module.guard()
+    guard = watchdog.guard()
     for name in ("add_folder", "forget_folder"):
         real = getattr(guard, name)
 

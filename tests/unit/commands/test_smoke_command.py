@@ -16,7 +16,7 @@ from celery import Celery
 from pytest_backchannel.commands.smoke.expected import StoredEntry, expected_tasks
 from pytest_backchannel.servers.urls import without_logins
 
-SAMPLE = Path(__file__).parents[1] / "sample"
+SAMPLE = Path(__file__).parents[2] / "sample"
 
 
 class Deployment:

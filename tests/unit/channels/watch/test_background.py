@@ -130,7 +130,7 @@ async def test_what_is_left_running_is_told_with_its_line_once(log):
     (problem,) = log.of(events.Problem)
     assert problem.slug == "task_left_running"
     assert problem.text.startswith("Starter.tick, a task that Starter (/ws/start/) started, still runs though the conn")
-    assert "it waits at tests/unit/channels/test_background.py:" in problem.text
+    assert "it waits at tests/unit/channels/watch/test_background.py:" in problem.text
     assert problem.where.function == "Starter.tick"
 
 
