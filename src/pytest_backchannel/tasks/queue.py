@@ -46,7 +46,7 @@ from .stepped.execution import Execution
 from .stepped.explain import nothing_due, why_no_result
 from .stepped.faults import BEFORE, Fault, check_moment
 from .stepped.installation import Installation
-from .stepped.recorder import Watch
+from .stepped.recorder import Recorder
 from .stepped.transport import transport_for
 from .twins import DEFAULT_LIMIT, MAX_IDLE, AsyncTwins
 
@@ -122,15 +122,15 @@ class TaskQueue(WaitingTasks, AsyncTwins):
             options["visibility_timeout"] = visibility_timeout
         self.log = current_log() if log is None else log
         self._stack = ExitStack()
-        self._watch = Watch(self.app, self.log, in_transaction)
-        self._broker = Broker(profile, options=options, listener=self._watch, is_task=self._is_task)
-        self._watch.broker = self._broker
+        self._recorder = Recorder(self.app, self.log, in_transaction)
+        self._broker = Broker(profile, options=options, listener=self._recorder, is_task=self._is_task)
+        self._recorder.broker = self._broker
         self._backend_kind = result_backend
         self._workers = workers
         self._queues = queues
         self._order, self._seed, self._redeliver_all = order, seed, redeliver_all
         self._looked_at: set[str] = set()
-        self._execution = Execution(self.app, self._watch, self._broker)
+        self._execution = Execution(self.app, self._recorder, self._broker)
         self._made: Engine | None = None
         self._active = False
 
@@ -142,7 +142,7 @@ class TaskQueue(WaitingTasks, AsyncTwins):
             self._broker,
             pump=lambda: self._engine.pump(),
             wake=lambda: self._engine.wake(),
-            refused=self._watch.refused,
+            refused=self._recorder.refused,
         )
         installation = Installation(self.app, transport, lambda: backend_for(self._backend_kind, self.app, self))
         try:
@@ -151,7 +151,7 @@ class TaskQueue(WaitingTasks, AsyncTwins):
             self._made = Engine(
                 installation=installation,
                 broker=self._broker,
-                watch=self._watch,
+                recorder=self._recorder,
                 execution=self._execution,
                 workers=self._worker_queues(),
                 order=self._order,
@@ -214,13 +214,13 @@ class TaskQueue(WaitingTasks, AsyncTwins):
     # -------------------------------------------------------------------- what waits
 
     def _waiting(self) -> list[EnqueuedTask]:
-        return [self._watch.task(message) for message in self._engine.waiting()]
+        return [self._recorder.task(message) for message in self._engine.waiting()]
 
     def __len__(self) -> int:
         return len(self._engine.waiting())  # without a look into each
 
     def _have_run(self) -> list[EnqueuedTask]:
-        return [self._watch.task(message) for message in self._engine.done]
+        return [self._recorder.task(message) for message in self._engine.done]
 
     def reserved(self, worker: str = "worker") -> list[EnqueuedTask]:
         """The tasks that a worker has received and not begun: no other worker can have them.
@@ -232,8 +232,8 @@ class TaskQueue(WaitingTasks, AsyncTwins):
             ValueError: there is no worker of this name.
         """
         holder = self._engine.workers[self._worker(worker)]
-        held = [message for message in self._engine.watch.held.values() if message.holder is holder]
-        return [self._watch.task(message) for message in sorted(held, key=lambda m: m.notes.number)]
+        held = [message for message in self._engine.recorder.held.values() if message.holder is holder]
+        return [self._recorder.task(message) for message in sorted(held, key=lambda m: m.history.number)]
 
     @contextmanager
     def capture(self) -> Generator[list[EnqueuedTask]]:
@@ -245,11 +245,11 @@ class TaskQueue(WaitingTasks, AsyncTwins):
             >>> assert [task.name for task in sent] == ["billing.tasks.send_invoice_email"]
         """
         sent: list[EnqueuedTask] = []
-        self._watch.captures.append(sent)
+        self._recorder.captures.append(sent)
         try:
             yield sent
         finally:
-            self._watch.captures = [other for other in self._watch.captures if other is not sent]
+            self._recorder.captures = [other for other in self._recorder.captures if other is not sent]
 
     # ----------------------------------------------------------------------- stepping
 
@@ -273,7 +273,7 @@ class TaskQueue(WaitingTasks, AsyncTwins):
         before = len(self._execution.outcomes)
         with self._still():
             if not self._engine.step(only):
-                raise NothingToRun(nothing_due(self._engine, self._watch, only))
+                raise NothingToRun(nothing_due(self._engine, self._recorder, only))
         return self._report(before, propagate)
 
     def run(self, *, propagate: bool = True, worker: str | None = None, limit: int = DEFAULT_LIMIT) -> Counts:
@@ -483,7 +483,7 @@ class TaskQueue(WaitingTasks, AsyncTwins):
         with self._still():
             stepped = self._engine.step()
         if not stepped:
-            raise ResultUnavailable(why_no_result(task_id, self._engine, self._watch, self._execution.outcomes))
+            raise ResultUnavailable(why_no_result(task_id, self._engine, self._recorder, self._execution.outcomes))
 
     def looked_at(self, task_id: str) -> None:
         """Somebody asked for the state of a task; while a task runs, that is Celery itself."""
@@ -566,10 +566,10 @@ class TaskQueue(WaitingTasks, AsyncTwins):
         """
         name = _name_of(task)
         for message in reversed(self._engine.done):
-            if name in (None, message.notes.name):
+            if name in (None, message.history.name):
                 self._broker.deliver_again(message)
-                again = next(m for m in self._engine.waiting() if m.notes is message.notes)
-                return self._watch.task(again)
+                again = next(m for m in self._engine.waiting() if m.history is message.history)
+                return self._recorder.task(again)
         wanted = "no task" if name is None else f"no {name}"
         raise NothingToRun(f"redeliver(): {wanted} was run yet, so there is nothing to deliver once more")
 

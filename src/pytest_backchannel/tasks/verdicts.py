@@ -20,11 +20,11 @@ def unserved_queues(engine: Engine, log: EventLog) -> None:
         if message.is_task and message.queue in engine.broker.published_to and not engine.serves(message.queue):
             log.problem(
                 "unserved_queue",
-                f"{message.notes.name} waits in queue {message.queue!r}, which no worker consumes "
+                f"{message.history.name} waits in queue {message.queue!r}, which no worker consumes "
                 f"({consumed(engine)}).\nFix: route it to one of these queues, or let a worker consume it: "
                 "CELERY_TASK_QUEUES, the ini option backchannel_worker_queues, or the marker's queues= or workers=.",
-                where=message.notes.where,
-                cause=message.notes.cause,
+                where=message.history.where,
+                cause=message.history.cause,
             )
 
 
@@ -45,18 +45,18 @@ def failed_tasks(outcomes: Sequence[Outcome], looked_at: set[str], log: EventLog
 def pending_chords(engine: Engine, app: Any, log: EventLog) -> None:
     """A chord of which every part is done or gone, and whose callback has neither run nor failed."""
     waiting = engine.waiting()
-    roots = {message.notes.headers.get("root_id") for message in waiting}
-    groups = {message.notes.headers.get("group") for message in waiting}
+    roots = {message.history.headers.get("root_id") for message in waiting}
+    groups = {message.history.headers.get("group") for message in waiting}
     # A part that is a chain carries its chord in the last of the steps that are still to come.
-    seen = {callback for message in waiting for callback in _chords_ahead(engine.watch.task(message))}
+    seen = {callback for message in waiting for callback in _chords_ahead(engine.recorder.task(message))}
     for message in engine.done:
-        notes = message.notes
-        group = notes.headers.get("group")
-        if not group or group in groups or notes.headers.get("root_id") in roots:
+        history = message.history
+        group = history.headers.get("group")
+        if not group or group in groups or history.headers.get("root_id") in roots:
             continue
-        chord = engine.watch.task(message).chord
+        chord = engine.recorder.task(message).chord
         callback = ((chord or {}).get("options") or {}).get("task_id")
-        if chord is None or callback is None or callback in seen or callback in engine.watch.latest:
+        if chord is None or callback is None or callback in seen or callback in engine.recorder.latest:
             continue
         seen.add(callback)
         if _is_ready(app, callback):
@@ -65,8 +65,8 @@ def pending_chords(engine: Engine, app: Any, log: EventLog) -> None:
             "pending_chord",
             f"the callback {chord['task']} of a chord can never run: not every part of its header has returned, and "
             "none waits any more. A part that raises Ignore, is rejected or lost never returns.",
-            where=notes.where,
-            cause=notes.cause,
+            where=history.where,
+            cause=history.cause,
         )
 
 

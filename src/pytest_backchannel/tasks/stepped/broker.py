@@ -54,7 +54,7 @@ class StoredMessage:
         delivered_at: when a worker received it; None while it is in its queue.
         holder: the worker that has it; None while it is in its queue.
         is_task: whether it is a task's message, not one of remote control or of an event.
-        notes: what the listener keeps with it.
+        history: what the listener keeps with it.
     """
 
     raw: RawMessage
@@ -66,7 +66,7 @@ class StoredMessage:
     delivered_at: float | None = None
     holder: object = None
     is_task: bool = True
-    notes: Any = None
+    history: Any = None
 
     @property
     def tag(self) -> str:
@@ -304,7 +304,7 @@ class Broker:
             published_at=message.published_at,
             queued_at=time.time(),
             is_task=message.is_task,
-            notes=message.notes,
+            history=message.history,
         )
         self.declare(message.queue)
         self._insert(again)
@@ -404,7 +404,7 @@ class Broker:
             letter = _copy(raw, f"/{target}")
             now = time.time()
             stored = letter.stored = StoredMessage(
-                raw=letter, queue=target, published_at=message.published_at, queued_at=now, notes=message.notes
+                raw=letter, queue=target, published_at=message.published_at, queued_at=now, history=message.history
             )
             self._sequence += 1
             stored.order = self._order(stored, self._sequence)

@@ -26,7 +26,7 @@ from .broker import Broker, StoredMessage
 from .execution import Execution
 from .faults import WorkerDied
 from .installation import Installation
-from .recorder import Notes, Watch
+from .recorder import MessageHistory, Recorder
 from .worker import SteppedWorker
 
 
@@ -36,7 +36,7 @@ class Engine:
     Args:
         installation: the app, redirected.
         broker: the simulated broker.
-        watch: takes down what happens.
+        recorder: takes down what happens.
         execution: runs the functions.
         workers: the queues of each worker, by its name; None for a worker that serves every queue that is used.
         order: ``fifo``, or ``random``.
@@ -49,7 +49,7 @@ class Engine:
         *,
         installation: Installation,
         broker: Broker,
-        watch: Watch,
+        recorder: Recorder,
         execution: Execution,
         workers: Mapping[str, tuple[str, ...] | None],
         order: str = "fifo",
@@ -58,7 +58,7 @@ class Engine:
     ) -> None:
         self.installation = installation
         self.broker = broker
-        self.watch = watch
+        self.recorder = recorder
         self.execution = execution
         self.workers = {
             name: SteppedWorker(
@@ -100,11 +100,11 @@ class Engine:
             when: ``before_body`` or ``after_body``.
             message: what it was running.
         """
-        event = self.watch.log.record(WorkerKilled, cause=message.notes.cause, worker=worker.name, when=when)
+        event = self.recorder.log.record(WorkerKilled, cause=message.history.cause, worker=worker.name, when=when)
         worker.drop()
-        self.watch.forget_holder(worker)
-        if message.notes.finished:
-            self.watch.lost(message, "it was acknowledged when its worker was killed", cause=event.id)
+        self.recorder.forget_holder(worker)
+        if message.history.finished:
+            self.recorder.lost(message, "it was acknowledged when its worker was killed", cause=event.id)
         self.broker.connection_lost(worker)
         worker.start()
 
@@ -229,8 +229,8 @@ class Engine:
         __tracebackhide__ = True
         taker = takers[self._turn % len(takers)]  # RabbitMQ goes round its consumers
         self._turn += 1
-        self._check_loop(message.notes)
-        with caused_by(message.notes.cause):
+        self._check_loop(message.history)
+        with caused_by(message.history.cause):
             taker.deliver(message)
 
     def _choose(self, only: str | None) -> tuple[SteppedWorker, Any] | None:
@@ -274,12 +274,12 @@ class Engine:
 
     def _run(self, worker: SteppedWorker, request: Any) -> None:
         message: StoredMessage = request.message._raw.stored
-        self.watch.begun(message)
-        self._check_loop(message.notes)
+        self.recorder.begun(message)
+        self._check_loop(message.history)
         execution = self.execution
         execution.worker, execution.message = worker, message
         try:
-            with caused_by(message.notes.cause):
+            with caused_by(message.history.cause):
                 worker.begin(request)
         except WorkerDied as death:
             self.kill(worker, death.when, message)
@@ -287,27 +287,27 @@ class Engine:
         finally:
             execution.worker = execution.message = None
         self.done.append(message)
-        if self._redeliver_all and message.notes.finished and not message.redelivered:
+        if self._redeliver_all and message.history.finished and not message.redelivered:
             self.broker.deliver_again(message)
 
-    def _check_loop(self, notes: Notes) -> None:
+    def _check_loop(self, history: MessageHistory) -> None:
         """Stop what never ends.
 
         Raises:
             EndlessLoop: the message has too many ancestors, or was delivered too often.
         """
         __tracebackhide__ = True
-        if notes.deliveries > self.limit:
+        if history.deliveries > self.limit:
             raise EndlessLoop(
-                f"stopped: {notes.name}[{notes.id}] was delivered {notes.deliveries} times. It goes back to its queue "
-                "each time (Reject(requeue=True), or a lost worker with reject_on_worker_lost).\n"
+                f"stopped: {history.name}[{history.id}] was delivered {history.deliveries} times. It goes back to its "
+                "queue each time (Reject(requeue=True), or a lost worker with reject_on_worker_lost).\n"
                 "If that is meant to end later, give run() a higher limit."
             )
-        if notes.depth > self.limit:
-            cycle = cycle_of(notes.lineage())
+        if history.depth > self.limit:
+            cycle = cycle_of(history.lineage())
             raise EndlessLoop(
-                f"stopped after {notes.depth} tasks, each enqueued by the one before: "
-                f"{' → '.join([*cycle, cycle[0]])} → …  [{notes.where}]\n"
+                f"stopped after {history.depth} tasks, each enqueued by the one before: "
+                f"{' → '.join([*cycle, cycle[0]])} → …  [{history.where}]\n"
                 "If that is meant to end later, give run() a higher limit; to see one round, use run_one()."
             )
 
@@ -325,13 +325,13 @@ class Engine:
     def waiting(self) -> list[StoredMessage]:
         """The messages of tasks that are in a queue, or with a worker that has not begun them, as published."""
         found = {id(m): m for m in self.broker.ready() if m.is_task}
-        found.update(self.watch.held)
+        found.update(self.recorder.held)
         # On Redis, what a killed worker had is in no queue, and comes back after the visibility timeout.
         found.update({id(m): m for m in self.broker.unacked.values() if self._orphaned(m)})
-        return sorted(found.values(), key=lambda m: m.notes.number)
+        return sorted(found.values(), key=lambda m: m.history.number)
 
     def _orphaned(self, message: StoredMessage) -> bool:
-        return message.is_task and id(message) not in self.watch.held and message is not self.execution.message
+        return message.is_task and id(message) not in self.recorder.held and message is not self.execution.message
 
     def serves(self, queue: str) -> bool:
         """Whether a worker consumes a queue, or would as soon as it is used."""
@@ -339,5 +339,5 @@ class Engine:
 
     def held_until(self, message: StoredMessage) -> float | None:
         """When a worker will run a message that it holds for its eta; None where it does not know."""
-        eta = self.watch.task(message).eta
+        eta = self.recorder.task(message).eta
         return None if eta is None or eta.timestamp() <= time.time() else eta.timestamp()

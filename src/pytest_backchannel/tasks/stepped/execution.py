@@ -32,7 +32,7 @@ from ..outcomes import Outcome, TaskFailure, TaskRetry, TaskSuccess
 from ..records import BodyEnded, BodyStarted, ChildLost
 from .broker import Broker, StoredMessage
 from .faults import BEFORE, ChildDied, Fault, OverTime, WorkerDied, exit_reason, lost_child
-from .recorder import Notes, Watch
+from .recorder import MessageHistory, Recorder
 from .worker import SteppedWorker, pid
 
 
@@ -41,7 +41,7 @@ class Execution:
 
     Args:
         app: the Celery app.
-        watch: takes down what happens.
+        recorder: takes down what happens.
         broker: the simulated broker.
 
     Attributes:
@@ -51,9 +51,9 @@ class Execution:
         message: the message of the request that runs now.
     """
 
-    def __init__(self, app: Any, watch: Watch, broker: Broker) -> None:
+    def __init__(self, app: Any, recorder: Recorder, broker: Broker) -> None:
         self.app = app
-        self.watch = watch
+        self.recorder = recorder
         self.broker = broker
         self.outcomes: list[Outcome] = []
         self.faults: deque[Fault] = deque()
@@ -63,7 +63,7 @@ class Execution:
         self._raised: BaseException | None = None
         self._fault: Fault | None = None
         self._failed: set[str] = set()
-        watch.boundary = self.execute.__func__.__code__  # type: ignore[attr-defined]
+        recorder.boundary = self.execute.__func__.__code__  # type: ignore[attr-defined]
 
     # ------------------------------------------------------------------------ signals
 
@@ -86,31 +86,31 @@ class Execution:
         ]
 
     def _on_failure(self, task_id: str, exception: BaseException, **kwargs: Any) -> None:
-        notes = self.watch.latest.get(task_id)
+        history = self.recorder.latest.get(task_id)
         # A Reject is the task's own decision, and counted as such; celery 5.7 stores a failure for it as well.
-        if notes is None or isinstance(exception, Reject):
+        if history is None or isinstance(exception, Reject):
             return
         # Celery hands over a copy where the exception can't be pickled.
         same = isinstance(exception, UnpickleableExceptionWrapper) or type(self._raised) is type(exception)
-        self._fail(notes, self._raised if self._raised is not None and same else exception)
+        self._fail(history, self._raised if self._raised is not None and same else exception)
 
     def _on_revoked(self, request: Any, expired: bool = False, **kwargs: Any) -> None:
-        notes = self.watch.latest.get(request.id)
-        if notes is not None:
-            self.watch.state_set(notes, "REVOKED", "expired" if expired else "revoked")
-            self._end(notes, Outcome, "REVOKED")
+        history = self.recorder.latest.get(request.id)
+        if history is not None:
+            self.recorder.state_set(history, "REVOKED", "expired" if expired else "revoked")
+            self._end(history, Outcome, "REVOKED")
 
     def _on_unknown(self, name: str, id: str, **kwargs: Any) -> None:
-        notes = self.watch.latest.get(id)
-        if notes is None:
+        history = self.recorder.latest.get(id)
+        if history is None:
             return
-        self.watch.state_set(notes, "FAILURE", "no worker knows a task of this name")
-        self._end(notes, Outcome, "FAILURE")
-        self.watch.log.problem(
+        self.recorder.state_set(history, "FAILURE", "no worker knows a task of this name")
+        self._end(history, Outcome, "FAILURE")
+        self.recorder.log.problem(
             "unknown_task",
             f"no worker knows a task named {name!r}: its message was thrown away.\n{_nearest_name(name, self.app)}",
-            where=notes.where,
-            cause=notes.cause,
+            where=history.where,
+            cause=history.cause,
         )
 
     def _on_rejected(self, message: Any, exc: BaseException | None = None, **kwargs: Any) -> None:
@@ -118,19 +118,19 @@ class Execution:
 
     def undecodable(self, message: Any, exc: BaseException | None) -> None:
         """A worker could not read a message, and has thrown it away."""
-        notes = message._raw.stored.notes
-        if notes is None:
+        history = message._raw.stored.history
+        if history is None:
             return
         reason = "it is no message of a task" if exc is None else f"{type(exc).__name__}: {exc}"
-        self.watch.state_set(notes, "PENDING", f"thrown away by the worker: {reason}")
-        self._end(notes, Outcome, "REJECTED")
-        self.watch.log.problem(
+        self.recorder.state_set(history, "PENDING", f"thrown away by the worker: {reason}")
+        self._end(history, Outcome, "REJECTED")
+        self.recorder.log.problem(
             "undecodable_message",
-            f"the worker can't read the message of {notes.name}, and has thrown it away: {reason}\n"
+            f"the worker can't read the message of {history.name}, and has thrown it away: {reason}\n"
             f"accept_content is {list(self.app.conf.accept_content)!r}; the message is "
             f"{message.content_type!r}. Its state stays PENDING for ever.",
-            where=notes.where,
-            cause=notes.cause,
+            where=history.where,
+            cause=history.cause,
         )
 
     # ---------------------------------------------------------------------- the pool
@@ -156,17 +156,17 @@ class Execution:
         """
         assert self.worker is not None
         assert self.message is not None
-        notes: Notes = self.message.notes
-        fault = self._take_fault(notes.name, self.worker.name)
+        history: MessageHistory = self.message.history
+        fault = self._take_fault(history.name, self.worker.name)
         accept_callback(pid(), time.monotonic())
         # Celery 5.5 leaves the early acknowledgement to the next turn of its loop, which comes long before a body ends.
         self.worker.consumer.perform_pending_operations()
         if fault is not None and fault.when == BEFORE:
-            report = self._broken(fault, notes, timeout)
+            report = self._broken(fault, history, timeout)
         else:
-            report = self._call(target, args, kwargs, notes, soft_timeout, timeout, timeout_callback, fault)
-        with caused_by(notes.cause):
-            self._report(report, notes, callback, error_callback, timeout_callback)
+            report = self._call(target, args, kwargs, history, soft_timeout, timeout, timeout_callback, fault)
+        with caused_by(history.cause):
+            self._report(report, history, callback, error_callback, timeout_callback)
 
     def _take_fault(self, task: str, worker: str) -> Fault | None:
         for fault in self.faults:
@@ -175,7 +175,7 @@ class Execution:
                 return fault
         return None
 
-    def _broken(self, fault: Fault, notes: Notes, timeout: float | None) -> Any:
+    def _broken(self, fault: Fault, history: MessageHistory, timeout: float | None) -> Any:
         """What the pool would report of a fault.
 
         Raises:
@@ -184,26 +184,28 @@ class Execution:
         if fault.kind == "kill_worker":
             raise WorkerDied(fault.when)
         if fault.kind == "lose_child":
-            event = self.watch.log.record(
-                ChildLost, cause=notes.cause, task=notes.name, task_id=notes.id, when=fault.when
+            event = self.recorder.log.record(
+                ChildLost, cause=history.cause, task=history.name, task_id=history.id, when=fault.when
             )
-            notes.cause = event.id
+            history.cause = event.id
             return lost_child()
         limit = timeout or 1
-        self.watch.state_set(notes, "FAILURE", f"over its hard time limit of {limit:g} s")
+        self.recorder.state_set(history, "FAILURE", f"over its hard time limit of {limit:g} s")
         return OverTime(limit)
 
-    def _report(self, report: Any, notes: Notes, callback: Any, error_callback: Any, timeout_callback: Any) -> None:
+    def _report(
+        self, report: Any, history: MessageHistory, callback: Any, error_callback: Any, timeout_callback: Any
+    ) -> None:
         """Tell the request, as the pool's result handler does."""
         if isinstance(report, OverTime):
             timeout_callback(False, report.limit)
-            if notes.id not in self._failed:  # celery before 5.7 sends no signal
-                self._fail(notes, TimeLimitExceeded(report.limit))
+            if history.id not in self._failed:  # celery before 5.7 sends no signal
+                self._fail(history, TimeLimitExceeded(report.limit))
         elif isinstance(report, ExceptionInfo):
             error_callback(report)
         else:
             callback(report)
-        self._failed.discard(notes.id)
+        self._failed.discard(history.id)
 
     # ----------------------------------------------------------------------- the body
 
@@ -231,7 +233,7 @@ class Execution:
         target: Callable[..., Any],
         args: Any,
         kwargs: Any,
-        notes: Notes,
+        history: MessageHistory,
         soft: float | None,
         hard: float | None,
         timeout_callback: Callable[..., Any],
@@ -240,25 +242,25 @@ class Execution:
         """Call Celery's tracer; what it returns, or what the pool would report instead."""
         request = args[2]
         task = self.app.tasks[args[0]]
-        call = call_text(notes.name, tuple(request["args"]), request["kwargs"])
-        started = self.watch.log.record(
-            BodyStarted, cause=notes.cause, task=notes.name, task_id=notes.id, call=call, where=_line_of(task)
+        call = call_text(history.name, tuple(request["args"]), request["kwargs"])
+        started = self.recorder.log.record(
+            BodyStarted, cause=history.cause, task=history.name, task_id=history.id, call=call, where=_line_of(task)
         )
-        notes.cause = started.id
-        notes.own_retry = False
+        history.cause = started.id
+        history.own_retry = False
         self._fault, self._raised, self._result = fault, None, None
         state, shown, report, left = "PENDING", "", None, False
         outcome: tuple[type[Outcome], dict[str, Any]] | None = None
         try:
-            with caused_by(started), self.watch.in_body(notes), _Limits(soft, hard, timeout_callback):
+            with caused_by(started), self.recorder.in_body(history), _Limits(soft, hard, timeout_callback):
                 if inspect.iscoroutinefunction(task.run) and not task_has_custom(task, "__call__"):
                     raise _NeverAwaited
                 report = target(*args, **kwargs)
             state, shown, outcome = self._read(report)
         except _NeverAwaited:
             error = AsyncTaskFunction(
-                f"{notes.name} is an `async def` task: Celery calls the function and never awaits what it returns, so "
-                "that nothing of it runs (celery 5.7). Fix: make it a plain `def`, and call the asynchronous part by "
+                f"{history.name} is an `async def` task: Celery calls the function and never awaits what it returns, "
+                "so that nothing of it runs (celery 5.7). Fix: make it a plain `def`, and call the asynchronous part by "
                 "asgiref.sync.async_to_sync."
             )
             state, shown, report = "FAILURE", repr(error), _info(error)
@@ -272,20 +274,20 @@ class Execution:
             shown, report = f"SystemExit({leaving.code!r})", lost_child(exit_reason(leaving))
         finally:
             self._fault = None
-            self.watch.log.record(
-                BodyEnded, cause=started.id, task=notes.name, task_id=notes.id, state=state, result=shown
+            self.recorder.log.record(
+                BodyEnded, cause=started.id, task=history.name, task_id=history.id, state=state, result=shown
             )
         if left:
-            lost = self.watch.log.record(
-                ChildLost, cause=notes.cause, task=notes.name, task_id=notes.id, when="during_body"
+            lost = self.recorder.log.record(
+                ChildLost, cause=history.cause, task=history.name, task_id=history.id, when="during_body"
             )
-            notes.cause = lost.id
+            history.cause = lost.id
         if outcome is not None:
             kind, fields = outcome
-            self._end(notes, kind, state, args=tuple(request["args"]), kwargs=request["kwargs"], **fields)
-        if notes.own_retry is not False and state in ("SUCCESS", "FAILURE"):
-            self._swallowed(notes, state)
-        return report if fault is None else self._broken(fault, notes, hard)
+            self._end(history, kind, state, args=tuple(request["args"]), kwargs=request["kwargs"], **fields)
+        if history.own_retry is not False and state in ("SUCCESS", "FAILURE"):
+            self._swallowed(history, state)
+        return report if fault is None else self._broken(fault, history, hard)
 
     def _read(self, report: Any) -> tuple[str, str, tuple[type[Outcome], dict[str, Any]] | None]:
         """The state in which a tracer has ended, what to show of it, and the outcome to keep."""
@@ -301,29 +303,29 @@ class Execution:
             return "IGNORED", repr(exception), (Outcome, {})
         return "FAILURE", repr(exception), None  # the signal has told already
 
-    def _swallowed(self, notes: Notes, state: str) -> None:
-        where = None if isinstance(notes.own_retry, bool) else notes.own_retry
-        self.watch.log.problem(
+    def _swallowed(self, history: MessageHistory, state: str) -> None:
+        where = None if isinstance(history.own_retry, bool) else history.own_retry
+        self.recorder.log.problem(
             "swallowed_retry",
-            f"{notes.name} called self.retry(), and then caught the Retry that it raises: it ends as {state}, and "
+            f"{history.name} called self.retry(), and then caught the Retry that it raises: it ends as {state}, and "
             "runs again as well.\nself.retry() has to leave the function: keep it out of a `try` whose `except "
             "Exception` takes it, or re-raise celery.exceptions.Retry there.",
-            where=where or notes.where,
-            cause=notes.cause,
+            where=where or history.where,
+            cause=history.cause,
         )
 
     # ----------------------------------------------------------------------- outcomes
 
-    def _fail(self, notes: Notes, exception: BaseException) -> None:
-        self._failed.add(notes.id)
-        self._end(notes, TaskFailure, "FAILURE", exception=exception)
+    def _fail(self, history: MessageHistory, exception: BaseException) -> None:
+        self._failed.add(history.id)
+        self._end(history, TaskFailure, "FAILURE", exception=exception)
 
-    def _end(self, notes: Notes, kind: type[Outcome], state: str, **fields: Any) -> None:
-        if "args" not in fields and self.message is not None and self.message.notes is notes:
-            task = self.watch.task(self.message)
+    def _end(self, history: MessageHistory, kind: type[Outcome], state: str, **fields: Any) -> None:
+        if "args" not in fields and self.message is not None and self.message.history is history:
+            task = self.recorder.task(self.message)
             fields.update(args=task.args, kwargs=task.kwargs)
         self.outcomes.append(
-            kind(name=notes.name, id=notes.id, state=state, retries=notes.retries, where=notes.where, **fields)
+            kind(name=history.name, id=history.id, state=state, retries=history.retries, where=history.where, **fields)
         )
 
 

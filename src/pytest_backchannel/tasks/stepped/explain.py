@@ -10,21 +10,21 @@ from ..expect.messages import EnqueuedTask
 from ..outcomes import Outcome
 from .broker import DELAY_QUEUE, StoredMessage
 from .engine import Engine
-from .recorder import Watch
+from .recorder import Recorder
 
 
-def nothing_due(engine: Engine, watch: Watch, only: str | None = None) -> str:
+def nothing_due(engine: Engine, recorder: Recorder, only: str | None = None) -> str:
     """What to say to a test that asks to run more than there is."""
     waiting = engine.waiting()
     who = "nothing is due" if only is None else f"worker {only!r} has nothing to run"
     if not waiting:
         return f"{who}: no task waits."
     lines = [f"{who}. What waits:"]
-    lines += [f"  {watch.task(message)!r}: {why_waits(message, engine, watch)}" for message in waiting]
+    lines += [f"  {recorder.task(message)!r}: {why_waits(message, engine, recorder)}" for message in waiting]
     return "\n".join(lines)
 
 
-def why_waits(message: StoredMessage, engine: Engine, watch: Watch) -> str:
+def why_waits(message: StoredMessage, engine: Engine, recorder: Recorder) -> str:
     """Why a message that waits is not run now."""
     if message.delivered_at is None and not DELAY_QUEUE.search(message.queue):
         if not engine.serves(message.queue):
@@ -35,9 +35,9 @@ def why_waits(message: StoredMessage, engine: Engine, watch: Watch) -> str:
         # Rounded up, so that moving that far gets there also where time is real.
         seconds = math.ceil(until - time.time() - 0.001)
         return f"its eta is in {seconds} s; task_queue.advance({seconds}) gets there"
-    if id(message) in watch.held:
+    if id(message) in recorder.held:
         holder = getattr(message.holder, "name", "a worker")
-        limit = engine.installation.app.tasks.get(message.notes.name)
+        limit = engine.installation.app.tasks.get(message.history.name)
         if limit is not None and limit.rate_limit:
             return f"{holder!r} holds it for its rate limit of {limit.rate_limit}; task_queue.advance() gets there"
         return f"{holder!r} holds it"
@@ -58,27 +58,29 @@ def consumed(engine: Engine) -> str:
     return "; ".join(parts)
 
 
-def why_no_result(task_id: str, engine: Engine, watch: Watch, outcomes: Sequence[Outcome]) -> str:
+def why_no_result(task_id: str, engine: Engine, recorder: Recorder, outcomes: Sequence[Outcome]) -> str:
     """Why the result of a task will not come by itself."""
     start = f"the result of task {task_id} will not come: "
     for message in engine.waiting():
-        if message.notes.id == task_id:
-            task = watch.task(message)
-            return f"{start}{task!r} waits: {why_waits(message, engine, watch)}. Without a timeout, get() would hang."
+        if message.history.id == task_id:
+            task = recorder.task(message)
+            return (
+                f"{start}{task!r} waits: {why_waits(message, engine, recorder)}. Without a timeout, get() would hang."
+            )
     ends = [outcome for outcome in outcomes if outcome.id == task_id]
     if ends:
         return start + _after(ends[-1])
-    notes = watch.latest.get(task_id)
-    if notes is not None:
+    history = recorder.latest.get(task_id)
+    if history is not None:
         return (
-            f"{start}{notes.name} was enqueued at {notes.where}, and its message is gone: the worker lost it, or the "
-            "broker dropped it. task_queue.events tells when."
+            f"{start}{history.name} was enqueued at {history.where}, and its message is gone: the worker lost it, or "
+            "the broker dropped it. task_queue.events tells when."
         )
-    waiting = [watch.task(message) for message in engine.waiting()]
+    waiting = [recorder.task(message) for message in engine.waiting()]
     later = [task for task in waiting if _leads_to(task, task_id)]
     if later:
-        first = next(m for m in engine.waiting() if m.notes.id == later[0].id)
-        return f"{start}it comes after {later[0]!r}, which waits: {why_waits(first, engine, watch)}"
+        first = next(m for m in engine.waiting() if m.history.id == later[0].id)
+        return f"{start}it comes after {later[0]!r}, which waits: {why_waits(first, engine, recorder)}"
     return (
         f"{start}no task with this id was enqueued. A step before it in its chain may have failed, or a part of its "
         "chord's header; task_queue.failures and task_queue.events tell."

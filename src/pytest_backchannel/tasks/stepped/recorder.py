@@ -35,7 +35,7 @@ from .broker import Broker, Listener, RawMessage, StoredMessage
 
 
 @dataclass(eq=False)
-class Notes:
+class MessageHistory:
     """What is known of one message of a task, wherever it is and however often it is delivered.
 
     Attributes:
@@ -63,7 +63,7 @@ class Notes:
     event: int
     cause: int
     in_transaction: bool
-    parent: Notes | None
+    parent: MessageHistory | None
     depth: int
     published_at: float
     headers: dict[str, Any]
@@ -74,15 +74,15 @@ class Notes:
     def lineage(self) -> list[str]:
         """The names of the tasks that led to it, and its own."""
         names: list[str] = []
-        notes: Notes | None = self
-        while notes is not None:
-            names.append(notes.name)
-            notes = notes.parent
+        history: MessageHistory | None = self
+        while history is not None:
+            names.append(history.name)
+            history = history.parent
         return names[::-1]
 
 
-class Watch(Listener):
-    """Keeps the notes of all messages, and the account of which are held by a worker.
+class Recorder(Listener):
+    """Keeps the history of all messages, and the account of which are held by a worker.
 
     Args:
         app: the Celery app.
@@ -90,9 +90,9 @@ class Watch(Listener):
         in_transaction: whether the project's code is in a transaction of its own, now.
 
     Attributes:
-        notes: of all messages that were published, in order.
+        history: of all messages that were published, in order.
         held: the messages that a worker has received and not begun, by identity.
-        running: the notes of the task whose function runs now.
+        running: the history of the task whose function runs now.
         captures: lists to which each published message is added.
         problems: what to do about a problem: ``log.problem``, or nothing.
     """
@@ -102,10 +102,10 @@ class Watch(Listener):
     def __init__(self, app: Any, log: EventLog, in_transaction: Callable[[], bool] | None = None) -> None:
         self.app = app
         self.log = log
-        self.notes: list[Notes] = []
-        self.latest: dict[str, Notes] = {}
+        self.history: list[MessageHistory] = []
+        self.latest: dict[str, MessageHistory] = {}
         self.held: dict[int, StoredMessage] = {}
-        self.running: Notes | None = None
+        self.running: MessageHistory | None = None
         self.captures: list[list[EnqueuedTask]] = []
         self.boundary: CodeType | None = None
         self._in_transaction = in_transaction or (lambda: False)
@@ -114,33 +114,33 @@ class Watch(Listener):
 
     def task(self, message: StoredMessage) -> EnqueuedTask:
         """The message, as the test sees it."""
-        notes: Notes = message.notes
+        history: MessageHistory = message.history
         return decode(
             message.raw,
             queue=message.queue,
             app=self.app,
-            at=notes.published_at,
-            in_transaction=notes.in_transaction,
-            where=notes.where,
-            event=notes.event,
+            at=history.published_at,
+            in_transaction=history.in_transaction,
+            where=history.where,
+            event=history.event,
         )
 
     def published(self, message: StoredMessage) -> None:
         """Note a new message, and who sent it."""
         if not message.is_task:
             return
-        notes = message.notes = self._note(message.raw, message.published_at)
+        history = message.history = self._note(message.raw, message.published_at)
         event = self.log.record(
             Enqueued,
-            where=notes.where,
-            task=notes.name,
-            task_id=notes.id,
+            where=history.where,
+            task=history.name,
+            task_id=history.id,
             queue=message.queue,
-            in_transaction=notes.in_transaction,
-            retries=notes.retries,
+            in_transaction=history.in_transaction,
+            retries=history.retries,
             source=lambda: self.task(message),
         )
-        notes.event = notes.cause = event.id
+        history.event = history.cause = event.id
         for sent in self.captures:
             sent.append(self.task(message))
 
@@ -148,13 +148,13 @@ class Watch(Listener):
         """Note a message that no queue takes."""
         if not self.broker.is_task(raw):
             return
-        notes = self._note(raw, 0.0)
+        history = self._note(raw, 0.0)
         info = raw["properties"]["delivery_info"]
         self.log.problem(
             "unroutable_message",
-            f"{notes.name} was published to exchange {info.get('exchange')!r} with routing key "
+            f"{history.name} was published to exchange {info.get('exchange')!r} with routing key "
             f"{info.get('routing_key')!r}, and no queue is bound for that: the broker drops the message.",
-            where=notes.where,
+            where=history.where,
         )
 
     def refused(self, raw: dict[str, Any]) -> None:
@@ -164,15 +164,15 @@ class Watch(Listener):
             PublishRefused, where=self._site(), task=str(headers.get("task", "?")), task_id=str(headers.get("id", ""))
         )
 
-    def _note(self, raw: RawMessage, published_at: float) -> Notes:
+    def _note(self, raw: RawMessage, published_at: float) -> MessageHistory:
         headers: dict[str, Any] = raw.get("headers") or {}
         if not headers.get("task"):
             task = decode(raw, app=self.app)  # message protocol 1: everything is in the body
             headers = {"task": task.name, "id": task.id, "retries": task.retries, "group": task.group_id}
         parent = self.running
         where = self._site() or (parent.where if parent is not None else None)
-        notes = Notes(
-            number=len(self.notes),
+        history = MessageHistory(
+            number=len(self.history),
             name=headers["task"],
             id=headers["id"],
             retries=headers.get("retries") or 0,
@@ -185,11 +185,11 @@ class Watch(Listener):
             published_at=published_at,
             headers=headers,
         )
-        if parent is not None and notes.id == parent.id and notes.retries > parent.retries and _retry_raises():
+        if parent is not None and history.id == parent.id and history.retries > parent.retries and _retry_raises():
             parent.own_retry = where or True
-        self.notes.append(notes)
-        self.latest[notes.id] = notes
-        return notes
+        self.history.append(history)
+        self.latest[history.id] = history
+        return history
 
     def _site(self) -> Location | None:
         """The line of the project that is publishing; None where the worker's own code is."""
@@ -207,16 +207,16 @@ class Watch(Listener):
 
     def delivered(self, message: StoredMessage) -> None:
         """Note that a worker has it."""
-        notes: Notes = message.notes
+        history: MessageHistory = message.history
         self.held[id(message)] = message
         worker = getattr(message.holder, "name", "a consumer")
         self._record(Delivered, message, worker=worker, redelivered=message.redelivered)
-        notes.finished = False
+        history.finished = False
 
     def begun(self, message: StoredMessage) -> None:
         """Note that its function is about to be called."""
         self.held.pop(id(message), None)
-        message.notes.deliveries += 1
+        message.history.deliveries += 1
 
     def acknowledged(self, message: StoredMessage) -> None:
         """Note that the broker has forgotten it."""
@@ -247,7 +247,7 @@ class Watch(Listener):
 
     def lost(self, message: StoredMessage, reason: str, *, cause: int) -> None:
         """Note that its task will never run to its end."""
-        message.notes.cause = cause
+        message.history.cause = cause
         self._record(MessageLost, message, reason=reason)
 
     def forget_holder(self, holder: object) -> None:
@@ -256,38 +256,38 @@ class Watch(Listener):
             if message.holder is holder:
                 del self.held[key]
 
-    def state_set(self, notes: Notes, state: str, reason: str) -> None:
+    def state_set(self, history: MessageHistory, state: str, reason: str) -> None:
         """Note that the worker decided on a task without running it."""
         event = self.log.record(
             StateSet,
-            cause=notes.cause,
-            where=notes.where,
-            task=notes.name,
-            task_id=notes.id,
+            cause=history.cause,
+            where=history.where,
+            task=history.name,
+            task_id=history.id,
             state=state,
             reason=reason,
         )
-        notes.cause = event.id
+        history.cause = event.id
 
     def _finish(self, message: StoredMessage) -> None:
         self.held.pop(id(message), None)
         if message.is_task:
-            message.notes.finished = True
+            message.history.finished = True
 
     def _record(self, kind: Any, message: StoredMessage, *, keep: bool = False, **fields: Any) -> None:
         if not message.is_task:
             return
-        notes: Notes = message.notes
+        history: MessageHistory = message.history
         event = self.log.record(
-            kind, cause=notes.cause, task=notes.name, task_id=notes.id, queue=message.queue, **fields
+            kind, cause=history.cause, task=history.name, task_id=history.id, queue=message.queue, **fields
         )
         if not keep:
-            notes.cause = event.id
+            history.cause = event.id
 
     @contextmanager
-    def in_body(self, notes: Notes) -> Generator[None]:
+    def in_body(self, history: MessageHistory) -> Generator[None]:
         """Within the block the function of this task runs: what is published is its doing."""
-        before, self.running = self.running, notes
+        before, self.running = self.running, history
         try:
             yield
         finally:
