@@ -260,8 +260,8 @@ class Execution:
         except _NeverAwaited:
             error = AsyncTaskFunction(
                 f"{history.name} is an `async def` task: Celery calls the function and never awaits what it returns, "
-                "so that nothing of it runs (celery 5.7). Fix: make it a plain `def`, and call the asynchronous part by "
-                "asgiref.sync.async_to_sync."
+                "so that nothing of it runs (celery 5.7). Fix: make it a plain `def`, and call the asynchronous part "
+                "by asgiref.sync.async_to_sync."
             )
             state, shown, report = "FAILURE", repr(error), _info(error)
         except ChildDied:
