@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import BackchannelError, BackchannelFailure, ConsumerHung, NoFrame, NotIdle, WebSocketRejected
+from ..errors import BackchannelError, ConsumerHung, NoFrame, NotIdle, OpenToStrangers, WebSocketRejected
 from ..events import current_log
 from .client.client import WebSocketClient
 from .routes import Route, websocket_routes
@@ -15,10 +15,6 @@ from .watch.crash import is_crash, summary
 
 FOREIGN_ORIGIN = "https://foreign.example"
 ORIGINS = ("own", "foreign", "none")
-
-
-class OpenToStrangers(BackchannelFailure):
-    """Other routes than the test says let an anonymous or a foreign caller in; the message has the whole table."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,22 +22,13 @@ from typing import TYPE_CHECKING, Any
 from celery.app.base import Celery
 
 from ..clock.virtual import VirtualClock, active_clock, clock_for_a_step, is_frozen, seconds_of, time_is_real
-from ..errors import BackchannelError
+from ..errors import BackchannelError, MisusedQueue, NothingToRun, ResultUnavailable
 from ..events import EventLog, current_log
 from . import verdicts
 from .broker_guard import refuse_real_brokers
 from .expect.messages import EnqueuedTask, decode
 from .expect.waiting import WaitingTasks
-from .outcomes import (
-    Counts,
-    MisusedQueue,
-    NothingToRun,
-    Outcome,
-    ResultUnavailable,
-    TaskFailure,
-    TaskRetry,
-    TaskSuccess,
-)
+from .outcomes import Counts, Outcome, TaskFailure, TaskRetry, TaskSuccess
 from .records import TaskEvent
 from .stepped.backend import backend_for
 from .stepped.broker import Broker, has_task_header

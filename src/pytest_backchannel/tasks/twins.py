@@ -9,7 +9,8 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from .outcomes import Counts, MisusedQueue
+from ..errors import MisusedQueue
+from .outcomes import Counts
 
 DEFAULT_LIMIT = 1000
 """How many tasks may lead to one another before it counts as a loop without an end."""

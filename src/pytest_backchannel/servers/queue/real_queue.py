@@ -17,17 +17,16 @@ from pathlib import Path
 from typing import Any, NoReturn, Self
 
 from ...clock.virtual import seconds_of
-from ...errors import BackchannelError
+from ...errors import EndlessLoop, NotForReal, NothingToRun, ServerFailed
 from ...events import EventLog, current_log
 from ...tasks import verdicts
 from ...tasks.expect.messages import EnqueuedTask
 from ...tasks.expect.waiting import WaitingTasks
-from ...tasks.outcomes import Counts, EndlessLoop, NothingToRun, Outcome, TaskFailure, TaskRetry, TaskSuccess
+from ...tasks.outcomes import Counts, Outcome, TaskFailure, TaskRetry, TaskSuccess
 from ...tasks.records import MessageLost, TaskEvent
 from ...tasks.stepped.faults import BEFORE, check_moment
 from ...tasks.twins import DEFAULT_LIMIT, MAX_IDLE, AsyncTwins
 from ..integration import Integration
-from ..process import ServerFailed
 from ..publishing import published
 from ..workers.worker_process import Worker
 from .reports import Account, Message
@@ -36,10 +35,6 @@ REAL_LIMIT = 5.0
 """How long a test may wait in real time for what is due later, in seconds."""
 PATIENCE = 30.0
 """How long a run may take without anything happening, in seconds."""
-
-
-class NotForReal(BackchannelError):
-    """What the test asks for can't be had with a real broker; the fixture skips the test, with this reason."""
 
 
 class RealTaskQueue(Account, WaitingTasks, AsyncTwins):

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..process import Process, ServerFailed, tail
+from ...errors import ServerFailed
+from ..process import Process, tail
 
 IMPORT_TIMEOUT = 60.0
 

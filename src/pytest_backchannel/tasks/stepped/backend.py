@@ -27,7 +27,7 @@ from celery import states
 from celery.backends.base import DisabledBackend, KeyValueStoreBackend
 from celery.result import ResultSet
 
-from ...errors import BackchannelError
+from ...errors import BackchannelError, ResultUnavailable
 
 REDIS = ("redis", "rediss", "sentinel")
 RPC = ("rpc", "amqp")
@@ -175,8 +175,6 @@ class NoBackend(Stepped, DisabledBackend):
         Raises:
             ResultUnavailable: always.
         """
-        from ..outcomes import ResultUnavailable
-
         raise ResultUnavailable(
             f"the result of task {task_id} can't be read: no result backend is configured (CELERY_RESULT_BACKEND is "
             "empty in the settings that count). In production this call fails as well. Look at "
