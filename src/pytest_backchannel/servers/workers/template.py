@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ...active import tracked
 from ...errors import ServerFailed
 from ..process import Process, tail
 
@@ -166,7 +167,7 @@ class Template(Process):
             raise ServerFailed(f"the process that forks workers has died{self._tail_for_message()}") from error
 
 
-_templates: dict[str, Template] = {}
+_templates: dict[str, Template] = tracked("templates of workers", {}, of_the_run=True)
 
 
 def template_for(project: Project) -> Template:
