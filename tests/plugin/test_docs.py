@@ -106,6 +106,6 @@ def test_the_failure_on_the_front_page_is_a_real_one(pytester):
 
 
 def without_times(report: str) -> str:
-    """A report, with the moments of its story left out: they are those of the machine."""
+    """A report without the moments of its story, which are the machine's, and without the carets of newer pytests."""
     lines = (re.sub(r"^ *[\d.]+ s  ", "  ", line).rstrip() for line in report.splitlines())
-    return "\n".join(lines).strip()
+    return "\n".join(line for line in lines if line.strip(" ^")).strip()
