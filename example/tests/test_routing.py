@@ -4,7 +4,7 @@ import pytest
 from channels.testing import WebsocketCommunicator
 from config.asgi import application
 
-from pytest_backchannel import WebSocketRejected
+from pytest_backchannel.errors import WebSocketRejected
 from tests.factories import InvoiceFactory, UserFactory
 
 

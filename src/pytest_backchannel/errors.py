@@ -256,7 +256,7 @@ class OpenToStrangers(BackchannelFailure):
 class GroupSendNotFound(BackchannelFailure):
     """``channel_layer.assert_group_sent()`` found no such group send, or another number of them.
 
-    The message shows the nearest, with the line that sent it. ``assert_no_group_send()`` raises it where there is one.
+    The message shows the nearest, with the line that sent it. ``assert_not_group_sent()`` raises it where there is one.
     """
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from ..errors import BackchannelError, ConsumerHung, NoFrame, NotIdle, OpenToStrangers, WebSocketRejected
 from ..events import current_log
@@ -113,6 +113,31 @@ class AccessMatrix:
 
 
 _NAMES = {"own": "own origin", "foreign": "foreign origin", "none": "no origin"}
+
+
+class WebSocketMatrix(Protocol):
+    """What the ``websocket_matrix`` fixture gives: await it to have every WebSocket route tried."""
+
+    async def __call__(
+        self,
+        user: Any = None,
+        *,
+        application: Any = None,
+        url_kwargs: Mapping[str, Any] | None = None,
+        origin: str | None = None,
+    ) -> AccessMatrix:
+        """Try every WebSocket route, as :func:`access_matrix` does.
+
+        Args:
+            user: who is signed in where somebody is; None tries anonymous callers only.
+            application: an ASGI application; the project's own by default.
+            url_kwargs: real values for parameters of paths, by the parameter's name or by route.
+            origin: the site's own origin; by default made of ``ALLOWED_HOSTS``.
+
+        Raises:
+            BackchannelError: there is no WebSocket route, or a route for which no path can be made up.
+        """
+        ...
 
 
 async def access_matrix(
