@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from .channels.routes import Route as Route
     from .clock.virtual import Slept as Slept
     from .clock.virtual import VirtualClock as VirtualClock
-    from .fixtures.servers import WorkerFactory as WorkerFactory
     from .servers.asgi import AsgiServer as AsgiServer
     from .servers.brokers.external import ExternalRabbitMQ as ExternalRabbitMQ
     from .servers.brokers.external import ExternalRedis as ExternalRedis
     from .servers.brokers.rabbitmq import RabbitMQServer as RabbitMQServer
     from .servers.brokers.redis import RedisServer as RedisServer
+    from .servers.workers.factory import WorkerFactory as WorkerFactory
     from .servers.workers.worker_process import Worker as Worker
     from .tasks.expect.messages import EnqueuedTask as EnqueuedTask
     from .tasks.outcomes import Counts as Counts
@@ -91,7 +91,7 @@ _MODULES = {
     "WebSocketFactory": ".channels.client.factory",
     "WebSocketMatrix": ".channels.matrix",
     "Worker": ".servers.workers.worker_process",
-    "WorkerFactory": ".fixtures.servers",
+    "WorkerFactory": ".servers.workers.factory",
 }
 
 if not TYPE_CHECKING:
