@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from .servers.workers.worker_process import Worker as Worker
     from .tasks.expect.messages import EnqueuedTask as EnqueuedTask
     from .tasks.outcomes import Counts as Counts
+    from .tasks.outcomes import Outcome as Outcome
     from .tasks.outcomes import TaskFailure as TaskFailure
     from .tasks.outcomes import TaskRetry as TaskRetry
     from .tasks.outcomes import TaskSuccess as TaskSuccess
@@ -49,6 +50,7 @@ __all__ = [
     "ExternalRedis",
     "GroupSend",
     "Lost",
+    "Outcome",
     "RabbitMQServer",
     "RedisServer",
     "Route",
@@ -77,6 +79,7 @@ _MODULES = {
     "ExternalRedis": ".servers.brokers.external",
     "GroupSend": ".channels.layer.records",
     "Lost": ".channels.layer.records",
+    "Outcome": ".tasks.outcomes",
     "RabbitMQServer": ".servers.brokers.rabbitmq",
     "RedisServer": ".servers.brokers.redis",
     "Route": ".channels.routes",

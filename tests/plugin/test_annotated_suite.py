@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 SUITE = Path(__file__).parents[1] / "support" / "annotated_suite.py"
-# Celery and Channels bring no types; all that is asked of a project that uses them.
+# Strict, and nothing allowed for what Celery and Channels, which bring no types, leave unknown.
 MYPY = "[mypy]\nstrict = true\npython_version = 3.11\n"
 PYRIGHT = {"typeCheckingMode": "strict", "reportUnnecessaryTypeIgnoreComment": "error", "pythonVersion": "3.11"}
 

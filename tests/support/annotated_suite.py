@@ -43,6 +43,7 @@ from pytest_backchannel.typing import (
     ExternalRedis,
     GroupSend,
     Lost,
+    Outcome,
     RabbitMQServer,
     RedisServer,
     Route,
@@ -90,6 +91,7 @@ async def test_what_runs(task_queue: TaskQueue) -> None:
     failure = task_queue.failures[0]
     assert_type(failure.exception, BaseException)
     assert_type(failure.retries, int)
+    assert_type(task_queue.outcomes, list[Outcome])
     assert_type(task_queue.retries[0].countdown, float | None)
     task_queue.run(limit="many")  # type: ignore
 
