@@ -13,6 +13,7 @@ import threading
 import weakref
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
+from types import FrameType
 from typing import Any
 
 import celery._state
@@ -28,7 +29,7 @@ from kombu import pools as kombu_pools
 from kombu.utils.uuid import uuid
 
 from ..errors import AsyncTaskFunction, BackchannelError, RealBrokerContacted, UnknownTask
-from ..events import caller, caused_by, current_log
+from ..events import Location, caller, caused_by, current_log
 from .broker_guard import needs_server
 from .configuration import overridden
 from .eager_records import CalledEagerly, EndedEagerly
@@ -105,20 +106,22 @@ class EagerMode:
         if app in self._apps:
             return
         self._apps.add(app)
-        if load:
-            # What is bound late would keep what holds in this test: bind the tasks, and load the configuration, first.
-            # An app that can't be loaded can't be used either; should it be, it is adopted then.
-            try:
-                # First, as in a worker: receivers of on_after_configure find no task while an app finalizes.
-                app.conf.get("task_always_eager")
-                if app.autofinalize:
-                    app.finalize()
-            except Exception:
-                load = False
+        loaded = load and _loaded(app)
+        self._set_aside(app)
+        if loaded:
+            self._override(app.conf)
+        self._override_later(app)
+
+    def _set_aside(self, app: Any) -> None:
+        """Take away what the app keeps open or bound, such as its connections and its result backend."""
         own = vars(app)
-        changed: dict[str, Any] = {"_pool": None, "_backend_cache": None, "_local": threading.local()}
         make_backend = app._get_backend
-        changed["_get_backend"] = lambda: _backend(app, make_backend)
+        changed: dict[str, Any] = {
+            "_pool": None,
+            "_backend_cache": None,
+            "_local": threading.local(),
+            "_get_backend": lambda: _backend(app, make_backend),
+        }
         before = {name: own.get(name, _MISSING) for name in changed}
         own.update(changed)
         if "amqp" in own:
@@ -127,8 +130,9 @@ class EagerMode:
         else:
             before["amqp"] = _MISSING
         self._stack.callback(_put_back, weakref.ref(app), before)
-        if load:
-            self._override(app.conf)
+
+    def _override_later(self, app: Any) -> None:
+        """Override the configuration again when the app loads it anew."""
 
         def configured(sender: Any = None, source: Any = None, **kwargs: Any) -> None:
             self._override(source)
@@ -144,6 +148,21 @@ class EagerMode:
 def _deactivate() -> None:
     global _active
     _active = None
+
+
+def _loaded(app: Any) -> bool:
+    """Bind the app's tasks and load its configuration: what is bound late would keep what holds in this test.
+
+    An app that can't be loaded can't be used either; should it be, its configuration is overridden then.
+    """
+    try:
+        # First, as in a worker: receivers of on_after_configure find no task while an app finalizes.
+        app.conf.get("task_always_eager")
+        if app.autofinalize:
+            app.finalize()
+    except Exception:
+        return False
+    return True
 
 
 def _put_back(app: weakref.ref[Any], before: dict[str, Any]) -> None:
@@ -265,50 +284,74 @@ def _apply(
     app = task._get_app()
     if _active is None or not app.conf.task_always_eager:
         return original(task, args, kwargs, *rest, **options)
-    args, kwargs = tuple(args or ()), dict(kwargs or {})
     # The frame above is that of the replaced method.
-    above = sys._getframe(2)
-    dump = getattr(task, "_dump_pydantic_arguments", None)  # since celery 5.7; apply_async() has done it already
-    if dump is not None and above.f_code is not Task.apply_async.__code__:
-        args, kwargs = dump(args, kwargs)
-    carried = carry_arguments(task, args, kwargs, options.get("serializer"))
-    if above.f_globals.get("__name__") == "celery.canvas":
-        args, kwargs = carried
-    task_id = options["task_id"] = options.get("task_id") or uuid()
-    log = current_log()
-    call = call_text(task.name, args, kwargs)
-    event = log.record(CalledEagerly, where=caller(3), task=task.name, task_id=task_id, call=call)
-
-    def ended(state: str, result: str = "", where: Any = None) -> None:
-        log.record(
-            EndedEagerly, cause=event.id, where=where, task=task.name, task_id=task_id, state=state, result=result
-        )
-
-    with caused_by(event):
+    caller_of_apply = sys._getframe(2)
+    args, kwargs = _as_carried(task, tuple(args or ()), dict(kwargs or {}), options, caller_of_apply)
+    options["task_id"] = options.get("task_id") or uuid()
+    call = _RecordedCall(task, args, kwargs, options["task_id"], caller(3))
+    with caused_by(call.event):
         try:
             result = original(task, args, kwargs, *rest, **options)
-        except (Retry, Ignore, Reject) as signal:
-            ended(type(signal).__name__.upper(), str(signal))
-            raise
         except Exception as error:
-            if type(error).__name__ == "SynchronousOnlyOperation" or "AsyncToSync" in str(error):
-                error.add_note(_IN_A_LOOP.format(task.name))
-            ended("FAILURE", f"{type(error).__name__}: {error}")
+            call.raised(error)
             raise
-    value = result._result
+    _refuse_coroutine(task, result._result)
+    if result.state == "SUCCESS" and _stores_result(task, app, options):
+        check_result(task, result._result)
+    call.returned(result)
+    return result
+
+
+def _as_carried(
+    task: Any, args: tuple[Any, ...], kwargs: dict[str, Any], options: dict[str, Any], caller_of_apply: FrameType
+) -> tuple[Any, Any]:
+    """The arguments as the task gets them; they are checked against what a message can carry."""
+    __tracebackhide__ = True
+    dump = getattr(task, "_dump_pydantic_arguments", None)  # since celery 5.7; apply_async() has done it already
+    if dump is not None and caller_of_apply.f_code is not Task.apply_async.__code__:
+        args, kwargs = dump(args, kwargs)
+    carried = carry_arguments(task, args, kwargs, options.get("serializer"))
+    return carried if caller_of_apply.f_globals.get("__name__") == "celery.canvas" else (args, kwargs)
+
+
+class _RecordedCall:
+    """The events of one task that was called."""
+
+    def __init__(self, task: Any, args: Any, kwargs: Any, task_id: str, where: Location | None) -> None:
+        self._fields = {"task": task.name, "task_id": task_id}
+        self._log = current_log()
+        call = call_text(task.name, args, kwargs)
+        self.event = self._log.record(CalledEagerly, where=where, call=call, **self._fields)
+
+    def raised(self, error: Exception) -> None:
+        """An exception ended it: a signal to Celery, such as ``Retry``, or a failure."""
+        if isinstance(error, (Retry, Ignore, Reject)):
+            self._ended(type(error).__name__.upper(), str(error))
+            return
+        if type(error).__name__ == "SynchronousOnlyOperation" or "AsyncToSync" in str(error):
+            error.add_note(_IN_A_LOOP.format(self._fields["task"]))
+        self._ended("FAILURE", f"{type(error).__name__}: {error}")
+
+    def returned(self, result: Any) -> None:
+        """Celery made a result of it: its value, or where it does not propagate the exception."""
+        value = result._result
+        if result.state == "SUCCESS":
+            self._ended("SUCCESS", "" if value is None else cut(repr(value)))
+        else:
+            self._ended(result.state, f"{type(value).__name__}: {value}")
+
+    def _ended(self, state: str, result: str) -> None:
+        self._log.record(EndedEagerly, cause=self.event.id, state=state, result=result, **self._fields)
+
+
+def _refuse_coroutine(task: Any, value: Any) -> None:
+    __tracebackhide__ = True
     if inspect.iscoroutine(value):
         value.close()
         raise AsyncTaskFunction(
             f"{task.name} is async def: Celery does not await it, a worker would run nothing of it. "
             "Fix: make it a plain function that calls async_to_sync(...)."
         )
-    if result.state == "SUCCESS":
-        if _stores_result(task, app, options):
-            check_result(task, value)
-        ended("SUCCESS", "" if value is None else cut(repr(value)))
-    else:
-        ended(result.state, f"{type(value).__name__}: {value}")
-    return result
 
 
 _IN_A_LOOP = (

@@ -108,6 +108,7 @@ def _tell_crash(entry: _Entry, name: str, error: BaseException) -> None:
 
 
 def _judge_open(entry: _Entry) -> bool:
+    """Tell what is wrong with a connection whose application has not ended by itself; returns whether anything is."""
     opening = entry.opening
     if opening.scope.get("type") != "websocket" or opening.given_up or opening.task is None:
         return False
@@ -116,28 +117,42 @@ def _judge_open(entry: _Entry) -> bool:
     if opening.task.done() and not cancelled:
         return False
     if live is not None and live.failed_in is not None and isinstance(live.error, asyncio.CancelledError):
-        current_log().problem(
-            "consumer_crashed",
-            f"{cancelled_itself(opening.name, live.failed_in)} ({opening.path})\n{_opened(entry)}",
-            where=raised_at(live.error) or opening.where,
-        )
-        return True
-    if live is not None and live.handler == "websocket_disconnect":
-        current_log().problem(
-            "consumer_hung",
-            f"{opening.name}.websocket_disconnect ({opening.path}) did not end, and was cancelled\n{_opened(entry)}",
-            where=opening.where,
-        )
-        return True
-    if opening.sent & {"websocket.close", "websocket.http.response.start"}:
+        _tell_cancelled(entry, live.failed_in, live.error)
+    elif live is not None and live.handler == "websocket_disconnect":
+        _tell_hung(entry)
+    elif opening.sent & {"websocket.close", "websocket.http.response.start"}:
         return False  # the application has closed it by itself
+    else:
+        _tell_left_open(entry)
+    return True
+
+
+def _tell_cancelled(entry: _Entry, handler: str, error: BaseException) -> None:
+    opening = entry.opening
+    current_log().problem(
+        "consumer_crashed",
+        f"{cancelled_itself(opening.name, handler)} ({opening.path})\n{_opened(entry)}",
+        where=raised_at(error) or opening.where,
+    )
+
+
+def _tell_hung(entry: _Entry) -> None:
+    opening = entry.opening
+    current_log().problem(
+        "consumer_hung",
+        f"{opening.name}.websocket_disconnect ({opening.path}) did not end, and was cancelled\n{_opened(entry)}",
+        where=opening.where,
+    )
+
+
+def _tell_left_open(entry: _Entry) -> None:
+    opening = entry.opening
     current_log().problem(
         "consumer_left_open",
         f"{opening.name} ({opening.path}) was still open at the end of the test: its disconnect has not run\n"
         f"{_opened(entry)}\n{_advice(opening)}",
         where=opening.where,
     )
-    return True
 
 
 def _opened(entry: _Entry) -> str:

@@ -101,28 +101,41 @@ def of_signature(signature: Mapping[str, Any]) -> Node:
     kwargs = signature.get("kwargs") or {}
     options = dict(signature.get("options") or {})
     kind = signature.get("subtask_type")
-    node: Node
     if kind == "chain":
-        node = chained([of_signature(step) for step in kwargs.get("tasks") or ()])
-        return with_options(node, options)
+        return with_options(chained([of_signature(step) for step in kwargs.get("tasks") or ()]), options)
     if kind == "group":
         return with_options(Group(_members(kwargs.get("tasks") or ())), options)
     if kind == "chord":
-        header = kwargs.get("header") or ()
-        if isinstance(header, Mapping):  # a group
-            header = (header.get("kwargs") or {}).get("tasks") or ()
-        node = with_options(Group(_members(header)), options)
-        body = kwargs.get("body")
-        return Chord(node.members, of_signature(body)) if body and isinstance(node, Group) else node
+        return _chord(kwargs, options)
     if signature["task"] == "celery.chunks":
-        items, size = list(kwargs["it"]), kwargs["n"]
-        parts = [items[start : start + size] for start in range(0, len(items), size)]
-        starmaps = [Step("celery.starmap", kwargs={"task": kwargs["task"], "it": p}, immutable=True) for p in parts]
-        return with_options(Group(tuple(starmaps)), options)
+        return with_options(_chunks(kwargs), options)
+    return _call(signature, options)
+
+
+def _chord(kwargs: Mapping[str, Any], options: Mapping[str, Any]) -> Node:
+    header = kwargs.get("header") or ()
+    if isinstance(header, Mapping):  # a group
+        header = (header.get("kwargs") or {}).get("tasks") or ()
+    node = with_options(Group(_members(header)), options)
+    body = kwargs.get("body")
+    return Chord(node.members, of_signature(body)) if body and isinstance(node, Group) else node
+
+
+def _chunks(kwargs: Mapping[str, Any]) -> Group:
+    """What ``task.chunks(items, size)`` becomes: a group of starmaps."""
+    items, size = list(kwargs["it"]), kwargs["n"]
+    parts = [items[start : start + size] for start in range(0, len(items), size)]
+    return Group(
+        tuple(Step("celery.starmap", kwargs={"task": kwargs["task"], "it": part}, immutable=True) for part in parts)
+    )
+
+
+def _call(signature: Mapping[str, Any], options: Mapping[str, Any]) -> Node:
+    """The call of one task, and the steps that its options say follow it."""
     node = Step(
         signature["task"],
         tuple(signature.get("args") or ()),
-        dict(kwargs),
+        dict(signature.get("kwargs") or {}),
         options,
         bool(signature.get("immutable")),
     )
