@@ -19,6 +19,7 @@ Source: celery 5.5 to 5.7, ``celery/backends/``.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from typing import Any, Protocol
@@ -216,13 +217,8 @@ def backend_for(kind: str, app: Any, stepper: Stepper) -> Any:
     return backend
 
 
-_redis: type | None = None
-
-
+@functools.cache
 def _redis_class() -> type:
-    global _redis
-    if _redis is not None:
-        return _redis
     try:
         import_module("lupa")  # without it, fakeredis knows no scripts, and Celery's chords are scripts
         import fakeredis
@@ -260,5 +256,4 @@ def _redis_class() -> type:
 
         # --- end of private API
 
-    _redis = SteppedRedisBackend
-    return _redis
+    return SteppedRedisBackend
