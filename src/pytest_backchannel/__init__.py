@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .channels.layer.layer import StrictLayer as StrictLayer
     from .clock.virtual import VirtualClock as VirtualClock
     from .database import lend as lend
+    from .database import share_connections as share_connections
     from .errors import BackchannelError as BackchannelError
     from .errors import BackchannelFailure as BackchannelFailure
     from .errors import BackchannelWarning as BackchannelWarning
@@ -39,6 +40,7 @@ _MODULES = {
     "WebSocketClient": ".channels.client.client",
     "WebSocketRejected": ".errors",
     "lend": ".database",
+    "share_connections": ".database",
     "strict_channel_layers": ".channels.layer.install",
 }
 

@@ -12,7 +12,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable, Generator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from types import FrameType
 from typing import Any
 
@@ -28,8 +28,10 @@ from kombu import Connection
 from kombu import pools as kombu_pools
 from kombu.utils.uuid import uuid
 
+from ..active import Slot
 from ..errors import AsyncTaskFunction, BackchannelError, RealBrokerContacted, UnknownTask
 from ..events import Location, caller, caused_by, current_log
+from ..restoring import MISSING, exchange, put, replaced
 from .broker_guard import needs_server
 from .configuration import overridden
 from .eager_records import CalledEagerly, EndedEagerly
@@ -41,11 +43,9 @@ from .serialising import carry_arguments, check_result
 LOCAL_BACKENDS = ("disabled", "django-db", "django-cache", "file", "filesystem")
 
 _OVERRIDES = {"task_always_eager": True, "task_eager_propagates": True}
-_MISSING: Any = object()
 _state: Any = celery._state  # the type stubs leave out what is private
 _pools: Any = kombu_pools
 _cache: Any = celery.backends.cache
-_active: EagerMode | None = None
 
 
 class EagerMode:
@@ -73,8 +73,7 @@ class EagerMode:
         self._apps: weakref.WeakSet[Celery] = weakref.WeakSet()
 
     def __enter__(self) -> EagerMode:
-        global _active
-        if _active is not None:
+        if _active.value is not None:
             raise BackchannelError("eager mode is active already: one EagerMode at a time")
         try:
             self._stack.enter_context(_method(Task, "apply", _apply))
@@ -87,8 +86,8 @@ class EagerMode:
         except BaseException:
             self._stack.close()
             raise
-        _active = self
-        self._stack.callback(_deactivate)
+        _active.value = self
+        self._stack.callback(setattr, _active, "value", None)
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -122,13 +121,12 @@ class EagerMode:
             "_local": threading.local(),
             "_get_backend": lambda: _backend(app, make_backend),
         }
-        before = {name: own.get(name, _MISSING) for name in changed}
-        own.update(changed)
+        before = exchange(own, changed)
         if "amqp" in own:
             self._stack.callback(setattr, own["amqp"], "_producer_pool", own["amqp"]._producer_pool)
             own["amqp"]._producer_pool = None
         else:
-            before["amqp"] = _MISSING
+            before["amqp"] = MISSING
         self._stack.callback(_put_back, weakref.ref(app), before)
 
     def _override_later(self, app: Any) -> None:
@@ -145,9 +143,7 @@ class EagerMode:
         self._stack.enter_context(overridden(conf, _OVERRIDES))
 
 
-def _deactivate() -> None:
-    global _active
-    _active = None
+_active = Slot[EagerMode]("eager mode")
 
 
 def _loaded(app: Any) -> bool:
@@ -167,30 +163,19 @@ def _loaded(app: Any) -> bool:
 
 def _put_back(app: weakref.ref[Any], before: dict[str, Any]) -> None:
     target = app()
-    if target is None:
-        return
-    own = vars(target)
-    for name, value in before.items():
-        if value is _MISSING:
-            own.pop(name, None)
-        else:
-            own[name] = value
+    if target is not None:
+        put(vars(target), before)
 
 
-@contextmanager
-def _method(owner: Any, name: str, replacement: Callable[..., Any]) -> Generator[None]:
+def _method(owner: Any, name: str, replacement: Callable[..., Any]) -> AbstractContextManager[None]:
     """Replace a function or method by one that gets the original as ``original=``."""
     original = vars(owner)[name]
 
-    def replaced(*args: Any, **kwargs: Any) -> Any:
+    def calls(*args: Any, **kwargs: Any) -> Any:
         __tracebackhide__ = True
         return replacement(*args, original=original, **kwargs)
 
-    setattr(owner, name, replaced)
-    try:
-        yield
-    finally:
-        setattr(owner, name, original)
+    return replaced(owner, name, calls)
 
 
 @contextmanager
@@ -229,7 +214,7 @@ def _backend(app: Any, make: Callable[[], Any]) -> Any:
 
 def _establish_connection(connection: Any, *, original: Callable[..., Any]) -> Any:
     __tracebackhide__ = True
-    if _active is None or not needs_server(connection):
+    if _active.value is None or not needs_server(connection):
         return original(connection)
     where = caller(3)
     text = (
@@ -250,7 +235,7 @@ def _send_task(
     app: Any, name: str, args: Any = None, kwargs: Any = None, *rest: Any, original: Callable[..., Any], **options: Any
 ) -> Any:
     __tracebackhide__ = True
-    if _active is None or not app.conf.task_always_eager:
+    if _active.value is None or not app.conf.task_always_eager:
         return original(app, name, args, kwargs, *rest, **options)
     task = _registered(app, name)
     if rest:
@@ -282,7 +267,7 @@ def _apply(
 ) -> Any:
     __tracebackhide__ = True
     app = task._get_app()
-    if _active is None or not app.conf.task_always_eager:
+    if _active.value is None or not app.conf.task_always_eager:
         return original(task, args, kwargs, *rest, **options)
     # The frame above is that of the replaced method.
     caller_of_apply = sys._getframe(2)

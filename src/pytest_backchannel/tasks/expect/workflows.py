@@ -184,7 +184,7 @@ def with_options(node: Node, options: Mapping[str, Any]) -> Node:
 
 
 @dataclass(frozen=True)
-class Enqueued:
+class EnqueuedWorkflow:
     """A workflow that waits, and the messages that carry it.
 
     Attributes:
@@ -196,20 +196,20 @@ class Enqueued:
     messages: tuple[EnqueuedTask, ...]
 
 
-def single(message: EnqueuedTask) -> Enqueued:
+def single(message: EnqueuedTask) -> EnqueuedWorkflow:
     """What one message carries, without what follows it."""
     step = Step(message.name, message.args, message.kwargs, message=message)
-    return Enqueued(step, (message,))
+    return EnqueuedWorkflow(step, (message,))
 
 
-def of_messages(messages: Sequence[EnqueuedTask]) -> list[Enqueued]:
+def of_messages(messages: Sequence[EnqueuedTask]) -> list[EnqueuedWorkflow]:
     """The workflows that these messages carry: each message with its chain, then each group and chord."""
-    found: list[Enqueued] = []
+    found: list[EnqueuedWorkflow] = []
     groups: dict[str, list[tuple[Node, EnqueuedTask]]] = {}
     bodies: dict[str, Mapping[str, Any]] = {}
     for message in sorted(messages, key=lambda message: message.event):
         node = chained([single(message).node, *(of_signature(step) for step in message.chain)])
-        found.append(Enqueued(node, (message,)))
+        found.append(EnqueuedWorkflow(node, (message,)))
         # The member of a group may be a chain: then its last step carries the group's id and the chord's callback.
         last = _last_options(message)
         group_id = message.group_id or last.get("group_id")
@@ -221,7 +221,7 @@ def of_messages(messages: Sequence[EnqueuedTask]) -> list[Enqueued]:
     for group_id, members in groups.items():
         nodes = tuple(node for node, _ in members)
         node = Chord(nodes, of_signature(bodies[group_id])) if group_id in bodies else Group(nodes)
-        found.append(Enqueued(node, tuple(message for _, message in members)))
+        found.append(EnqueuedWorkflow(node, tuple(message for _, message in members)))
     return found
 
 
