@@ -303,7 +303,7 @@ class _RecordedCall:
     """The events of one task that was called."""
 
     def __init__(self, task: Any, args: Any, kwargs: Any, task_id: str, where: Location | None) -> None:
-        self._fields = {"task": task.name, "task_id": task_id}
+        self._fields: dict[str, Any] = {"task": task.name, "task_id": task_id}
         self._log = current_log()
         call = call_text(task.name, args, kwargs)
         self.event = self._log.record(CalledEagerly, where=where, call=call, **self._fields)

@@ -82,18 +82,23 @@ class LayerSemantics(Protocol):
 
     def new_channel(self, prefix: str | None) -> str:
         """Make a channel of this process."""
+        ...
 
     def members(self, group: str) -> list[str]:
         """The channels in a group, in the order in which they joined."""
+        ...
 
     def occupied(self) -> dict[str, int]:
         """How many members each group has that has any."""
+        ...
 
     def queue_of(self, channel: str) -> str:
         """The name of the queue that holds the messages of a channel."""
+        ...
 
     def join(self, group: str, channel: str) -> None:
         """Put a channel into a group."""
+        ...
 
     def leave(self, group: str, channel: str) -> None:
         """Take a channel out of a group, if it is there."""
@@ -104,21 +109,28 @@ class LayerSemantics(Protocol):
 
     def full(self, channels: Sequence[str]) -> list[str]:
         """Those of ``channels`` on which no further message may wait now."""
+        ...
 
     def put(self, copies: Sequence[Copy]) -> list[Copy]:
         """Put the copies of one message on their way; returns those that were refused for lack of room."""
+        ...
 
     def start(self, reader: Reader) -> None:
         """Give the reader what waits for it, or let it wait."""
+        ...
 
     def cancel(self, reader: Reader) -> None:
         """The reader was cancelled; what it was given and did not take goes back to the front."""
+        ...
 
     def waiting(self) -> list[Copy]:
         """All copies that nobody has taken yet."""
+        ...
 
     def listened(self, channel: str) -> bool:
         """Whether a reader waits for the channel now."""
+        ...
 
     def clear(self) -> list[Copy]:
         """Forget everything; returns what was waiting."""
+        ...
