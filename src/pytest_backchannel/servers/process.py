@@ -19,6 +19,7 @@ from typing import TypeVar
 from mirakuru import SimpleExecutor
 from mirakuru.exceptions import ExecutorError
 
+from ..active import tracked
 from ..errors import BackchannelError
 from .watchdog import current_watchdog, make_folder, remove_folder
 
@@ -26,7 +27,7 @@ LOG_LINES = 40
 LOOPBACK = "127.0.0.1"
 PAUSE_TIMEOUT = 10.0  # seconds; a thread that waits for a disk stops only when that has answered
 
-_servers: list[ProcessGroup] = []
+_servers: list[ProcessGroup] = tracked("servers", [], of_the_run=True)
 
 
 class ServerMissing(BackchannelError):

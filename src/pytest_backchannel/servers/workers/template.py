@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ...active import tracked
 from ..process import Process, ServerFailed, tail
 
 IMPORT_TIMEOUT = 60.0
@@ -165,7 +166,7 @@ class Template(Process):
             raise ServerFailed(f"the process that forks workers has died{self._tail_for_message()}") from error
 
 
-_templates: dict[str, Template] = {}
+_templates: dict[str, Template] = tracked("templates of workers", {}, of_the_run=True)
 
 
 def template_for(project: Project) -> Template:
