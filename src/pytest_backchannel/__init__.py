@@ -18,23 +18,35 @@ if TYPE_CHECKING:
 
     from .channels.client.client import WebSocketClient as WebSocketClient
     from .channels.layer.install import strict_channel_layers as strict_channel_layers
-    from .channels.layer.kind import LayerOptions as LayerOptions
+    from .channels.layer.layer import StrictLayer as StrictLayer
+    from .channels.layer.semantics import LayerOptions as LayerOptions
     from .channels.matrix import access_matrix as access_matrix
     from .channels.routes import routes_of as routes_of
     from .clock.virtual import VirtualClock as VirtualClock
     from .database import in_code_transaction as in_code_transaction
     from .database import lend as lend
+    from .errors import BackchannelError as BackchannelError
+    from .errors import BackchannelFailure as BackchannelFailure
+    from .errors import BackchannelWarning as BackchannelWarning
+    from .errors import WebSocketRejected as WebSocketRejected
     from .tasks.eager import EagerMode as EagerMode
+    from .tasks.expect.messages import EnqueuedTask as EnqueuedTask
     from .tasks.queue import TaskQueue as TaskQueue
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "BackchannelError",
+    "BackchannelFailure",
+    "BackchannelWarning",
     "EagerMode",
+    "EnqueuedTask",
     "LayerOptions",
+    "StrictLayer",
     "TaskQueue",
     "VirtualClock",
     "WebSocketClient",
+    "WebSocketRejected",
     "__version__",
     "access_matrix",
     "in_code_transaction",
@@ -45,11 +57,17 @@ __all__ = [
 
 # The same as above, for the run; tests/unit/test_public.py holds them to each other.
 _MODULES = {
+    "BackchannelError": ".errors",
+    "BackchannelFailure": ".errors",
+    "BackchannelWarning": ".errors",
     "EagerMode": ".tasks.eager",
-    "LayerOptions": ".channels.layer.kind",
+    "EnqueuedTask": ".tasks.expect.messages",
+    "LayerOptions": ".channels.layer.semantics",
+    "StrictLayer": ".channels.layer.layer",
     "TaskQueue": ".tasks.queue",
     "VirtualClock": ".clock.virtual",
     "WebSocketClient": ".channels.client.client",
+    "WebSocketRejected": ".errors",
     "access_matrix": ".channels.matrix",
     "in_code_transaction": ".database",
     "lend": ".database",

@@ -12,10 +12,10 @@ def off(*modules):
 def test_the_database_is_not_lent(project):
     project.ini("asyncio_mode = auto")
     suite = """
-        from pytest_backchannel.database import current_loan
+        from pytest_backchannel.database import current_sharing
 
         async def test_it(db):
-            assert current_loan() is None
+            assert current_sharing() is None
         """
     project.test(suite).assert_outcomes(failed=1)
     project.test(suite, *off("database")).assert_outcomes(passed=1)

@@ -12,7 +12,40 @@ import pytest
 from pytest_backchannel.plugin import FIXTURE_MODULES
 
 ROOT = Path(__file__).parents[2]
+SOURCE = ROOT / "src" / "pytest_backchannel"
 HEAVY = ("django", "celery", "kombu", "channels", "redis", "time_machine", "msgpack", "mirakuru", "uvicorn")
+
+
+# A name that stands in more than one place: the same part of each room, or what one room has of another's topic.
+SAME_ROLE = {
+    "__init__": "says what a folder holds",
+    "records": "the events of its room",
+    "blocking": "the hooks in fixtures/ that run channels/watch/blocking",
+    "queue": "tasks/queue is the TaskQueue, and servers/queue is it over a real broker",
+    "tasks": "the fixtures of tasks/",
+    "channels": "the fixtures of channels/",
+    "database": "the fixtures of database/",
+    "servers": "the fixtures of servers/",
+    "client": "channels/client/client is the client itself",
+    "layer": "channels/layer/layer is the layer itself",
+}
+MOST_MODULES = 12
+
+
+def source_folders():
+    return [SOURCE, *(path for path in SOURCE.rglob("*") if path.is_dir() and (path / "__init__.py").exists())]
+
+
+def test_no_name_of_a_module_or_folder_means_two_things():
+    names = [path.stem for folder in source_folders() for path in folder.glob("*.py")]
+    names += [folder.name for folder in source_folders()]
+    assert {name for name in names if names.count(name) > 1} <= set(SAME_ROLE)
+
+
+@pytest.mark.parametrize("folder", [str(folder.relative_to(SOURCE)) for folder in source_folders()])
+def test_a_folder_is_small_enough_to_look_through(folder):
+    modules = [path.stem for path in (SOURCE / folder).glob("*.py") if path.stem != "__init__"]
+    assert len(modules) <= MOST_MODULES, modules
 
 
 def test_imports_point_one_way():

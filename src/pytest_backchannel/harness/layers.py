@@ -13,8 +13,8 @@ from ..events import current_log
 from ..options import once_per_config, options_of
 
 if TYPE_CHECKING:
-    from ..channels.layer.kind import LayerOptions
     from ..channels.layer.layer import StrictLayer
+    from ..channels.layer.semantics import LayerOptions
 
 _LAYERS = pytest.StashKey[dict[str, "StrictLayer"]]()
 _STACK = pytest.StashKey[contextlib.ExitStack]()
@@ -51,7 +51,7 @@ def strict_layers(item: pytest.Item) -> dict[str, StrictLayer]:
 
 @once_per_config
 def _production_layer(config: pytest.Config) -> tuple[str, LayerOptions]:
-    from ..channels.layer.kind import LayerOptions
+    from ..channels.layer.semantics import LayerOptions
     from ..inventory.production import production_profile
 
     profile = production_profile(options_of(config).production_settings)
@@ -59,11 +59,11 @@ def _production_layer(config: pytest.Config) -> tuple[str, LayerOptions]:
 
 
 @once_per_config
-def _production_wire(config: pytest.Config) -> Any:
-    from ..channels.layer.wire import wire_of
+def _production_round_trip(config: pytest.Config) -> Any:
+    from ..channels.layer.round_trip import round_trip_of
 
     try:
-        return wire_of(_production_layer(config)[1].serializer_format)
+        return round_trip_of(_production_layer(config)[1].serializer_format)
     except BackchannelError:
         # Nobody has asked for the strict layer: what it would need is no reason to fail a test that does without.
         return None
@@ -82,7 +82,7 @@ def begin(item: pytest.Item) -> None:
         return
     from ..channels.layer.observe import LayerObserver
 
-    observer = item.stash[_OBSERVER] = LayerObserver(_production_wire(item.config))
+    observer = item.stash[_OBSERVER] = LayerObserver(_production_round_trip(item.config))
     observer.start()
 
 

@@ -1,4 +1,4 @@
-"""The test's connection, lent to every thread while it runs: which tests get the loan, when it begins and ends."""
+"""The test's connection, lent to every thread while it runs: which tests get that, when it begins and ends."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ from . import late_hooks
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from ..database import Loan, WorkerConnections  # noqa: F401  (named by the key below)
+    from ..database import ConnectionSharing, ThreadConnections  # noqa: F401  (named by the key below)
 
-# The fixtures that bring the loan to a sync test too.
+# The fixtures that bring that to a sync test too.
 LENDING = frozenset({"db_async", "task_queue", "asgi_server", "websocket", "channel_layer"})
 
 # What is lent or watched for the item.
-_LENT = pytest.StashKey["Loan | WorkerConnections"]()
+_LENT = pytest.StashKey["ConnectionSharing | ThreadConnections"]()
 # Set while the database of the item is set up: what a fixture of ours that is asked for later may lend.
 _READY = pytest.StashKey[bool]()
 # Set while tasks that are enqueued inside a transaction are told.
 _WATCHED = pytest.StashKey[bool]()
 
 
-def has_loan(item: pytest.Item) -> bool:
+def shares_connections(item: pytest.Item) -> bool:
     """Whether connections are lent to the test."""
-    from ..database import Loan
+    from ..database import ConnectionSharing
 
-    return isinstance(item.stash.get(_LENT, None), Loan)
+    return isinstance(item.stash.get(_LENT, None), ConnectionSharing)
 
 
 # ------------------------------------------------------------- which tests
 
 
-def wants_loan(item: pytest.Item) -> bool:
-    """Whether the test gets the loan: it asks for a fixture of ours that brings it, is async, or the ini says so."""
+def wants_sharing(item: pytest.Item) -> bool:
+    """Whether the test is to: it asks for a fixture of ours that brings that, is async, or the ini says so."""
     options = options_of(item.config)
     if options.on_commit or _asks_for_lending(item):
         return True
@@ -171,9 +171,9 @@ def _capturing(fixture: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(fixture)
     def around(*args: Any, **kwargs: Any) -> Generator[Any]:
         __tracebackhide__ = True
-        from ..database import loan, patches
+        from ..database import patches, sharing
 
-        with patches.captures(loan.find_shared), _set_up(fixture, args, kwargs) as value:
+        with patches.captures(sharing.find_shared), _set_up(fixture, args, kwargs) as value:
             yield value
 
     return around
@@ -216,7 +216,7 @@ def _database_is_ready(item: pytest.Item, undo: contextlib.ExitStack) -> None:
         return  # Django opens the transaction of its own classes when the test runs
     item.stash[_READY] = True
     undo.callback(_end, item)
-    if wants_loan(item):
+    if wants_sharing(item):
         _begin(item)
         _watch_enqueues(item, undo.callback)
 
@@ -225,15 +225,15 @@ def _begin(item: pytest.Item) -> None:
     """Lend the connections if the test has a transaction; if not, watch what connections its threads open."""
     from django.db import connections
 
-    from ..database import WAIT_LIMIT, Loan, WorkerConnections
+    from ..database import WAIT_LIMIT, ConnectionSharing, ThreadConnections
 
     if _LENT in item.stash:
         return
     late_hooks.need(item.config, late_hooks.LENT)
     if any(connection.in_atomic_block for connection in connections.all(initialized_only=True)):
-        item.stash[_LENT] = Loan(item.nodeid, wait_limit=max(WAIT_LIMIT, options_of(item.config).timeout))
+        item.stash[_LENT] = ConnectionSharing(item.nodeid, wait_limit=max(WAIT_LIMIT, options_of(item.config).timeout))
     else:
-        item.stash[_LENT] = WorkerConnections(item.nodeid)
+        item.stash[_LENT] = ThreadConnections(item.nodeid)
     item.stash[_LENT].start()
 
 
@@ -246,8 +246,8 @@ def _end(item: pytest.Item) -> None:
 
 def begin_body(item: pytest.Item) -> None:
     """Lend in the methods of Django's test classes, which open their transaction when they run."""
-    adopt(item)  # of a fixture that was being set up when the run's first loan began, before there was a hook
-    if django_test_class(item) is not None and wants_loan(item):
+    adopt(item)  # of a fixture that was being set up when the run's first sharing began, before there was a hook
+    if django_test_class(item) is not None and wants_sharing(item):
         testcase: Any = item.instance  # type: ignore[attr-defined]
         testcase.run = functools.partial(_run_lent, item, testcase)
 

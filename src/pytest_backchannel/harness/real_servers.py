@@ -154,7 +154,7 @@ def close(config: pytest.Config) -> None:
         servers.popitem()[1].close()
     guard = sys.modules.get("pytest_backchannel.servers.watchdog")
     if guard is not None:
-        guard.close_guard()
+        guard.close_watchdog()
 
 
 def _running() -> list[Any]:

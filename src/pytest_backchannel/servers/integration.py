@@ -1,4 +1,4 @@
-"""One test against a real broker: its own process pointed at it, its workers, and a broker as empty as before."""
+"""One test against a real broker: its own process redirected to it, its workers, and a broker as empty as before."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..errors import BackchannelError
 from ..inventory.celery_app import find_app
 from ..inventory.production import production_profile
 from .brokers.declarations import Declarations
-from .redirection import pointed
+from .redirection import redirected
 from .workers.template import Project, template_for
 from .workers.worker_process import Worker, database_names
 
@@ -72,7 +72,7 @@ class Integration:
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
-            stack.enter_context(pointed(self.app, self.conf))
+            stack.enter_context(redirected(self.app, self.conf))
             if self._channel_layers is not None:
                 from django.test import override_settings
 

@@ -21,7 +21,7 @@ from mirakuru.exceptions import ExecutorError
 
 from ..active import tracked
 from ..errors import BackchannelError, ServerFailed
-from .watchdog import guard, make_folder, remove_folder
+from .watchdog import current_watchdog, make_folder, remove_folder
 
 LOG_LINES = 40
 LOOPBACK = "127.0.0.1"
@@ -83,12 +83,12 @@ class ProcessGroup:
 
     def _began(self, group: int) -> None:
         self._group = group
-        guard().add(group)
+        current_watchdog().add(group)
 
     def _ended(self) -> None:
         self.paused = False
         if self._group is not None:
-            guard().drop(self._group)
+            current_watchdog().drop(self._group)
             self._group = None
 
     def _closed(self) -> None:

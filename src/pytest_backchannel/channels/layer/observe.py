@@ -15,10 +15,10 @@ from ...active import Replaced, Replacement, Slot
 from ...errors import NotSerialisable
 from ...events import EventLog, caller, current_log
 from ..watch import consumers
-from .account import Account
+from .account import MessageAccount
 from .readers import Copy
 from .records import GroupSend, Sent
-from .wire import Wire
+from .round_trip import RoundTrip
 
 #: The group send within which a message is put on a channel.
 _within: ContextVar[GroupSend | None] = ContextVar("pytest_backchannel_group_send", default=None)
@@ -27,7 +27,7 @@ _within: ContextVar[GroupSend | None] = ContextVar("pytest_backchannel_group_sen
 class _Observed:
     """One in-memory layer, and what is on its channels in this test."""
 
-    def __init__(self, account: Account) -> None:
+    def __init__(self, account: MessageAccount) -> None:
         self.account = account
         self.waiting: list[Copy] = []
 
@@ -45,11 +45,11 @@ class LayerObserver:
     It does nothing more before a layer is used: it stands around every test of a project that imports Channels.
 
     Args:
-        wire: the round trip of the production layer, or None to leave that unobserved.
+        round_trip: the round trip of the production layer, or None to leave that unobserved.
     """
 
-    def __init__(self, wire: Wire | None) -> None:
-        self._wire = wire
+    def __init__(self, round_trip: RoundTrip | None) -> None:
+        self._round_trip = round_trip
         # Both are there from the first use of a layer on.
         self._log: EventLog | None = None
         self._layers: WeakKeyDictionary[Any, _Observed] | None = None
@@ -148,16 +148,16 @@ class LayerObserver:
             self._log.at_end(self.report, first=True)
         observed = self._layers.get(layer)
         if observed is None:
-            account = Account(self._log, _alias(layer))
+            account = MessageAccount(self._log, _alias(layer))
             consumers.tell(account)
             self._observers.append(account)
             observed = self._layers[layer] = _Observed(account)
         return observed
 
     def _check(self, observed: _Observed, event: GroupSend | Sent, message: Any) -> None:
-        if self._wire is not None:
+        if self._round_trip is not None:
             try:
-                self._wire.packed(message)
+                self._round_trip.packed(message)
             except NotSerialisable as error:
                 observed.account.refused(event, error)
 
