@@ -239,3 +239,10 @@ declare_slug(
     "A call in async code blocked the event loop; only looked for with backchannel_blocking, which also says which.",
     warning=BlockedLoop,
 )
+
+
+class NotForReal(BackchannelError):
+    """What a test asks of ``task_queue`` can't be had with a real broker; the message says why.
+
+    The fixture skips the test, with this reason.
+    """
