@@ -94,7 +94,10 @@ def test_a_driver_takes_what_the_protocol_says(driver, name):
     ("ask", "answer"),
     [
         (lambda q: q.run(worker="worker"), "run(worker='worker') can't be had with a real broker: one worker process "),
-        (lambda q: q.run_one(worker="worker"), "run_one(worker='worker') can't be had with a real broker: one worker"),
+        (
+            lambda q: q.run_one(worker="worker"),
+            "run_one(worker='worker') can't be had with a real broker: 2 tasks are due",
+        ),
         (lambda q: q.run_one(), "run_one() can't be had with a real broker: 2 tasks are due, and a worker process"),
         (lambda q: q.advance(3600), "advance(3600) would take 3600 s of real time with a real broker, and 5 s is the"),
         (lambda q: q.advance(timedelta(minutes=1)), "advance(60) would take 60 s of real time with a real broker"),
@@ -189,7 +192,7 @@ def failure(name):
 
 def test_a_step_raises_the_first_failure_since_it_was_last_asked():
     outcomes, seen = [failure("before")], set()
-    step = Step(outcomes, seen)
+    step = Step(outcomes=outcomes, seen=seen)
     step.raise_failure()
     outcomes += [failure("first"), failure("second")]
     with pytest.raises(ValueError, match="first") as caught:
@@ -201,7 +204,7 @@ def test_a_step_raises_the_first_failure_since_it_was_last_asked():
 
 def test_a_step_that_only_records_has_shown_its_failures_when_its_counts_are_read():
     outcomes, seen = [], set()
-    step = Step(outcomes, seen, propagate=False)
+    step = Step(outcomes=outcomes, seen=seen, propagate=False)
     outcomes.append(failure("one"))
     counts = step.counts()
     assert seen == set()
