@@ -127,7 +127,8 @@ def _height(lines: list[Line]) -> int:
 
 def _step(number: int, x: int, y: int, width: int, height: int, lines: list[Line]) -> str:
     texts = "".join(
-        f'<text class="{line.kind}" x="{x + 10}" y="{round(y + 8 + (row + 0.8) * FONT * LINE)}">{escape(line.text)}</text>'
+        f'<text class="{line.kind}" x="{x + 10}" y="{round(y + 8 + (row + 0.8) * FONT * LINE)}">'
+        f"{escape(line.text)}</text>"
         for row, line in enumerate(lines)
     )
     tint = 0.08 + 0.05 * number

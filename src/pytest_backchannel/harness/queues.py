@@ -17,7 +17,6 @@ from .real_servers import make_integration
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
 
-    from ..servers.queue.real_queue import RealTaskQueue
     from ..tasks.queue import TaskQueue
 
 REAL_BROKERS = ("redis", "rabbitmq")
@@ -75,7 +74,7 @@ def _in_code_transaction() -> bool:
 
 
 @contextlib.contextmanager
-def real_queue(request: pytest.FixtureRequest, broker: str, arguments: Mapping[str, Any]) -> Generator[RealTaskQueue]:
+def real_queue(request: pytest.FixtureRequest, broker: str, arguments: Mapping[str, Any]) -> Generator[TaskQueue]:
     """``task_queue`` over a real broker, with a real worker process, for one test.
 
     Args:
@@ -83,8 +82,9 @@ def real_queue(request: pytest.FixtureRequest, broker: str, arguments: Mapping[s
         broker: ``redis`` or ``rabbitmq``.
         arguments: those of the marker ``task_queue``.
     """
-    from ..servers.queue.real_queue import RealTaskQueue
+    from ..servers.queue.real_driver import RealDriver
     from ..servers.watchdog import make_folder, remove_folder
+    from ..tasks.queue import TaskQueue
 
     for name, default in _SIMULATED.items():
         if arguments.get(name, default) != default:
@@ -97,7 +97,7 @@ def real_queue(request: pytest.FixtureRequest, broker: str, arguments: Mapping[s
     with make_integration(request.config, broker) as integration:
         folder = make_folder("queue")
         try:
-            with RealTaskQueue(integration, folder=folder, queues=queues, conf=conf) as queue:
+            with TaskQueue.over(RealDriver(integration, folder=folder, queues=queues, conf=conf)) as queue:
                 yield queue
         finally:
             remove_folder(folder)

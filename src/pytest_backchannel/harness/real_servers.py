@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
+from ..errors import NotForReal, ServerMissing
 from ..options import options_of
 from . import late_hooks
 
@@ -37,8 +38,6 @@ def _server(config: pytest.Config, name: str, start: Callable[[], Any]) -> Any:
     for package in ("mirakuru", "redis"):
         if find_spec(package) is None:
             missing(f"{package} is not installed: pip install 'pytest-backchannel[servers]'")
-    from ..errors import ServerMissing
-
     servers = config.stash.setdefault(_SERVERS, {})
     if name not in servers:
         late_hooks.need(config, late_hooks.SERVERS)
@@ -121,8 +120,7 @@ def mark_logs() -> None:
 
 def skip_what_is_simulated(error: Exception) -> None:
     """Skip the test, with the reason, if it has asked a real broker for what only the simulated one can do."""
-    module = sys.modules.get("pytest_backchannel.servers.queue.real_queue")
-    if module is not None and isinstance(error, module.NotForReal):
+    if isinstance(error, NotForReal):
         pytest.skip(str(error))
 
 

@@ -23,9 +23,10 @@ from pytest_backchannel.inventory.celery_app import find_app
 from pytest_backchannel.servers.brokers.declarations import Declarations
 from pytest_backchannel.servers.integration import redis_channel_layers, result_backend_for
 from pytest_backchannel.servers.process import free_port, listens, tail
-from pytest_backchannel.servers.queue.real_queue import RealTaskQueue
+from pytest_backchannel.servers.queue.real_driver import RealDriver
 from pytest_backchannel.servers.redirection import redirected
 from pytest_backchannel.servers.urls import secrets_in, with_database, without_secrets
+from pytest_backchannel.tasks.queue import TaskQueue
 
 
 @pytest.mark.parametrize(
@@ -252,6 +253,6 @@ def test_amqp_declares_through_the_methods_that_are_watched():
 
 @pytest.mark.parametrize(("seconds", "error"), [("1", TypeError), (-1, ValueError), (float("nan"), ValueError)])
 def test_the_real_queue_takes_the_seconds_that_the_stepped_one_takes(seconds, error):
-    queue = object.__new__(RealTaskQueue)  # refused before any broker is asked
+    queue = TaskQueue.over(object.__new__(RealDriver))  # refused before any broker is asked
     with pytest.raises(error, match=r"^advance\(\)"):
         queue.advance(seconds)

@@ -20,14 +20,14 @@ from celery.result import _set_task_join_will_block
 
 from ...errors import EndlessLoop, MisusedQueue
 from ...events import caused_by
+from ..driver import DEFAULT_LIMIT
 from ..outcomes import cycle_of
 from ..records import WorkerKilled
-from ..twins import DEFAULT_LIMIT
-from .broker import Broker, StoredMessage
+from .broker import StoredMessage
 from .execution import Execution
 from .faults import WorkerDied
 from .installation import Installation
-from .recorder import MessageHistory, Recorder
+from .recorder import MessageHistory
 from .worker import SteppedWorker
 
 
@@ -36,9 +36,7 @@ class Engine:
 
     Args:
         installation: the app, redirected.
-        broker: the simulated broker.
-        recorder: takes down what happens.
-        execution: runs the functions.
+        execution: runs the functions; it knows the broker and the recorder.
         workers: the queues of each worker, by its name; None for a worker that serves every queue that is used.
         order: ``fifo``, or ``random``.
         seed: of the random order.
@@ -49,8 +47,6 @@ class Engine:
         self,
         *,
         installation: Installation,
-        broker: Broker,
-        recorder: Recorder,
         execution: Execution,
         workers: Mapping[str, tuple[str, ...] | None],
         order: str = "fifo",
@@ -58,15 +54,15 @@ class Engine:
         redeliver_all: bool = False,
     ) -> None:
         self.installation = installation
-        self.broker = broker
-        self.recorder = recorder
+        self.broker = execution.broker
+        self.recorder = execution.recorder
         self.execution = execution
         self.workers = {
             name: SteppedWorker(
                 name,
                 queues,
                 installation=installation,
-                broker=broker,
+                broker=self.broker,
                 execute=execution.execute,
                 undecodable=execution.undecodable,
                 around_body=execution.around_body,
