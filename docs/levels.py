@@ -149,7 +149,8 @@ def setup(app: Sphinx) -> dict[str, Any]:
 
     class LevelsDirective(SphinxDirective):
         def run(self) -> list[nodes.Node]:
-            self.env.note_dependency(str(TABLE))
+            for file in (TABLE, Path(__file__)):
+                self.env.note_dependency(str(file))
             levels = read_levels(TABLE.read_text(encoding="utf-8"))
             html = STYLE + draw(levels) + draw(levels, narrow=True)
             return [nodes.raw("", html, format="html")]
