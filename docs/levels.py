@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 TABLE = Path(__file__).parent / "explanation" / "five-levels.md"
 
 # How wide a character is, as a part of the font's size, at most; and a line's height.
-BOLD, PLAIN, MONO, LINE = 0.6, 0.54, 0.62, 1.4
+BOLD, PLAIN, MONO, LINE = 0.6, 0.54, 0.53, 1.4
 FONT = 14
 
 STYLE = """
@@ -27,7 +27,7 @@ STYLE = """
 .levels { display: block; width: 100%; height: auto; margin: 1rem 0; color: var(--color-foreground-primary, inherit); }
 .levels text { fill: currentColor; font-size: 14px; }
 .levels .name { font-weight: bold; }
-.levels .tool { font-family: var(--font-stack--monospace, monospace); font-size: 13px; }
+.levels .tool { font-family: var(--font-stack--monospace, monospace); font-size: 12px; }
 .levels .cost { fill: var(--color-foreground-secondary, currentColor); font-size: 13px; }
 .levels rect { fill: var(--color-brand-primary, currentColor); }
 .levels-narrow { display: none; max-width: 26rem; }
@@ -65,8 +65,9 @@ def read_levels(page: str) -> list[Level]:
         raise ValueError("there is no table of four columns: Level, Question, Tool, Cost")
     levels = []
     for name, question, tool, cost in rows[2:]:
-        # Markers stand beside their fixtures, and a picture has no room for arguments.
-        tools = [re.sub(r"\(.*", "()", found) for found in re.findall(r"`([^`@]+)`", tool)]
+        # A marker's fixtures stand beside it, and a picture has no room for arguments.
+        found = [name for name in re.findall(r"`([^`]+)`", tool) if not name.startswith("@")]
+        tools = [re.sub(r"\(.*", "()", name) for name in found]
         if not tools:
             raise ValueError(f"the level {name!r} names no tool in backquotes")
         levels.append(Level(name, question.replace("*", ""), tuple(tools[:2]), cost))
@@ -116,9 +117,15 @@ def _lines(level: Level, width: int) -> list[Line]:
     return [
         *folded("name", level.name, BOLD),
         *folded("question", level.question, PLAIN),
-        *(line for tool in level.tools for line in folded("tool", tool, MONO)),
+        *(line for tool in level.tools for line in folded("tool", _foldable(tool, width), MONO)),
         Line("cost", level.cost),
     ]
+
+
+def _foldable(tool: str, width: int) -> str:
+    """A dotted name that is too long for one line, parted before its last dot."""
+    head, dot, tail = tool.rpartition(".")
+    return f"{head} {dot}{tail}" if head and len(tool) * FONT * MONO > width else tool
 
 
 def _height(lines: list[Line]) -> int:
@@ -126,10 +133,10 @@ def _height(lines: list[Line]) -> int:
 
 
 def _step(number: int, x: int, y: int, width: int, height: int, lines: list[Line]) -> str:
+    baselines = [round(y + 8 + (row + 0.8) * FONT * LINE) for row in range(len(lines))]
     texts = "".join(
-        f'<text class="{line.kind}" x="{x + 10}" y="{round(y + 8 + (row + 0.8) * FONT * LINE)}">'
-        f"{escape(line.text)}</text>"
-        for row, line in enumerate(lines)
+        f'<text class="{line.kind}" x="{x + 10}" y="{baseline}">{escape(line.text)}</text>'
+        for line, baseline in zip(lines, baselines, strict=True)
     )
     tint = 0.08 + 0.05 * number
     return f'<rect x="{x}" y="{y}" width="{width}" height="{height}" rx="4" fill-opacity="{tint:.2f}"/>{texts}'
@@ -142,7 +149,8 @@ def setup(app: Sphinx) -> dict[str, Any]:
 
     class LevelsDirective(SphinxDirective):
         def run(self) -> list[nodes.Node]:
-            self.env.note_dependency(str(TABLE))
+            for file in (TABLE, Path(__file__)):
+                self.env.note_dependency(str(file))
             levels = read_levels(TABLE.read_text(encoding="utf-8"))
             html = STYLE + draw(levels) + draw(levels, narrow=True)
             return [nodes.raw("", html, format="html")]

@@ -22,7 +22,7 @@ def assert_all_passed(result: pytest.RunResult) -> None:
 def run_in(folder: Path, pytester: pytest.Pytester, *args: str) -> pytest.RunResult:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        return pytester.runpytest_subprocess(*args, timeout=120)
+        return pytester.runpytest_subprocess(*args, timeout=300)
 
 
 def test_every_snippet_compiles():
@@ -57,7 +57,7 @@ await nowhere()
 
 def test_the_snippets_run_in_the_sample_project(project):
     project.ini("asyncio_mode = auto")
-    assert_all_passed(project.run(*FAST, *write_all(project.path, of("test", "sample"))))
+    assert_all_passed(project.run(*FAST, *write_all(project.path, of("test", "sample")), timeout=300))
 
 
 @pytest.mark.parametrize("name", sorted({s.project for s in SNIPPETS if s.use == "settings"}))
@@ -65,7 +65,7 @@ def test_the_snippets_run_with_the_settings_of_their_page(project, name):
     project.ini("asyncio_mode = auto")
     for snippet in of("settings", name):
         project.settings(snippet.text)
-    assert_all_passed(project.run(*FAST, *write_all(project.path, of("test", name))))
+    assert_all_passed(project.run(*FAST, *write_all(project.path, of("test", name)), timeout=300))
 
 
 def test_the_snippets_run_in_the_example_project(pytester):

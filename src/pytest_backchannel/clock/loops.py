@@ -188,6 +188,7 @@ class Loops:
 
     def install(self) -> None:
         """Put all loops under this clock."""
+        _uncover_time(BaseEventLoop)
         for name, virtual in _VIRTUAL.items():
             setattr(BaseEventLoop, name, virtual)
         _installed.value = self
@@ -252,6 +253,17 @@ def _run_in_executor(loop: BaseEventLoop, executor: Any, func: Callable[..., Any
 
 
 _VIRTUAL: dict[str, Any] = {"time": _time, "_run_once": _run_once, "run_in_executor": _run_in_executor}
+
+
+def _uncover_time(base: type[BaseEventLoop]) -> None:
+    """Remove the copies of ``BaseEventLoop.time`` that ``freeze_time(real_asyncio=True)`` leaves at its subclasses.
+
+    They would hide the virtual one; seen on freezegun 1.5, which puts back by setattr what it had read by getattr.
+    """
+    for loop_class in base.__subclasses__():
+        if vars(loop_class).get("time") is _REAL["time"]:
+            del loop_class.time
+        _uncover_time(loop_class)
 
 
 def _delay_timers(loop: Any, seconds: float) -> None:
