@@ -43,3 +43,27 @@ def test_each_fixture_for_one_test_lends_and_watches(module):
             if "pytest.fixture" in decorators:
                 assert decorators == ["pytest.fixture", "ours"], function.name
                 assert "request" in [argument.arg for argument in function.args.args], function.name
+
+
+def functions_of(path):
+    return [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)]
+
+
+def test_every_hook_stands_in_the_plugin_module():
+    package = ROOT / "src" / "pytest_backchannel"
+    hooks = {
+        str(path.relative_to(package))
+        for path in package.rglob("*.py")
+        for function in functions_of(path)
+        if function.name.startswith("pytest_")
+    }
+    assert hooks == {"plugin.py"}
+
+
+@pytest.mark.parametrize("module", FIXTURE_MODULES)
+def test_a_module_of_fixtures_holds_nothing_else(module):
+    tree = ast.parse((ROOT / "src" / Path(*module.split("."))).with_suffix(".py").read_text())
+    for node in tree.body:
+        assert isinstance(node, ast.Expr | ast.Import | ast.ImportFrom | ast.If | ast.FunctionDef), ast.unparse(node)
+        if isinstance(node, ast.FunctionDef):
+            assert any("pytest.fixture" in ast.unparse(decorator) for decorator in node.decorator_list), node.name

@@ -16,10 +16,10 @@ import tempfile
 import threading
 from pathlib import Path
 
+from ..active import Slot
 from ..errors import BackchannelError
 
 _lock = threading.Lock()
-_guard: Guard | None = None
 
 
 class Guard:
@@ -79,12 +79,15 @@ class Guard:
                 ) from error
 
 
+_guard = Slot[Guard]("watchdog", of_the_run=True)
+
+
 def guard() -> Guard:
     """The watchdog of this process; started at the first call, and again in a forked child."""
-    global _guard
-    if _guard is None or _guard.pid != os.getpid():
-        _guard = Guard()
-    return _guard
+    found = _guard.value
+    if found is None or found.pid != os.getpid():
+        found = _guard.value = Guard()
+    return found
 
 
 def make_folder(name: str) -> Path:
@@ -108,7 +111,7 @@ def remove_folder(folder: Path) -> None:
 
 def close_guard() -> None:
     """End the watchdog of this process, if there is one."""
-    global _guard
-    if _guard is not None and _guard.pid == os.getpid():
-        _guard.close()
-    _guard = None
+    found = _guard.value
+    if found is not None and found.pid == os.getpid():
+        found.close()
+    _guard.value = None

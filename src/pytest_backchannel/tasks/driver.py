@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol, runtime_checkable
 
+from ..errors import MisusedQueue
 from ..events import EventLog
 from .expect.messages import EnqueuedTask
-from .outcomes import Counts, MisusedQueue, Outcome, TaskFailure
+from .outcomes import Counts, Outcome, TaskFailure
 from .stepped.faults import Fault
 
 DEFAULT_LIMIT = 1000

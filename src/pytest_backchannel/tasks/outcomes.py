@@ -8,30 +8,8 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any
 
-from celery.exceptions import TimeoutError as CeleryTimeoutError
-
-from ..errors import BackchannelError, BackchannelFailure
 from ..events import Location
 from .expect.messages import call_text
-
-
-class ResultUnavailable(BackchannelFailure, CeleryTimeoutError):
-    """``result.get()`` would wait in vain; the message says why.
-
-    It is a ``celery.exceptions.TimeoutError`` too, so that code which is prepared for one behaves as in production.
-    """
-
-
-class NothingToRun(BackchannelFailure):
-    """The test asked for a step, and nothing is due; the message says what waits, and for what."""
-
-
-class EndlessLoop(BackchannelFailure):
-    """Tasks enqueue each other without end; the message names the cycle."""
-
-
-class MisusedQueue(BackchannelError):
-    """The task queue was used in a way, or at a moment, that can't work; the message names the fix."""
 
 
 @dataclass(frozen=True, kw_only=True)

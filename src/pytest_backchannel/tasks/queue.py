@@ -14,12 +14,12 @@ from typing import Any, Self
 from celery.app.base import Celery
 
 from ..clock.virtual import seconds_of
-from ..errors import BackchannelError, NotForReal
+from ..errors import BackchannelError, MisusedQueue, NotForReal, NothingToRun
 from ..events import EventLog
 from .driver import DEFAULT_LIMIT, Driver, Step, Unable, in_coroutine
 from .expect.messages import EnqueuedTask
 from .expect.waiting import WaitingTasks
-from .outcomes import Counts, MisusedQueue, NothingToRun, Outcome, TaskFailure, TaskRetry, TaskSuccess
+from .outcomes import Counts, Outcome, TaskFailure, TaskRetry, TaskSuccess
 from .records import TaskEvent
 from .stepped.faults import BEFORE, Fault, check_moment
 from .stepped.stepped_driver import SteppedDriver

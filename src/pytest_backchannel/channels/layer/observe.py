@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 from channels.exceptions import ChannelFull
 from channels.layers import InMemoryChannelLayer, channel_layers
 
+from ...active import Replaced, Replacement, Slot
 from ...errors import NotSerialisable
 from ...events import EventLog, caller, current_log
 from ..watch import consumers
@@ -57,11 +58,14 @@ class LayerObserver:
     def start(self) -> None:
         """Watch from now on; when the test's body has ended, what was lost is in its log."""
         consumers.install()
-        _install(self)
+        _methods.install()
+        _watching.value = self
 
     def stop(self) -> None:
         """Watch no more; what was lost since the body ended is in the log too."""
-        _remove(self)
+        if _watching.value is self:
+            _watching.value = None
+        _methods.remove()
         consumers.remove()
         while self._observers:
             consumers.forget(self._observers.pop())
@@ -175,8 +179,7 @@ def _newest(layer: Any, channel: str) -> Any:
 # --- end of private API ---
 
 _NAMES = ("new_channel", "group_add", "send", "receive", "group_send")
-_watching: LayerObserver | None = None
-_originals: dict[str, Callable[..., Any]] = {}
+_watching = Slot[LayerObserver]("observer of the project's layers")
 
 
 @functools.cache
@@ -184,31 +187,15 @@ def _wrapper(name: str) -> Callable[..., Any]:
     # Made once in a run: a test that uses no layer is to cost nothing.
     @functools.wraps(vars(InMemoryChannelLayer)[name])
     async def wrapped(layer: Any, *args: Any, **kwargs: Any) -> Any:
-        original = _originals[name]
-        if _watching is None:
+        original, observer = _methods.originals[name], _watching.value
+        if observer is None:
             return await original(layer, *args, **kwargs)
-        return await getattr(_watching, name)(original, layer, *args, **kwargs)
+        return await getattr(observer, name)(original, layer, *args, **kwargs)
 
     return wrapped
 
 
-def _install(observer: LayerObserver) -> None:
-    global _watching
-    _watching = observer
-    known = vars(InMemoryChannelLayer)
-    for name in _NAMES:
-        current, ours = known[name], _wrapper(name)
-        if current is not ours:
-            _originals[name] = current
-            setattr(InMemoryChannelLayer, name, ours)
-
-
-def _remove(observer: LayerObserver) -> None:
-    global _watching
-    if _watching is observer:
-        _watching = None
-    known = vars(InMemoryChannelLayer)
-    for name in _NAMES:
-        # Where somebody has patched it meanwhile, theirs is kept: it calls ours, which passes everything through.
-        if known[name] is _wrapper(name):
-            setattr(InMemoryChannelLayer, name, _originals[name])
+_methods = Replaced(
+    "methods of the project's layers",
+    lambda: [Replacement(InMemoryChannelLayer, name, _wrapper(name)) for name in _NAMES],
+)

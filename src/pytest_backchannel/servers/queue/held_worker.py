@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ...errors import ServerFailed
 from ...tasks.stepped.faults import Fault
 from ..integration import Integration
-from ..process import ServerFailed
 from ..workers.worker_process import Worker
 from .reports import Account
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import time
 
-from ...tasks.outcomes import EndlessLoop
+from ...errors import EndlessLoop, ServerFailed
 from ...tasks.records import MessageLost
-from ..process import ServerFailed
 from .broker_side import BrokerSide
 from .held_worker import HeldWorker
 from .reports import Account, Message

@@ -14,11 +14,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NoReturn, Self
 
+from ...errors import NothingToRun
 from ...events import EventLog, current_log
 from ...tasks import verdicts
 from ...tasks.driver import DEFAULT_LIMIT, Phase, Step, Unable, check_phase
 from ...tasks.expect.messages import EnqueuedTask
-from ...tasks.outcomes import Counts, NothingToRun
+from ...tasks.outcomes import Counts
 from ...tasks.stepped.faults import Fault
 from ..integration import Integration
 from ..publishing import published

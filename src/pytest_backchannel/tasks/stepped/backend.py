@@ -19,6 +19,7 @@ Source: celery 5.5 to 5.7, ``celery/backends/``.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from typing import Any, Protocol
@@ -27,7 +28,7 @@ from celery import states
 from celery.backends.base import DisabledBackend, KeyValueStoreBackend
 from celery.result import ResultSet
 
-from ...errors import BackchannelError
+from ...errors import BackchannelError, ResultUnavailable
 
 REDIS = ("redis", "rediss", "sentinel")
 RPC = ("rpc", "amqp")
@@ -175,8 +176,6 @@ class NoBackend(Stepped, DisabledBackend):
         Raises:
             ResultUnavailable: always.
         """
-        from ..outcomes import ResultUnavailable
-
         raise ResultUnavailable(
             f"the result of task {task_id} can't be read: no result backend is configured (CELERY_RESULT_BACKEND is "
             "empty in the settings that count). In production this call fails as well. Look at "
@@ -216,13 +215,8 @@ def backend_for(kind: str, app: Any, stepper: Stepper) -> Any:
     return backend
 
 
-_redis: type | None = None
-
-
+@functools.cache
 def _redis_class() -> type:
-    global _redis
-    if _redis is not None:
-        return _redis
     try:
         import_module("lupa")  # without it, fakeredis knows no scripts, and Celery's chords are scripts
         import fakeredis
@@ -260,5 +254,4 @@ def _redis_class() -> type:
 
         # --- end of private API
 
-    _redis = SteppedRedisBackend
-    return _redis
+    return SteppedRedisBackend

@@ -18,9 +18,10 @@ from typing import Any
 from celery.exceptions import WorkerShutdown, WorkerTerminate
 from celery.result import _set_task_join_will_block
 
+from ...errors import EndlessLoop, MisusedQueue
 from ...events import caused_by
 from ..driver import DEFAULT_LIMIT
-from ..outcomes import EndlessLoop, MisusedQueue, cycle_of
+from ..outcomes import cycle_of
 from ..records import WorkerKilled
 from .broker import StoredMessage
 from .execution import Execution

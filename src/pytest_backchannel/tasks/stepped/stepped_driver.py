@@ -10,13 +10,13 @@ from datetime import datetime, timedelta
 from typing import Any, Self
 
 from ...clock.virtual import VirtualClock, active_clock, clock_for_a_step, is_frozen, time_is_real
-from ...errors import BackchannelError
+from ...errors import BackchannelError, MisusedQueue, NothingToRun, ResultUnavailable
 from ...events import EventLog, current_log
 from .. import verdicts
 from ..broker_guard import refuse_real_brokers
 from ..driver import NOT_BEGUN, Phase, Step, check_phase, in_coroutine
 from ..expect.messages import EnqueuedTask, decode
-from ..outcomes import Counts, MisusedQueue, NothingToRun, ResultUnavailable
+from ..outcomes import Counts
 from .backend import backend_for
 from .broker import Broker, StoredMessage, has_task_header
 from .engine import Engine
