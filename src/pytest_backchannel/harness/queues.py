@@ -27,7 +27,7 @@ _MEAN_A_BROKER = _REAL_FIXTURES | {"celery_worker", "celery_session_worker"}
 _SIMULATED = {"order": "fifo", "redeliver_all": False, "workers": None}
 
 
-def queue_for(request: pytest.FixtureRequest) -> contextlib.AbstractContextManager[Any]:
+def queue_for(request: pytest.FixtureRequest) -> contextlib.AbstractContextManager[TaskQueue]:
     """The task queue that a test asks for, by the marker and by the broker that it is parametrised with."""
     __tracebackhide__ = True
     arguments = queue_arguments(request.node)

@@ -15,11 +15,11 @@ import pytest
 import stepped_tasks as t
 
 import pytest_backchannel
-from pytest_backchannel.errors import NotForReal
+from pytest_backchannel.errors import BackchannelError, MisusedQueue, NotForReal, NothingToRun
 from pytest_backchannel.events import begin_log
 from pytest_backchannel.servers.queue.real_driver import RealDriver
 from pytest_backchannel.tasks.driver import Driver, Step, Unable
-from pytest_backchannel.tasks.outcomes import MisusedQueue, NothingToRun, TaskFailure
+from pytest_backchannel.tasks.outcomes import TaskFailure
 from pytest_backchannel.tasks.queue import TaskQueue
 from pytest_backchannel.tasks.stepped.stepped_driver import SteppedDriver
 
@@ -213,4 +213,4 @@ def test_a_step_that_only_records_has_shown_its_failures_when_its_counts_are_rea
 
 
 def test_unable_is_an_answer_and_no_error_of_the_package():
-    assert not issubclass(Unable, pytest_backchannel.BackchannelError)
+    assert not issubclass(Unable, BackchannelError)
