@@ -10,13 +10,6 @@
 Source: celery 5.5 to 5.7, ``celery/backends/``.
 """
 
-# What pyright infers of Celery and kombu, which bring no types, is mostly not what they are.
-# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
-# pyright: reportIncompatibleMethodOverride=false, reportIncompatibleVariableOverride=false
-# pyright: reportOptionalMemberAccess=false, reportOptionalOperand=false, reportOptionalSubscript=false
-# pyright: reportPrivateImportUsage=false, reportOperatorIssue=false, reportGeneralTypeIssues=false
-# pyright: reportIndexIssue=false
-
 from __future__ import annotations
 
 import functools
@@ -121,9 +114,9 @@ class MemoryBackend(Stepped, KeyValueStoreBackend):
     supports_native_join = True
     supports_autoexpire = True
 
-    def __init__(self, app: Any, **kwargs: Any) -> None:
+    def __init__(self, **kwargs: Any) -> None:
         self._store: dict[Any, Any] = {}
-        super().__init__(app=app, **kwargs)  # pyright: ignore[reportCallIssue]
+        super().__init__(**kwargs)
 
     def get(self, key: Any) -> Any:
         """One value, or None."""
@@ -201,18 +194,19 @@ def backend_for(kind: str, app: Any, stepper: Stepper) -> Any:
     Raises:
         BackchannelError: the kind is ``redis``, and fakeredis or lupa is missing.
     """
-    if kind in REDIS:
-        backend: Any = _redis_class()(app=app)
-    elif kind == "disabled":
-        backend = NoBackend(app=app)  # pyright: ignore[reportCallIssue]
-    elif kind in RPC:
-        backend = RpcBackend(app=app)
-    elif kind in POLLING:
-        backend = PollingBackend(app=app)
-    else:
-        backend = MemoryBackend(app=app)
+    backend = _class_for(kind)(app=app)
     backend.stepper = stepper
     return backend
+
+
+def _class_for(kind: str) -> Any:
+    if kind in REDIS:
+        return _redis_class()
+    if kind == "disabled":
+        return NoBackend
+    if kind in RPC:
+        return RpcBackend
+    return PollingBackend if kind in POLLING else MemoryBackend
 
 
 @functools.cache
