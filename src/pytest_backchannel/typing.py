@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from .servers.brokers.external import ExternalRedis as ExternalRedis
     from .servers.brokers.rabbitmq import RabbitMQServer as RabbitMQServer
     from .servers.brokers.redis import RedisServer as RedisServer
-    from .servers.workers.factory import WorkerFactory as WorkerFactory
+    from .servers.workers.worker_factory import WorkerFactory as WorkerFactory
     from .servers.workers.worker_process import Worker as Worker
     from .tasks.expect.messages import EnqueuedTask as EnqueuedTask
     from .tasks.outcomes import Counts as Counts
@@ -94,7 +94,7 @@ _MODULES = {
     "WebSocketFactory": ".channels.client.factory",
     "WebSocketMatrix": ".channels.matrix",
     "Worker": ".servers.workers.worker_process",
-    "WorkerFactory": ".servers.workers.factory",
+    "WorkerFactory": ".servers.workers.worker_factory",
 }
 
 if not TYPE_CHECKING:

@@ -20,7 +20,6 @@ HEAVY = ("django", "celery", "kombu", "channels", "redis", "time_machine", "msgp
 SAME_ROLE = {
     "__init__": "says what a folder holds",
     "records": "the events of its room",
-    "blocking": "the hooks in fixtures/ that run channels/watch/blocking",
     "queue": "tasks/queue is the TaskQueue, and servers/queue is it over a real broker",
     "tasks": "the fixtures of tasks/",
     "channels": "the fixtures of channels/",
