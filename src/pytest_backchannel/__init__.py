@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .clock.virtual import VirtualClock as VirtualClock
     from .database import in_code_transaction as in_code_transaction
     from .database import lend as lend
+    from .database import share_connections as share_connections
     from .errors import BackchannelError as BackchannelError
     from .errors import BackchannelFailure as BackchannelFailure
     from .errors import BackchannelWarning as BackchannelWarning
@@ -52,6 +53,7 @@ __all__ = [
     "in_code_transaction",
     "lend",
     "routes_of",
+    "share_connections",
     "strict_channel_layers",
 ]
 
@@ -72,6 +74,7 @@ _MODULES = {
     "in_code_transaction": ".database",
     "lend": ".database",
     "routes_of": ".channels.routes",
+    "share_connections": ".database",
     "strict_channel_layers": ".channels.layer.install",
 }
 

@@ -63,7 +63,7 @@ class Strict:
         await asyncio.sleep(0.05)
 
     async def close(self):
-        self.layer.account.find_unread(self.layer._transport.waiting(), final=True)
+        self.layer.account.find_unread(self.layer._semantics.waiting(), final=True)
         self.reasons = sorted({lost.reason for lost in self.layer.account.lost})
 
 

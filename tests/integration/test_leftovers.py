@@ -210,7 +210,7 @@ def test_a_missing_binary_skips_and_fails_in_a_ci(project, monkeypatch, ci):
         "conftest.py",
         """
         import pytest
-        from pytest_backchannel.servers import rabbitmq
+        from pytest_backchannel.servers.brokers import rabbitmq
 
         @pytest.fixture(autouse=True, scope="session")
         def nothing_installed():
