@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any, NamedTuple, TypeVar
 
 from .active import Slot
@@ -74,13 +74,24 @@ def is_project_file(path: str) -> bool:
 
 def caller(skip: int = 1) -> Location | None:
     """The innermost frame of the project's own code, ``skip`` frames up; None where there is none."""
-    frame: FrameType | None = sys._getframe(skip)
+    return line_of(sys._getframe(skip))
+
+
+def line_of(frame: FrameType | None) -> Location | None:
+    """The innermost line of the project's own code, from a frame on outwards; None where there is none."""
     while frame is not None:
         code = frame.f_code
         if is_project_file(code.co_filename):
             return Location(code.co_filename, frame.f_lineno, code.co_qualname)
         frame = frame.f_back
     return None
+
+
+def definition_of(code: CodeType | None) -> Location | None:
+    """Where a function of the project is defined; None for one of a library, or without Python code."""
+    if code is None or not is_project_file(code.co_filename):
+        return None
+    return Location(code.co_filename, code.co_firstlineno, code.co_qualname)
 
 
 # ----------------------------------------------------------------- records

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from ..events import Location, is_project_file
+from ..events import Location, definition_of, is_project_file, line_of
 
 
 class Verdict(enum.Enum):
@@ -65,11 +65,7 @@ class Job:
     def where(self) -> Location | None:
         """The innermost line of the project's own code that the job runs now."""
         frame = sys._current_frames().get(self.thread) if self.thread is not None else None
-        while frame is not None:
-            if is_project_file(frame.f_code.co_filename):
-                return Location(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_qualname)
-            frame = frame.f_back
-        return None
+        return line_of(frame)
 
 
 class _Watch:
@@ -249,19 +245,13 @@ def timers(loop: asyncio.AbstractEventLoop, *, ignoring: asyncio.Task[Any] | Non
         due_in = max(0.0, handle.when() - loop.time())
         if task is None:
             name = getattr(handle._callback, "__qualname__", repr(handle._callback))
-            found.append(Timer(due_in, name, _callback_definition(handle._callback)))
+            function = getattr(handle._callback, "func", handle._callback)
+            found.append(Timer(due_in, name, definition_of(getattr(function, "__code__", None))))
         else:
             stack = awaiting(task)
             name = getattr(task.get_coro(), "__qualname__", task.get_name())
             found.append(Timer(due_in, stack[-1].function if stack else name, stack[-1] if stack else None))
     return sorted(found, key=lambda timer: timer.due_in)
-
-
-def _callback_definition(callback: Any) -> Location | None:
-    code = getattr(getattr(callback, "func", callback), "__code__", None)
-    if code is None or not is_project_file(code.co_filename):
-        return None
-    return Location(code.co_filename, code.co_firstlineno, code.co_qualname)
 
 
 def _frames(task: asyncio.Task[Any], seen: set[int]) -> Iterator[Any]:

@@ -16,7 +16,7 @@ from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
 from ...errors import ClientDisconnected
-from ...events import OWN_FOLDER, Location, current_log, is_project_file
+from ...events import OWN_FOLDER, Location, current_log, definition_of
 from .consumers import Opening, opening, raised_at
 from .crash import summary
 from .records import ConsumerCrashed
@@ -112,6 +112,11 @@ def _unseen_error(task: asyncio.Task[Any]) -> bool:
     return task.done() and not task.cancelled() and bool(task._log_traceback)
 
 
+def take_error(task: asyncio.Task[Any]) -> BaseException | None:
+    """What ended a task, if nobody has retrieved it; from now on somebody has."""
+    return task.exception() if _unseen_error(task) else None
+
+
 # --- end of private API ---
 
 
@@ -139,7 +144,7 @@ def take_crashes(found: Opening) -> Iterator[Crash]:
         return
     failed, started.failed = started.failed, []
     for task in failed:
-        error = task.exception() if _unseen_error(task) else None
+        error = take_error(task)
         if error is not None and not isinstance(error, ClientDisconnected):
             yield Crash(error, started.names[task])
 
@@ -190,7 +195,7 @@ def take_running(found: Opening) -> Iterator[Running]:
     if started is None:
         return
     for task in tuple(started.running):
-        if not task.done() and (where := _definition(task)) is not None:
+        if not task.done() and (where := definition_of(getattr(task.get_coro(), "cr_code", None))) is not None:
             started.running.discard(task)
             yield Running(task, started.names[task], where)
 
@@ -198,10 +203,3 @@ def take_running(found: Opening) -> Iterator[Running]:
 def _name_of(coroutine: Any, task: asyncio.Task[Any]) -> str:
     name = getattr(coroutine, "__qualname__", task.get_name())
     return str(name).rpartition("<locals>.")[2]
-
-
-def _definition(task: asyncio.Task[Any]) -> Location | None:
-    code = getattr(task.get_coro(), "cr_code", None)
-    if code is None or not is_project_file(code.co_filename):
-        return None
-    return Location(code.co_filename, code.co_firstlineno, code.co_qualname)
