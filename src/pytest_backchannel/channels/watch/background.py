@@ -16,10 +16,8 @@ from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
 from ...errors import ClientDisconnected
-from ...events import OWN_FOLDER, Location, current_log, definition_of
-from .consumers import Opening, opening, raised_at
-from .crash import summary
-from .records import ConsumerCrashed
+from ...events import OWN_FOLDER, Location, definition_of
+from .consumers import Opening, opening, record_crash
 
 
 @dataclass(eq=False)
@@ -151,14 +149,7 @@ def take_crashes(found: Opening) -> Iterator[Crash]:
 
 def record(found: Opening, crash: Crash) -> None:
     """Make such a crash a part of the test's story."""
-    current_log().record(
-        ConsumerCrashed,
-        where=raised_at(crash.error),
-        consumer=found.name,
-        path=found.path,
-        error=summary(crash.error),
-        handler=crash.name.rpartition(".")[2],
-    )
+    record_crash(crash.error, found.name, found.path, crash.name.rpartition(".")[2])
 
 
 @dataclass(frozen=True)

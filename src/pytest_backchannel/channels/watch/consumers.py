@@ -254,12 +254,27 @@ def _ended(live: LiveConsumer, message: Message) -> None:
 def _crashed(live: LiveConsumer, error: BaseException, handler: str, cause: int | None) -> None:
     live.error = error
     live.failed_in = handler or None
+    record_crash(error, live.name, live.path, handler, cause=cause)
+
+
+def record_crash(
+    error: BaseException, consumer: str, path: str, handler: str = "", *, cause: int | None = None
+) -> None:
+    """Make what ended a consumer a part of the test's story.
+
+    Args:
+        error: the exception.
+        consumer: the name of its class.
+        path: of its connection.
+        handler: the method that raised it; empty where it was raised outside of any.
+        cause: the number of the event that caused it; by default what rules where this is called.
+    """
     current_log().record(
         ConsumerCrashed,
         cause=cause,
         where=raised_at(error),
-        consumer=live.name,
-        path=live.path,
+        consumer=consumer,
+        path=path,
         error=summary(error),
         handler=handler,
     )
