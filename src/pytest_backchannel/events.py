@@ -13,10 +13,10 @@ import sysconfig
 import time
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from types import CodeType, FrameType
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar, dataclass_transform
 
 from .active import Slot
 from .errors import SLUGS, UnexpectedLoss
@@ -97,6 +97,7 @@ def definition_of(code: CodeType | None) -> Location | None:
 # ----------------------------------------------------------------- records
 
 
+@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(field,))
 @dataclass(frozen=True, kw_only=True)
 class Event:
     """One thing that happened.
@@ -112,6 +113,16 @@ class Event:
     cause: int | None
     at: float
     where: Location | None
+    _breaks: ClassVar[bool] = False
+
+    def __init_subclass__(cls, *, breaks: bool = False) -> None:
+        """Make a dataclass like this one of each kind of event.
+
+        Args:
+            breaks: whether the chain of events always breaks there.
+        """
+        cls._breaks = breaks
+        dataclass(frozen=True, kw_only=True)(cls)
 
     def headline(self) -> str:
         """The event in a few words, for the story of a failed test."""
@@ -120,10 +131,9 @@ class Event:
     @property
     def broke(self) -> bool:
         """Whether the chain of events broke here: the story marks it."""
-        return False
+        return self._breaks
 
 
-@dataclass(frozen=True, kw_only=True)
 class Problem(Event):
     """Something that nobody asked about and that must not stay unseen.
 
