@@ -47,6 +47,15 @@ class Timer:
         return f"{self.what} in {self.due_in:.3f} s" + (f" [{self.where}]" if self.where else "")
 
 
+def in_coroutine() -> bool:
+    """Whether the caller runs on an event loop, which must not be blocked."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
 # ------------------------------------------------------------ executor jobs
 
 
@@ -254,6 +263,10 @@ def timers(loop: asyncio.AbstractEventLoop, *, ignoring: asyncio.Task[Any] | Non
     return sorted(found, key=lambda timer: timer.due_in)
 
 
+def _first(owner: Any, *names: str) -> Any:
+    return next((value for name in names if (value := getattr(owner, name, None)) is not None), None)
+
+
 def _frames(task: asyncio.Task[Any], seen: set[int]) -> Iterator[Any]:
     """The frames in which a task waits, the outermost first, on into the tasks that it awaits."""
     if id(task) in seen:  # tasks that await each other
@@ -261,19 +274,10 @@ def _frames(task: asyncio.Task[Any], seen: set[int]) -> Iterator[Any]:
     seen.add(id(task))
     awaited: Any = task.get_coro()
     while awaited is not None:
-        frame = next(
-            (getattr(awaited, name) for name in ("cr_frame", "gi_frame", "ag_frame") if hasattr(awaited, name)), None
-        )
+        frame = _first(awaited, "cr_frame", "gi_frame", "ag_frame")
         if frame is not None:
             yield frame
-        awaited = next(
-            (
-                getattr(awaited, name)
-                for name in ("cr_await", "gi_yieldfrom", "ag_await")
-                if getattr(awaited, name, None) is not None
-            ),
-            None,
-        )
+        awaited = _first(awaited, "cr_await", "gi_yieldfrom", "ag_await")
     waiter = getattr(task, "_fut_waiter", None)
     for inner in (waiter, *getattr(waiter, "_children", ())):
         if isinstance(inner, asyncio.Task) and not inner.done():
