@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import math
 import weakref
-from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Self
 
@@ -66,7 +66,7 @@ class ConnectedClient:
         self._session_made = False
         self._history: list[Frame] = []
         self._where = caller()
-        self._release: Callable[[], None] = _nothing
+        self._watching = ExitStack()
 
     # ----------------------------------------------------------------- what is so
 
@@ -195,14 +195,14 @@ class ConnectedClient:
 
     def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
         idle.watch(loop)
+        self._watching.callback(idle.unwatch, loop)
         consumers.install()
+        self._watching.callback(consumers.remove)
         transaction.keep()
-
-        self._release = partial(_release, loop)
+        self._watching.callback(transaction.release)
 
     def _end(self) -> None:
-        release, self._release = self._release, _nothing
-        release()
+        self._watching.close()
         if self._connection is not None:
             leftovers.discard(self._connection.opening)
 
@@ -346,16 +346,6 @@ class ConnectedClient:
 
 def _is_open(connection: Connection) -> bool:
     return connection.state is State.OPEN and not connection.ended
-
-
-def _nothing() -> None:
-    pass
-
-
-def _release(loop: asyncio.AbstractEventLoop) -> None:
-    transaction.release()
-    consumers.remove()
-    idle.unwatch(loop)
 
 
 def _running_loop() -> asyncio.AbstractEventLoop:

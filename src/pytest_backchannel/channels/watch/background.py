@@ -77,7 +77,11 @@ class _Factory:
             task = self.previous(loop, coroutine, **options)
         context = options.get("context")
         starter = opening.get() if context is None else context.get(opening)
-        if starter is not None and self.users and not _is_plumbing(_file_of(coroutine)):
+        if (
+            starter is not None
+            and self.users
+            and not _is_plumbing(getattr(getattr(coroutine, "cr_code", None), "co_filename", ""))
+        ):
             started = _started.get(starter)
             if started is None:
                 started = _started[starter] = _Started()
@@ -88,11 +92,6 @@ class _Factory:
 
 
 _factories: WeakKeyDictionary[asyncio.AbstractEventLoop, _Factory] = WeakKeyDictionary()
-
-
-def _file_of(coroutine: Any) -> str:
-    code = getattr(coroutine, "cr_code", None)
-    return code.co_filename if code is not None else ""
 
 
 @functools.lru_cache(maxsize=1024)
