@@ -22,10 +22,6 @@ class TaskEvent(Event):
     task_id: str
     queue: str = ""
 
-    @property
-    def _short(self) -> str:
-        return f"{self.task}[{self.task_id[:8]}]"
-
 
 class Enqueued(TaskEvent):
     """A message was published.
