@@ -77,11 +77,8 @@ class _Factory:
             task = self.previous(loop, coroutine, **options)
         context = options.get("context")
         starter = opening.get() if context is None else context.get(opening)
-        if (
-            starter is not None
-            and self.users
-            and not _is_plumbing(getattr(getattr(coroutine, "cr_code", None), "co_filename", ""))
-        ):
+        file = getattr(getattr(coroutine, "cr_code", None), "co_filename", "")
+        if starter is not None and self.users and not _is_plumbing(file):
             started = _started.get(starter)
             if started is None:
                 started = _started[starter] = _Started()
