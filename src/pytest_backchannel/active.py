@@ -96,6 +96,7 @@ class Replaced:
     Args:
         name: what they are, for :func:`active`.
         replacements: what is replaced; called when it is first needed, and again for each use, since it imports.
+        of_the_run: whether they may outlive a test.
 
     Attributes:
         users: how many need them now; ours only pass through to the original where it is 0.
@@ -104,11 +105,13 @@ class Replaced:
 
     __slots__ = ("_replacements", "originals", "users")
 
-    def __init__(self, name: str, replacements: Callable[[], Iterable[Replacement]]) -> None:
+    def __init__(
+        self, name: str, replacements: Callable[[], Iterable[Replacement]], *, of_the_run: bool = False
+    ) -> None:
         self.users = 0
         self.originals: dict[str, Any] = {}
         self._replacements = replacements
-        _registry[name] = _Entry(lambda: self.users > 0, False)
+        _registry[name] = _Entry(lambda: self.users > 0, of_the_run)
 
     def install(self) -> None:
         """Put ours in place; each call needs its :meth:`remove`."""

@@ -13,10 +13,10 @@ import sysconfig
 import time
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
-from types import FrameType
-from typing import Any, NamedTuple, TypeVar
+from types import CodeType, FrameType
+from typing import Any, ClassVar, NamedTuple, TypeVar, dataclass_transform
 
 from .active import Slot
 from .errors import SLUGS, UnexpectedLoss
@@ -74,7 +74,11 @@ def is_project_file(path: str) -> bool:
 
 def caller(skip: int = 1) -> Location | None:
     """The innermost frame of the project's own code, ``skip`` frames up; None where there is none."""
-    frame: FrameType | None = sys._getframe(skip)
+    return line_of(sys._getframe(skip))
+
+
+def line_of(frame: FrameType | None) -> Location | None:
+    """The innermost line of the project's own code, from a frame on outwards; None where there is none."""
     while frame is not None:
         code = frame.f_code
         if is_project_file(code.co_filename):
@@ -83,9 +87,17 @@ def caller(skip: int = 1) -> Location | None:
     return None
 
 
+def definition_of(code: CodeType | None) -> Location | None:
+    """Where a function of the project is defined; None for one of a library, or without Python code."""
+    if code is None or not is_project_file(code.co_filename):
+        return None
+    return Location(code.co_filename, code.co_firstlineno, code.co_qualname)
+
+
 # ----------------------------------------------------------------- records
 
 
+@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(field,))
 @dataclass(frozen=True, kw_only=True)
 class Event:
     """One thing that happened.
@@ -101,6 +113,16 @@ class Event:
     cause: int | None
     at: float
     where: Location | None
+    _breaks: ClassVar[bool] = False
+
+    def __init_subclass__(cls, *, breaks: bool = False) -> None:
+        """Make a dataclass like this one of each kind of event.
+
+        Args:
+            breaks: whether the chain of events always breaks there.
+        """
+        cls._breaks = breaks
+        dataclass(frozen=True, kw_only=True)(cls)
 
     def headline(self) -> str:
         """The event in a few words, for the story of a failed test."""
@@ -109,10 +131,9 @@ class Event:
     @property
     def broke(self) -> bool:
         """Whether the chain of events broke here: the story marks it."""
-        return False
+        return self._breaks
 
 
-@dataclass(frozen=True, kw_only=True)
 class Problem(Event):
     """Something that nobody asked about and that must not stay unseen.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -192,19 +191,6 @@ def _dotted(name: str, value: str) -> str:
     if value and not all(part.isidentifier() for part in value.replace(":", ".").split(".")):
         raise pytest.UsageError(f"{name} = {value!r}: give 'package.module:attribute', such as 'config.celery:app'")
     return value
-
-
-def import_attribute(path: str) -> Any:
-    """The object at ``package.module:attribute`` (or ``package.module.attribute``).
-
-    Raises:
-        pytest.UsageError: it can't be imported; the message says why.
-    """
-    module, _, attribute = path.partition(":") if ":" in path else path.rpartition(".")
-    try:
-        return getattr(import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise pytest.UsageError(f"{path!r} can't be imported: {error}") from error
 
 
 def once_per_config(make: Callable[[pytest.Config], Any]) -> Callable[[pytest.Config], Any]:

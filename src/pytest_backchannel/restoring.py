@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, MutableMapping
+from collections.abc import Generator, Iterable, Mapping, MutableMapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,9 +24,14 @@ def put(target: MutableMapping[str, Any], values: Mapping[str, Any]) -> None:
             target[key] = value
 
 
+def kept(target: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
+    """What to :func:`put` later to have these keys as they are now."""
+    return {key: target.get(key, MISSING) for key in keys}
+
+
 def exchange(target: MutableMapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
     """The same as :func:`put`; returns what to put to have those keys, and no others, as before."""
-    before = {key: target.get(key, MISSING) for key in values}
+    before = kept(target, values)
     put(target, values)
     return before
 

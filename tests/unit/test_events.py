@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import sysconfig
-from dataclasses import dataclass
 
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
@@ -16,7 +15,6 @@ from pytest_backchannel.events import Event, EventLog, caller, caused_by, curren
 from pytest_backchannel.questions.report.story import story
 
 
-@dataclass(frozen=True, kw_only=True)
 class Step(Event):
     name: str
     failed: bool = False

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from ..events import Location, is_project_file
+from ..events import Location, definition_of, is_project_file, line_of
 
 
 class Verdict(enum.Enum):
@@ -47,6 +47,15 @@ class Timer:
         return f"{self.what} in {self.due_in:.3f} s" + (f" [{self.where}]" if self.where else "")
 
 
+def in_coroutine() -> bool:
+    """Whether the caller runs on an event loop, which must not be blocked."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
 # ------------------------------------------------------------ executor jobs
 
 
@@ -65,11 +74,7 @@ class Job:
     def where(self) -> Location | None:
         """The innermost line of the project's own code that the job runs now."""
         frame = sys._current_frames().get(self.thread) if self.thread is not None else None
-        while frame is not None:
-            if is_project_file(frame.f_code.co_filename):
-                return Location(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_qualname)
-            frame = frame.f_back
-        return None
+        return line_of(frame)
 
 
 class _Watch:
@@ -249,7 +254,8 @@ def timers(loop: asyncio.AbstractEventLoop, *, ignoring: asyncio.Task[Any] | Non
         due_in = max(0.0, handle.when() - loop.time())
         if task is None:
             name = getattr(handle._callback, "__qualname__", repr(handle._callback))
-            found.append(Timer(due_in, name, _callback_definition(handle._callback)))
+            function = getattr(handle._callback, "func", handle._callback)
+            found.append(Timer(due_in, name, definition_of(getattr(function, "__code__", None))))
         else:
             stack = awaiting(task)
             name = getattr(task.get_coro(), "__qualname__", task.get_name())
@@ -257,11 +263,8 @@ def timers(loop: asyncio.AbstractEventLoop, *, ignoring: asyncio.Task[Any] | Non
     return sorted(found, key=lambda timer: timer.due_in)
 
 
-def _callback_definition(callback: Any) -> Location | None:
-    code = getattr(getattr(callback, "func", callback), "__code__", None)
-    if code is None or not is_project_file(code.co_filename):
-        return None
-    return Location(code.co_filename, code.co_firstlineno, code.co_qualname)
+def _first(owner: Any, *names: str) -> Any:
+    return next((value for name in names if (value := getattr(owner, name, None)) is not None), None)
 
 
 def _frames(task: asyncio.Task[Any], seen: set[int]) -> Iterator[Any]:
@@ -271,19 +274,10 @@ def _frames(task: asyncio.Task[Any], seen: set[int]) -> Iterator[Any]:
     seen.add(id(task))
     awaited: Any = task.get_coro()
     while awaited is not None:
-        frame = next(
-            (getattr(awaited, name) for name in ("cr_frame", "gi_frame", "ag_frame") if hasattr(awaited, name)), None
-        )
+        frame = _first(awaited, "cr_frame", "gi_frame", "ag_frame")
         if frame is not None:
             yield frame
-        awaited = next(
-            (
-                getattr(awaited, name)
-                for name in ("cr_await", "gi_yieldfrom", "ag_await")
-                if getattr(awaited, name, None) is not None
-            ),
-            None,
-        )
+        awaited = _first(awaited, "cr_await", "gi_yieldfrom", "ag_await")
     waiter = getattr(task, "_fut_waiter", None)
     for inner in (waiter, *getattr(waiter, "_children", ())):
         if isinstance(inner, asyncio.Task) and not inner.done():

@@ -44,7 +44,6 @@ MAX_SLEEPS = 100_000
 _REAL = ("execnet", "mirakuru", "playwright", "pytest_backchannel.servers", "pytest_timeout", "selenium", "xdist")
 
 
-@dataclass(frozen=True, kw_only=True)
 class Slept(Event):
     """A sleep that took no real time.
 

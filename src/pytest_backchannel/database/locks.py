@@ -9,7 +9,7 @@ from collections.abc import Generator
 from types import FrameType
 
 from ..errors import SharedConnectionBusy
-from ..events import Location, caller, is_project_file
+from ..events import Location, caller, line_of
 from .threads import outlived
 
 
@@ -99,9 +99,7 @@ class SharedLock:
 
 def _line(frame: FrameType | None, *, project: bool) -> Location | None:
     """The innermost frame of the project's own code; where that is not asked for, the innermost of any."""
-    innermost = frame
-    while frame is not None and not is_project_file(frame.f_code.co_filename):
-        frame = frame.f_back
-    if frame is None and not project:
-        frame = innermost
-    return Location(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_qualname) if frame else None
+    found = line_of(frame)
+    if found is not None or project or frame is None:
+        return found
+    return Location(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_qualname)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from ..events import Event
 
 
-@dataclass(frozen=True, kw_only=True)
 class Commit(Event):
     """The code's outermost atomic block ended, and what it had given to ``on_commit`` runs.
 

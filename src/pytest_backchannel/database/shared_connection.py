@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import itertools
 import logging
 from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from ..clock.idle import in_coroutine
 from ..events import Location, caused_by, current_log
 from ..restoring import exchange, put
 from . import threads
@@ -184,7 +184,7 @@ class SharedConnection:
             return _finished(execute, sql, params, many, context)
 
     def _ensure_connection(self) -> None:
-        if self.connection.connection is not None and _loop_runs():
+        if self.connection.connection is not None and in_coroutine():
             # Django's is refused inside a coroutine; the counters of queries call it there, and it would do nothing.
             return
         type(self.connection).ensure_connection(self.connection)
@@ -241,11 +241,3 @@ def _call(callback: Callable[[], Any], robust: bool, when: str) -> None:
     except Exception as error:
         name = getattr(callback, "__qualname__", callback)
         _logger.error("Error calling %s %s (%s).", name, when, error, exc_info=True)
-
-
-def _loop_runs() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True

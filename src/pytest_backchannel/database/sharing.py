@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Generator
-from types import TracebackType
 
 from ..active import Slot
 from ..errors import BackchannelError, SharedConnectionBusy
@@ -101,9 +100,7 @@ class ConnectionSharing:
         self.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self.stop()
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any, Self
 
@@ -20,6 +21,7 @@ from .workers.worker_process import Worker, database_names
 _REPLACED = ("redis", "rediss", "sentinel", "valkey", "memory", "cache+memory", "amqp", "filesystem", "file")
 
 
+@dataclass(kw_only=True, eq=False)
 class Integration:
     """The project's app on a real broker, for one test.
 
@@ -35,28 +37,16 @@ class Integration:
             another broker.
     """
 
-    def __init__(
-        self,
-        *,
-        app: Any,
-        app_path: str,
-        settings: str,
-        databases: dict[str, dict[str, Any]],
-        broker_url: str,
-        result_backend: str | None,
-        channel_layers: dict[str, Any] | None,
-        declarations: Declarations | None = None,
-    ) -> None:
-        self.app = app
-        self.broker_url = broker_url
-        self.result_backend = result_backend
-        self.workers: list[Worker] = []
-        self._app_path = app_path
-        self._settings = settings
-        self._databases = databases
-        self._channel_layers = channel_layers
-        self._declarations = declarations
-        self._stack = contextlib.ExitStack()
+    app: Any
+    app_path: str
+    settings: str
+    databases: dict[str, dict[str, Any]]
+    broker_url: str
+    result_backend: str | None
+    channel_layers: dict[str, Any] | None
+    declarations: Declarations | None = None
+    workers: list[Worker] = field(default_factory=list, init=False)
+    _stack: contextlib.ExitStack = field(default_factory=contextlib.ExitStack, init=False)
 
     @property
     def conf(self) -> dict[str, Any]:
@@ -73,10 +63,10 @@ class Integration:
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
             stack.enter_context(redirected(self.app, self.conf))
-            if self._channel_layers is not None:
+            if self.channel_layers is not None:
                 from django.test import override_settings
 
-                stack.enter_context(override_settings(CHANNEL_LAYERS=self._channel_layers))
+                stack.enter_context(override_settings(CHANNEL_LAYERS=self.channel_layers))
             self._stack = stack.pop_all()
         return self
 
@@ -88,26 +78,18 @@ class Integration:
     def worker(
         self,
         *,
-        pool: str = "prefork",
-        concurrency: int = 1,
-        queues: Sequence[str] = (),
         conf: Mapping[str, Any] | None = None,
-        arguments: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
         wait: bool = True,
-        reports: tuple[str, str] | None = None,
+        **options: Any,
     ) -> Worker:
         """Start a worker process.
 
         Args:
-            pool: ``prefork``, ``solo``, ``threads``, ``gevent`` or ``eventlet``.
-            concurrency: how many tasks at once.
-            queues: what it consumes; the project's own where empty.
             conf: Celery's settings for this worker alone, by their lower-case names.
-            arguments: further arguments of ``celery worker``.
             environment: variables beside those of the test.
             wait: whether to return only when it consumes.
-            reports: the file for its reports and the folder of its faults; None leaves it as it is.
+            options: those of :class:`~.workers.worker_process.Worker`, such as ``pool`` and ``queues``.
 
         Raises:
             ServerFailed: it did not start.
@@ -115,22 +97,11 @@ class Integration:
         """
         __tracebackhide__ = True
         worker = Worker(
-            template_for(
-                Project(
-                    app=self._app_path,
-                    settings=self._settings,
-                    databases=self._databases,
-                    channel_layers=self._channel_layers,
-                )
-            ),
+            template_for(Project(self.app_path, self.settings, self.databases, self.channel_layers)),
             conf={**self.conf, **(conf or {})},
             environment=environment or {},
-            pool=pool,
-            concurrency=concurrency,
-            queues=queues,
-            arguments=arguments,
-            reports=reports,
-            declarations=self._declarations,
+            declarations=self.declarations,
+            **options,
         )
         self.workers.append(worker)
         worker.start(wait=wait)

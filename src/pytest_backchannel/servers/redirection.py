@@ -52,15 +52,12 @@ def _overlay(app: Any, conf: Mapping[str, Any]) -> Generator[None]:
 
 @contextlib.contextmanager
 def _fresh_connections(app: Any) -> Generator[None]:
-    amqp = app.amqp
-    before = app._pool, amqp._producer_pool, app._local, app._backend_cache
-    app._pool = amqp._producer_pool = app._backend_cache = None
-    app._local = threading.local()
-    try:
-        yield
-    finally:
-        close_connections(app)
-        app._pool, amqp._producer_pool, app._local, app._backend_cache = before
+    fresh = {"_pool": None, "_backend_cache": None, "_local": threading.local()}
+    with changed(vars(app), fresh), changed(vars(app.amqp), {"_producer_pool": None}):
+        try:
+            yield
+        finally:
+            close_connections(app)
 
 
 def close_connections(app: Any) -> None:

@@ -11,6 +11,7 @@ from kombu import Connection
 
 from ..errors import RealBrokerContacted
 from ..events import Location, caller, current_log
+from ..restoring import replaced
 from .stepped.transport import Transport
 
 # The drivers of kombu's transports that need a server (kombu 5.7: driver_type of each of kombu.transport).
@@ -31,11 +32,15 @@ def refuse_real_brokers() -> Generator[None]:
     Raises:
         RealBrokerContacted: at the place that connects.
     """
+    before = Connection._establish_connection
 
-    def refuse(connection: Connection, establish: Callable[[Connection], Any]) -> Any:
-        raise RealBrokerContacted(_note(connection, caller(3)))
+    @functools.wraps(before)
+    def establish(self: Connection) -> Any:
+        if needs_server(self):
+            raise RealBrokerContacted(_note(self, caller(2)))
+        return before(self)
 
-    with _instead(refuse):
+    with replaced(Connection, "_establish_connection", establish):
         yield
 
 
@@ -71,21 +76,6 @@ def note_real_brokers(meant: Callable[[], bool]) -> Callable[[], None]:
 
     Connection._establish_connection = establish
     return end
-
-
-@contextmanager
-def _instead(handle: Callable[[Connection, Callable[[Connection], Any]], Any]) -> Generator[None]:
-    before = Connection._establish_connection
-
-    @functools.wraps(before)
-    def establish(self: Connection) -> Any:
-        return handle(self, before) if needs_server(self) else before(self)
-
-    Connection._establish_connection = establish
-    try:
-        yield
-    finally:
-        Connection._establish_connection = before
 
 
 def needs_server(connection: Connection) -> bool:

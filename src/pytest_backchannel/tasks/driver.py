@@ -7,7 +7,6 @@ queue, and not in a driver. What a driver can't do it answers by :class:`Unable`
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -203,15 +202,6 @@ class Driver(Protocol):
 
     def refuse_publish(self, times: int) -> None:
         """Let the broker refuse the next messages."""
-
-
-def in_coroutine() -> bool:
-    """Whether the caller runs on an event loop, which must not be blocked."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
 
 
 def check_phase(phase: Phase) -> None:

@@ -35,7 +35,7 @@ from ..restoring import MISSING, exchange, put, replaced
 from .broker_guard import needs_server
 from .configuration import overridden
 from .eager_records import CalledEagerly, EndedEagerly
-from .expect.matching import near_names
+from .expect.matching import did_you_mean
 from .expect.messages import call_text, cut
 from .serialising import carry_arguments, check_result
 
@@ -253,11 +253,9 @@ def _registered(app: Any, name: str) -> Any:
         app.loader.import_default_modules()
     if name in app.tasks:
         return app.tasks[name]
-    near = near_names(name, app)
-    guess = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
     raise UnknownTask(
         f"send_task({name!r}): no task of that name is registered, so that it can't run here, and no worker of this "
-        f"project would know it.{guess}\n"
+        f"project would know it.{did_you_mean(name, app)}\n"
         "If another project's worker runs it, test the call with task_queue.assert_enqueued(...)."
     )
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from ..events import Event
 from .expect.messages import cut
 
 
-@dataclass(frozen=True, kw_only=True)
 class CalledEagerly(Event):
     """A task was called, and runs at once, in the process of the test.
 
@@ -27,7 +24,6 @@ class CalledEagerly(Event):
         return f"ran {self.call}, eagerly"
 
 
-@dataclass(frozen=True, kw_only=True)
 class EndedEagerly(Event):
     """A task that ran eagerly has ended.
 

@@ -90,11 +90,7 @@ class Counts(dict[str, int]):
 
     def __init__(self, counts: Mapping[str, int], on_look: Callable[[], None] | None = None) -> None:
         super().__init__(counts)
-        self._on_look = on_look
-
-    def _look(self) -> None:
-        if self._on_look is not None:
-            self._on_look()
+        self._look = on_look or (lambda: None)
 
     def __missing__(self, state: str) -> int:
         return 0

@@ -13,10 +13,11 @@ from typing import Any, Self
 
 from celery.app.base import Celery
 
+from ..clock.idle import in_coroutine
 from ..clock.virtual import seconds_of
 from ..errors import BackchannelError, MisusedQueue, NotForReal, NothingToRun
 from ..events import EventLog
-from .driver import DEFAULT_LIMIT, Driver, Step, Unable, in_coroutine
+from .driver import DEFAULT_LIMIT, Driver, Step, Unable
 from .expect.messages import EnqueuedTask
 from .expect.waiting import WaitingTasks
 from .outcomes import Counts, Outcome, TaskFailure, TaskRetry, TaskSuccess

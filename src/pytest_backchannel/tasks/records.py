@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from ..events import Event
 from .expect.messages import EnqueuedTask, call_text, cut
 
 
-@dataclass(frozen=True, kw_only=True)
 class TaskEvent(Event):
     """One thing that happened to one task.
 
@@ -23,12 +22,7 @@ class TaskEvent(Event):
     task_id: str
     queue: str = ""
 
-    @property
-    def _short(self) -> str:
-        return f"{self.task}[{self.task_id[:8]}]"
 
-
-@dataclass(frozen=True, kw_only=True)
 class Enqueued(TaskEvent):
     """A message was published.
 
@@ -58,21 +52,14 @@ class Enqueued(TaskEvent):
         return f"enqueued {call_text(message.name, message.args, message.kwargs)} to {self.queue!r}{more}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class PublishRefused(TaskEvent):
+class PublishRefused(TaskEvent, breaks=True):
     """The broker refused a message, because the test asked it to."""
 
     def headline(self) -> str:
         """Which message."""
         return f"the broker refused {self.task}"
 
-    @property
-    def broke(self) -> bool:
-        """The message is nowhere."""
-        return True
 
-
-@dataclass(frozen=True, kw_only=True)
 class Delivered(TaskEvent):
     """A worker received a message; it runs now, or is held until it is due.
 
@@ -90,7 +77,6 @@ class Delivered(TaskEvent):
         return f"delivered{again} to {self.worker}"
 
 
-@dataclass(frozen=True, kw_only=True)
 class BodyStarted(TaskEvent):
     """A task's function was called.
 
@@ -105,7 +91,6 @@ class BodyStarted(TaskEvent):
         return f"ran {self.call}"
 
 
-@dataclass(frozen=True, kw_only=True)
 class BodyEnded(TaskEvent):
     """A task's function returned or raised.
 
@@ -127,7 +112,6 @@ class BodyEnded(TaskEvent):
         return self.state == "FAILURE"
 
 
-@dataclass(frozen=True, kw_only=True)
 class StateSet(TaskEvent):
     """The worker set a state without running the function: expired, revoked, unknown, lost, over its time limit.
 
@@ -149,7 +133,6 @@ class StateSet(TaskEvent):
         return self.state == "FAILURE"
 
 
-@dataclass(frozen=True, kw_only=True)
 class Acked(TaskEvent):
     """The worker acknowledged a message: the broker forgets it."""
 
@@ -158,7 +141,6 @@ class Acked(TaskEvent):
         return "acknowledged"
 
 
-@dataclass(frozen=True, kw_only=True)
 class Rejected(TaskEvent):
     """The worker rejected a message.
 
@@ -173,7 +155,6 @@ class Rejected(TaskEvent):
         return "rejected, back to its queue" if self.requeue else "rejected"
 
 
-@dataclass(frozen=True, kw_only=True)
 class Redelivered(TaskEvent):
     """A message that a worker had went back to its queue.
 
@@ -188,7 +169,6 @@ class Redelivered(TaskEvent):
         return f"back in {self.queue!r}: {self.reason}"
 
 
-@dataclass(frozen=True, kw_only=True)
 class DeadLettered(TaskEvent):
     """RabbitMQ moved a message to the queue's dead-letter exchange.
 
@@ -211,8 +191,7 @@ class DeadLettered(TaskEvent):
         return not self.targets
 
 
-@dataclass(frozen=True, kw_only=True)
-class MessageLost(TaskEvent):
+class MessageLost(TaskEvent, breaks=True):
     """A message is gone, and its task has not run to its end.
 
     Attributes:
@@ -225,14 +204,8 @@ class MessageLost(TaskEvent):
         """What lost it."""
         return f"lost: {self.reason}"
 
-    @property
-    def broke(self) -> bool:
-        """Always."""
-        return True
 
-
-@dataclass(frozen=True, kw_only=True)
-class ChildLost(TaskEvent):
+class ChildLost(TaskEvent, breaks=True):
     """The process that ran a task is gone, and the worker lives on: the test asked for it, or the task has left it.
 
     Attributes:
@@ -245,13 +218,7 @@ class ChildLost(TaskEvent):
         """When it was lost."""
         return f"its process was lost {self.when.replace('_', ' ')}"
 
-    @property
-    def broke(self) -> bool:
-        """Always."""
-        return True
 
-
-@dataclass(frozen=True, kw_only=True)
 class WorkerKilled(Event):
     """A worker process was killed, because the test asked for it.
 

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 from weakref import ReferenceType
 
 from ...errors import ClientDisconnected, ConsumerCancelled
-from ...events import Event, Location, caller, caused_by, current_log
-from ..watch.consumers import Opening, opening, raised_at
-from ..watch.crash import cancelled_itself, is_crash, summary
-from ..watch.records import ConsumerCrashed, FrameEvent, SocketAccepted, SocketClosed, SocketOpened, SocketRejected
+from ...events import E_, Event, Location, caller, caused_by, current_log
+from ..watch.consumers import Opening, opening, record_crash
+from ..watch.crash import cancelled_itself, is_crash
+from ..watch.records import FrameEvent, SocketAccepted, SocketClosed, SocketOpened, SocketRejected
 from .server_rules import State, check
 
 #: What a client of a connection sees that ended without a close frame (RFC 6455, section 7.1.5).
@@ -136,7 +136,7 @@ class Connection:
 
     def send_frame(self, data: str | bytes) -> None:
         """Carry one frame to the application."""
-        event = current_log().record(FrameEvent, where=caller(), path=self.path, data=data, to_client=False)
+        event = self._record(FrameEvent, data=data, to_client=False)
         self.frames.append(Frame(data, to_client=False))
         kind = "text" if isinstance(data, str) else "bytes"
         self._deliver({"type": "websocket.receive", kind: data}, event)
@@ -149,9 +149,7 @@ class Connection:
 
     def disconnect(self, code: int, reason: str = "") -> None:
         """Tell the application that the client is gone."""
-        event = current_log().record(
-            SocketClosed, where=caller(), path=self.path, code=code, reason=reason, by_client=True
-        )
+        event = self._record(SocketClosed, code=code, reason=reason, by_client=True)
         self.state = State.GONE
         self.closed = Close(code, reason)
         self._deliver({"type": "websocket.disconnect", "code": code, "reason": reason}, event)
@@ -246,16 +244,14 @@ class Connection:
     def _websocket_accept(self, message: dict[str, Any]) -> None:
         self.state = State.OPEN
         self.accepted = message
-        current_log().record(
-            SocketAccepted, where=caller(), path=self.path, subprotocol=message.get("subprotocol") or None
-        )
+        self._record(SocketAccepted, subprotocol=message.get("subprotocol") or None)
 
     def _websocket_send(self, message: dict[str, Any]) -> None:
         text = message.get("text")
         frame = Frame(bytes(message["bytes"]) if text is None else text, to_client=True)
         self.frames.append(frame)
         self.unread.append(frame)
-        current_log().record(FrameEvent, where=caller(), path=self.path, data=frame.data, to_client=True)
+        self._record(FrameEvent, data=frame.data, to_client=True)
 
     def _websocket_close(self, message: dict[str, Any]) -> None:
         code = message.get("code")
@@ -264,9 +260,7 @@ class Connection:
             return
         self.closed = Close(1000 if code is None else code, message.get("reason") or "")
         self.state = State.CLOSED
-        event = current_log().record(
-            SocketClosed, where=caller(), path=self.path, by_client=False, **self.closed._asdict()
-        )
+        event = self._record(SocketClosed, by_client=False, **self.closed._asdict())
         # Servers tell the application that the connection has ended: its disconnect handler runs.
         self._deliver({"type": "websocket.disconnect", **self.closed._asdict()}, event)
 
@@ -284,12 +278,13 @@ class Connection:
     def _reject(self, response: Response) -> None:
         self.state = State.CLOSED
         self.response = response
-        event = current_log().record(
-            SocketRejected, where=caller(), path=self.path, code=response.code, http_status=response.status
-        )
+        event = self._record(SocketRejected, code=response.code, http_status=response.status)
         self._deliver({"type": "websocket.disconnect", "code": ABNORMAL, "reason": ""}, event)
 
     # ------------------------------------------------------------------ plumbing
+
+    def _record(self, kind: type[E_], **fields: Any) -> E_:
+        return current_log().record(kind, where=caller(), path=self.path, **fields)
 
     def _deliver(self, message: dict[str, Any], event: Event | None) -> None:
         self._inbox.put_nowait((message, event))
@@ -306,14 +301,7 @@ class Connection:
             self.crash = ConsumerCancelled(text).with_traceback(error.__traceback__)
         if not any(live.error is error for live in self.opening.consumers):
             # Outside of any consumer: in a router, in middleware, or in an application without Channels.
-            current_log().record(
-                ConsumerCrashed,
-                where=raised_at(error),
-                consumer=self.opening.name,
-                path=self.path,
-                error=summary(error),
-                handler="",
-            )
+            record_crash(error, self.opening.name, self.path)
 
     def _ended(self) -> None:
         self.ended = True

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import math
 import weakref
-from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Self
 
@@ -66,7 +66,7 @@ class ConnectedClient:
         self._session_made = False
         self._history: list[Frame] = []
         self._where = caller()
-        self._release: Callable[[], None] = _nothing
+        self._watching = ExitStack()
 
     # ----------------------------------------------------------------- what is so
 
@@ -115,8 +115,6 @@ class ConnectedClient:
                 add_note_once(error, f"And {self._connection.name}: {summary(trouble)}")
                 for line in short_traceback(trouble):
                     add_note_once(error, f"    {line}")
-        finally:
-            self._end()
 
     async def connect(self) -> None:
         """Open the connection, as entering the context does.
@@ -165,10 +163,7 @@ class ConnectedClient:
         if len(reason.encode()) > 123:
             raise BackchannelError(f"close(reason=…): {len(reason.encode())} bytes; at most 123 fit a close frame")
         self._require_open()
-        try:
-            await self._leave(code, reason, patient=True)
-        finally:
-            self._end()
+        await self._leave(code, reason, patient=True)
 
     async def drop(self) -> None:
         """Lose the connection, as a phone in a tunnel does: the consumer's ``disconnect`` gets code 1006.
@@ -181,10 +176,7 @@ class ConnectedClient:
         """
         __tracebackhide__ = True
         self._require_open()
-        try:
-            await self._leave(ABNORMAL, "", patient=False)
-        finally:
-            self._end()
+        await self._leave(ABNORMAL, "", patient=False)
 
     async def reconnect(self) -> None:
         """Open the connection again with the same session and cookies; where it is still open, close it first.
@@ -196,24 +188,21 @@ class ConnectedClient:
         __tracebackhide__ = True
         if self._connection is None:
             raise BackchannelError("this client was never connected: enter it with 'async with', or await connect()")
-        try:
-            await self._leave(1000, "", patient=True)
-        finally:
-            self._end()
+        await self._leave(1000, "", patient=True)
         await self.connect()
 
     # ------------------------------------------------------------------- inner steps
 
     def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
         idle.watch(loop)
+        self._watching.callback(idle.unwatch, loop)
         consumers.install()
+        self._watching.callback(consumers.remove)
         transaction.keep()
-
-        self._release = partial(_release, loop)
+        self._watching.callback(transaction.release)
 
     def _end(self) -> None:
-        release, self._release = self._release, _nothing
-        release()
+        self._watching.close()
         if self._connection is not None:
             leftovers.discard(self._connection.opening)
 
@@ -269,14 +258,16 @@ class ConnectedClient:
         """Disconnect where the connection is open, wait for the consumer's end, and raise what it raised."""
         __tracebackhide__ = True
         connection = self._opened()
-        if connection.state is State.OPEN and not connection.ended:
-            if patient:
+        try:
+            if patient and _is_open(connection):
                 # What the consumer has to do for the frames so far is done first, as for a client that waits for it.
                 connection.set_limit(None)
-                await idle.settle(self._timeout, until=lambda: connection.ended or connection.state is not State.OPEN)
-            if connection.state is State.OPEN and not connection.ended:
+                await idle.settle(self._timeout, until=lambda: not _is_open(connection))
+            if _is_open(connection):
                 connection.disconnect(code, reason)
-        await self._wait_for_end(connection)
+            await self._wait_for_end(connection)
+        finally:
+            self._end()
 
     async def _wait_for_end(self, connection: Connection) -> None:
         __tracebackhide__ = True
@@ -353,14 +344,8 @@ class ConnectedClient:
         raise error.with_traceback(connection.crash_traceback)
 
 
-def _nothing() -> None:
-    pass
-
-
-def _release(loop: asyncio.AbstractEventLoop) -> None:
-    transaction.release()
-    consumers.remove()
-    idle.unwatch(loop)
+def _is_open(connection: Connection) -> bool:
+    return connection.state is State.OPEN and not connection.ended
 
 
 def _running_loop() -> asyncio.AbstractEventLoop:

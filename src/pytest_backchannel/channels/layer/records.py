@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -14,7 +13,6 @@ from ..watch.records import shortened
 short = partial(shortened, width=72)
 
 
-@dataclass(frozen=True, kw_only=True)
 class GroupSend(Event):
     """A message was sent to a group.
 
@@ -36,7 +34,6 @@ class GroupSend(Event):
         return f"group send to {self.group!r} ({count} member{'' if count == 1 else 's'}): {short(self.message)}"
 
 
-@dataclass(frozen=True, kw_only=True)
 class Sent(Event):
     """A message was sent to one channel.
 
@@ -55,7 +52,6 @@ class Sent(Event):
         return f"sent to {short(self.channel, width=40)}: {short(self.message)}"
 
 
-@dataclass(frozen=True, kw_only=True)
 class Delivered(Event):
     """A message has reached its receiver; what the receiver's handler does has this event as its cause.
 
@@ -78,8 +74,7 @@ class Delivered(Event):
         return f"received on {short(self.channel, width=40)}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Lost(Event):
+class Lost(Event, breaks=True):
     """A message will not be handled by the one that it was for.
 
     Attributes:
@@ -102,8 +97,3 @@ class Lost(Event):
         """The reason and who missed it."""
         whom = f" for {self.consumer}" if self.consumer else ""
         return f"lost{whom}: {self.reason}"
-
-    @property
-    def broke(self) -> bool:
-        """A lost message breaks the chain."""
-        return True

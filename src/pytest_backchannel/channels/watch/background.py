@@ -16,10 +16,8 @@ from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
 from ...errors import ClientDisconnected
-from ...events import OWN_FOLDER, Location, current_log, is_project_file
-from .consumers import Opening, opening, raised_at
-from .crash import summary
-from .records import ConsumerCrashed
+from ...events import OWN_FOLDER, Location, definition_of
+from .consumers import Opening, opening, record_crash
 
 
 @dataclass(eq=False)
@@ -79,7 +77,8 @@ class _Factory:
             task = self.previous(loop, coroutine, **options)
         context = options.get("context")
         starter = opening.get() if context is None else context.get(opening)
-        if starter is not None and self.users and not _is_plumbing(_file_of(coroutine)):
+        file = getattr(getattr(coroutine, "cr_code", None), "co_filename", "")
+        if starter is not None and self.users and not _is_plumbing(file):
             started = _started.get(starter)
             if started is None:
                 started = _started[starter] = _Started()
@@ -90,11 +89,6 @@ class _Factory:
 
 
 _factories: WeakKeyDictionary[asyncio.AbstractEventLoop, _Factory] = WeakKeyDictionary()
-
-
-def _file_of(coroutine: Any) -> str:
-    code = getattr(coroutine, "cr_code", None)
-    return code.co_filename if code is not None else ""
 
 
 @functools.lru_cache(maxsize=1024)
@@ -110,6 +104,11 @@ def _is_plumbing(path: str) -> bool:
 
 def _unseen_error(task: asyncio.Task[Any]) -> bool:
     return task.done() and not task.cancelled() and bool(task._log_traceback)
+
+
+def take_error(task: asyncio.Task[Any]) -> BaseException | None:
+    """What ended a task, if nobody has retrieved it; from now on somebody has."""
+    return task.exception() if _unseen_error(task) else None
 
 
 # --- end of private API ---
@@ -139,21 +138,14 @@ def take_crashes(found: Opening) -> Iterator[Crash]:
         return
     failed, started.failed = started.failed, []
     for task in failed:
-        error = task.exception() if _unseen_error(task) else None
+        error = take_error(task)
         if error is not None and not isinstance(error, ClientDisconnected):
             yield Crash(error, started.names[task])
 
 
 def record(found: Opening, crash: Crash) -> None:
     """Make such a crash a part of the test's story."""
-    current_log().record(
-        ConsumerCrashed,
-        where=raised_at(crash.error),
-        consumer=found.name,
-        path=found.path,
-        error=summary(crash.error),
-        handler=crash.name.rpartition(".")[2],
-    )
+    record_crash(crash.error, found.name, found.path, crash.name.rpartition(".")[2])
 
 
 @dataclass(frozen=True)
@@ -190,7 +182,7 @@ def take_running(found: Opening) -> Iterator[Running]:
     if started is None:
         return
     for task in tuple(started.running):
-        if not task.done() and (where := _definition(task)) is not None:
+        if not task.done() and (where := definition_of(getattr(task.get_coro(), "cr_code", None))) is not None:
             started.running.discard(task)
             yield Running(task, started.names[task], where)
 
@@ -198,10 +190,3 @@ def take_running(found: Opening) -> Iterator[Running]:
 def _name_of(coroutine: Any, task: asyncio.Task[Any]) -> str:
     name = getattr(coroutine, "__qualname__", task.get_name())
     return str(name).rpartition("<locals>.")[2]
-
-
-def _definition(task: asyncio.Task[Any]) -> Location | None:
-    code = getattr(task.get_coro(), "cr_code", None)
-    if code is None or not is_project_file(code.co_filename):
-        return None
-    return Location(code.co_filename, code.co_firstlineno, code.co_qualname)

@@ -47,7 +47,7 @@ def _future(self: Any) -> Any:
         self.application = application
     _openings[self] = found
     background.watch(found)
-    leftovers.add(found, lambda: leftovers.task_crash(task))
+    leftovers.add(found, lambda: background.take_error(task))
     return task
 
 

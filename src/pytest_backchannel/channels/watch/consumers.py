@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import inspect
 import sys
+import traceback
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ from weakref import ReferenceType
 
 from ...active import Replaced, Replacement, tracked
 from ...errors import BackchannelError
-from ...events import Event, Location, caused_by, current_log, is_project_file
+from ...events import Event, Location, caused_by, current_log, definition_of, is_project_file
 from .crash import is_crash, summary
 from .records import ConsumerCrashed, HandlerStarted
 
@@ -197,21 +198,16 @@ def definition(function: Any) -> Location | None:
     function = getattr(function, "func", function)
     if hasattr(function, "__wrapped__"):
         function = inspect.unwrap(function)
-    code = getattr(function, "__code__", None)
-    if code is None or not is_project_file(code.co_filename):
-        return None
-    return Location(code.co_filename, code.co_firstlineno, code.co_qualname)
+    return definition_of(getattr(function, "__code__", None))
 
 
 def raised_at(error: BaseException) -> Location | None:
     """The innermost line of the project's own code in the traceback of an exception."""
     found = None
-    traceback = error.__traceback__
-    while traceback is not None:
-        code = traceback.tb_frame.f_code
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        code = frame.f_code
         if is_project_file(code.co_filename):
-            found = Location(code.co_filename, traceback.tb_lineno, code.co_qualname)
-        traceback = traceback.tb_next
+            found = Location(code.co_filename, line, code.co_qualname)
     return found
 
 
@@ -258,12 +254,27 @@ def _ended(live: LiveConsumer, message: Message) -> None:
 def _crashed(live: LiveConsumer, error: BaseException, handler: str, cause: int | None) -> None:
     live.error = error
     live.failed_in = handler or None
+    record_crash(error, live.name, live.path, handler, cause=cause)
+
+
+def record_crash(
+    error: BaseException, consumer: str, path: str, handler: str = "", *, cause: int | None = None
+) -> None:
+    """Make what ended a consumer a part of the test's story.
+
+    Args:
+        error: the exception.
+        consumer: the name of its class.
+        path: of its connection.
+        handler: the method that raised it; empty where it was raised outside of any.
+        cause: the number of the event that caused it; by default what rules where this is called.
+    """
     current_log().record(
         ConsumerCrashed,
         cause=cause,
         where=raised_at(error),
-        consumer=live.name,
-        path=live.path,
+        consumer=consumer,
+        path=path,
         error=summary(error),
         handler=handler,
     )

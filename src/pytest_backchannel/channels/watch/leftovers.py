@@ -9,10 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from ...active import Slot, tracked
-from ...events import current_log
+from ...events import Location, current_log
 from . import background
 from .consumers import Opening, raised_at
 from .crash import cancelled_itself, short_traceback, summary
@@ -114,12 +113,8 @@ def _judge_crash(entry: _Entry, reachable: bool) -> bool:
 
 
 def _tell_crash(entry: _Entry, name: str, error: BaseException) -> None:
-    lines = [f"    {line}" for line in short_traceback(error)]
-    current_log().problem(
-        "consumer_crashed",
-        "\n".join([f"{name} raised {summary(error)}", *lines, _opened(entry)]),
-        where=raised_at(error) or entry.opening.where,
-    )
+    lines = "".join(f"\n    {line}" for line in short_traceback(error))
+    _tell(entry, "consumer_crashed", f"{name} raised {summary(error)}{lines}", where=raised_at(error))
 
 
 def _judge_open(entry: _Entry) -> bool:
@@ -132,64 +127,26 @@ def _judge_open(entry: _Entry) -> bool:
     if opening.task.done() and not cancelled:
         return False
     if live is not None and live.failed_in is not None and isinstance(live.error, asyncio.CancelledError):
-        _tell_cancelled(entry, live.failed_in, live.error)
+        text = f"{cancelled_itself(opening.name, live.failed_in)} ({opening.path})"
+        _tell(entry, "consumer_crashed", text, where=raised_at(live.error))
     elif live is not None and live.handler == "websocket_disconnect":
-        _tell_hung(entry)
+        text = f"{opening.name}.websocket_disconnect ({opening.path}) did not end, and was cancelled"
+        _tell(entry, "consumer_hung", text)
     elif opening.sent & {"websocket.close", "websocket.http.response.start"}:
         return False  # the application has closed it by itself
     else:
-        _tell_left_open(entry)
+        text = f"{opening.name} ({opening.path}) was still open at the end of the test: its disconnect has not run"
+        ours = opening.kind == "WebSocketClient"
+        fix = (
+            "Enter the client with 'async with', or await its close()."
+            if ours
+            else "Await the communicator's disconnect()."
+        )
+        _tell(entry, "consumer_left_open", text, advice=f"\n{fix}")
     return True
 
 
-def _tell_cancelled(entry: _Entry, handler: str, error: BaseException) -> None:
+def _tell(entry: _Entry, slug: str, text: str, *, where: Location | None = None, advice: str = "") -> None:
     opening = entry.opening
-    current_log().problem(
-        "consumer_crashed",
-        f"{cancelled_itself(opening.name, handler)} ({opening.path})\n{_opened(entry)}",
-        where=raised_at(error) or opening.where,
-    )
-
-
-def _tell_hung(entry: _Entry) -> None:
-    opening = entry.opening
-    current_log().problem(
-        "consumer_hung",
-        f"{opening.name}.websocket_disconnect ({opening.path}) did not end, and was cancelled\n{_opened(entry)}",
-        where=opening.where,
-    )
-
-
-def _tell_left_open(entry: _Entry) -> None:
-    opening = entry.opening
-    current_log().problem(
-        "consumer_left_open",
-        f"{opening.name} ({opening.path}) was still open at the end of the test: its disconnect has not run\n"
-        f"{_opened(entry)}\n{_advice(opening)}",
-        where=opening.where,
-    )
-
-
-def _opened(entry: _Entry) -> str:
-    opening = entry.opening
-    return f"It was opened by {opening.kind}" + (f" at {opening.where}." if opening.where else ".")
-
-
-def _advice(opening: Opening) -> str:
-    if opening.kind == "WebSocketClient":
-        return "Enter the client with 'async with', or await its close()."
-    return "Await the communicator's disconnect()."
-
-
-# --- private API: asyncio.Task._log_traceback, seen on Python 3.11–3.13: whether anybody has retrieved what ended a
-# task, without retrieving it ---
-
-
-def task_crash(task: asyncio.Task[Any]) -> BaseException | None:
-    """What ended a task, if nobody has retrieved it."""
-    if task.done() and not task.cancelled() and task._log_traceback:
-        return task.exception()
-    return None
-
-
-# --- end of private API ---
+    opened = f"It was opened by {opening.kind}" + (f" at {opening.where}." if opening.where else ".")
+    current_log().problem(slug, f"{text}\n{opened}{advice}", where=where or opening.where)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from ...events import Event
 
 
@@ -13,7 +11,6 @@ def shortened(value: object, width: int = 80) -> str:
     return text if len(text) <= width else text[: width - 1] + "…"
 
 
-@dataclass(frozen=True, kw_only=True)
 class ConsumerEvent(Event):
     """Something that a consumer did, or that was done to it.
 
@@ -26,7 +23,6 @@ class ConsumerEvent(Event):
     path: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class HandlerStarted(ConsumerEvent):
     """A consumer began to handle a message; what the handler does has this event as its cause.
 
@@ -43,8 +39,7 @@ class HandlerStarted(ConsumerEvent):
         return f"{self.consumer}.{self.handler}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class ConsumerCrashed(ConsumerEvent):
+class ConsumerCrashed(ConsumerEvent, breaks=True):
     """An exception ended a consumer.
 
     Attributes:
@@ -59,13 +54,7 @@ class ConsumerCrashed(ConsumerEvent):
         """Consumer, method and exception."""
         return f"{self.consumer}{'.' if self.handler else ''}{self.handler} raised {self.error}"
 
-    @property
-    def broke(self) -> bool:
-        """A crash always breaks the chain."""
-        return True
 
-
-@dataclass(frozen=True, kw_only=True)
 class SocketEvent(Event):
     """Something that passed over a WebSocket connection.
 
@@ -76,7 +65,6 @@ class SocketEvent(Event):
     path: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class SocketOpened(SocketEvent):
     """The client asked for a connection, as a browser's ``new WebSocket(...)`` does."""
 
@@ -85,7 +73,6 @@ class SocketOpened(SocketEvent):
         return f"connect {self.path}"
 
 
-@dataclass(frozen=True, kw_only=True)
 class SocketAccepted(SocketEvent):
     """The application accepted the connection.
 
@@ -100,7 +87,6 @@ class SocketAccepted(SocketEvent):
         return f"accept {self.path}" + (f" ({self.subprotocol})" if self.subprotocol else "")
 
 
-@dataclass(frozen=True, kw_only=True)
 class SocketRejected(SocketEvent):
     """The application refused the connection.
 
@@ -117,7 +103,6 @@ class SocketRejected(SocketEvent):
         return f"refuse {self.path}: HTTP {self.http_status}"
 
 
-@dataclass(frozen=True, kw_only=True)
 class FrameEvent(SocketEvent):
     """A frame was sent.
 
@@ -134,7 +119,6 @@ class FrameEvent(SocketEvent):
         return f"frame {'to' if self.to_client else 'from'} the client: {shortened(self.data)}"
 
 
-@dataclass(frozen=True, kw_only=True)
 class SocketClosed(SocketEvent):
     """The connection ended.
 
@@ -153,7 +137,6 @@ class SocketClosed(SocketEvent):
         return f"close {self.code} by the {'client' if self.by_client else 'consumer'}"
 
 
-@dataclass(frozen=True, kw_only=True)
 class NothingReceived(SocketEvent):
     """It was decided that no frame will come.
 

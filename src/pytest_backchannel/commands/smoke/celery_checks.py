@@ -11,7 +11,7 @@ from ...servers.urls import without_secrets
 from .expected import Expected, expected_tasks
 from .limits import TooSlow, limited
 from .live_workers import Workers, ask_workers
-from .results import FAILED, PASSED, Check, Outcome
+from .results import PASSED, Check, Outcome
 from .stored_schedule import stored_entries
 
 # Every Celery app has it (celery/app/builtins.py, 5.5–5.7): it returns its arguments and touches nothing.
@@ -72,7 +72,7 @@ def celery_checks(app: Any, *, timeout: float, results: bool = True) -> Iterator
     except Exception as error:
         yield check.failed(f"the workers can't be asked: {_say(error)}")
         return
-    yield from _live(workers, check.seconds)
+    yield from _live(workers, check)
     if not workers.by_name:
         return
     yield from _queues_served(queues, workers)
@@ -120,20 +120,16 @@ def _queues(wanted: list[Expected]) -> dict[str, list[str]]:
     return queues
 
 
-def _live(workers: Workers, seconds: float) -> Iterator[Outcome]:
+def _live(workers: Workers, check: Check) -> Iterator[Outcome]:
     if not workers.by_name:
-        yield Outcome(
-            "worker",
-            "",
-            FAILED,
+        yield check.failed(
             "none answers",
             "Is any worker running, on this broker? One whose worker_enable_remote_control is off, and a busy one with "
             "the pool 'solo', do not answer.",
-            seconds,
         )
     for worker in sorted(workers.by_name.values(), key=lambda worker: worker.name):
         queues = ", ".join(sorted(worker.queues)) or "nothing"
-        yield Outcome("worker", worker.name, PASSED, f"consumes {queues}", seconds=seconds)
+        yield Outcome("worker", worker.name, PASSED, f"consumes {queues}", seconds=check.seconds)
 
 
 def _queues_served(queues: dict[str, list[str]], workers: Workers) -> Iterator[Outcome]:

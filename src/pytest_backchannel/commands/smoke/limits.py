@@ -4,29 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from concurrent.futures import Future, wait
+from typing import TypeVar
 
 T = TypeVar("T")
 
 
 class TooSlow(Exception):
     """What was asked for has not answered in time."""
-
-
-class _Call(Generic[T]):
-    def __init__(self, function: Callable[[], T]) -> None:
-        self.function = function
-        self.result: T | None = None
-        self.error: BaseException | None = None
-        self.done = threading.Event()
-
-    def run(self) -> None:
-        try:
-            self.result = self.function()
-        except BaseException as error:
-            self.error = error
-        finally:
-            self.done.set()
 
 
 def limited(function: Callable[[], T], seconds: float) -> T:
@@ -41,10 +26,16 @@ def limited(function: Callable[[], T], seconds: float) -> T:
     Raises:
         TooSlow: it has not returned.
     """
-    call = _Call(function)
-    threading.Thread(target=call.run, daemon=True, name="smoke").start()
-    if not call.done.wait(max(seconds, 0.001)):
+    answer: Future[T] = Future()
+
+    def call() -> None:
+        try:
+            answer.set_result(function())
+        except BaseException as error:
+            answer.set_exception(error)
+
+    threading.Thread(target=call, daemon=True, name="smoke").start()
+    wait([answer], max(seconds, 0.001))
+    if not answer.done():
         raise TooSlow(f"no answer within {seconds:.1f} s")
-    if call.error is not None:
-        raise call.error
-    return call.result  # type: ignore[return-value]
+    return answer.result()

@@ -7,7 +7,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TextIO
 
 from ...servers.urls import without_logins
@@ -107,14 +107,8 @@ class Report:
 
     def add(self, outcome: Outcome) -> None:
         """Take one outcome in and show it at once."""
-        outcome = Outcome(
-            outcome.check,
-            self.clean(outcome.target),
-            outcome.status,
-            self.clean(outcome.text),
-            self.clean(outcome.fix),
-            round(outcome.seconds, 3),
-        )
+        shown = {name: self.clean(getattr(outcome, name)) for name in ("target", "text", "fix")}
+        outcome = replace(outcome, **shown, seconds=round(outcome.seconds, 3))
         self.outcomes.append(outcome)
         first, *more = outcome.text.splitlines() or [""]
         name = f"{outcome.check} {outcome.target}".strip()

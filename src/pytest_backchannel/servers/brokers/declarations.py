@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import functools
 import json
 import time
 from collections.abc import Generator
@@ -16,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from ...active import tracked
+from ...active import Replaced, Replacement, tracked
 
 QUEUE, EXCHANGE = "queue", "exchange"
 CONNECT_TIMEOUT = 5
@@ -48,15 +47,14 @@ class Declarations:
     def watch(self) -> None:
         """Write down what this process declares from now on; a no-op where it can't speak AMQP."""
         if find_spec("amqp") is not None:
-            _patch()
+            _declaring.install()
             _watching.append(self)
 
     def unwatch(self) -> None:
         """The end of :meth:`watch`."""
         if self in _watching:
             _watching.remove(self)
-        if not _watching:
-            _restore()
+            _declaring.remove()
 
     def concern(self, connection: Any) -> bool:
         """Whether an AMQP connection is to this virtual host."""
@@ -130,47 +128,35 @@ def _delete(connection: Any, kind: str, name: str) -> bool:
 # --- amqp.Channel.queue_declare and exchange_declare, seen on amqp 5.3: what kombu and Celery, and whoever uses either,
 # --- declare goes through these two, in whatever process.
 
-_originals: dict[str, Any] = {}
+
+def _queue_declare(self: Any, queue: str = "", *args: Any, **kwargs: Any) -> Any:
+    original = _declaring.originals["queue_declare"]
+    passive, exclusive = _given(args, kwargs, passive=0, exclusive=2)
+    # An exclusive one ends with its connection.
+    if passive or exclusive:
+        return original(self, queue, *args, **kwargs)
+    if queue:
+        _note(self, QUEUE, queue, self.connection)
+    declared = original(self, queue, *args, **kwargs)
+    if not queue and declared is not None:  # the broker has chosen a name
+        _note(self, QUEUE, declared.queue)
+    return declared
 
 
-def _patch() -> None:
-    if _originals:
-        return
+def _exchange_declare(self: Any, exchange: str, type: str, *args: Any, **kwargs: Any) -> Any:
+    if not _given(args, kwargs, passive=0)[0] and exchange and not exchange.startswith("amq."):
+        _note(self, EXCHANGE, exchange, self.connection)
+    return _declaring.originals["exchange_declare"](self, exchange, type, *args, **kwargs)
+
+
+def _replacements() -> list[Replacement]:
     from amqp.channel import Channel
 
-    _originals.update(queue_declare=Channel.queue_declare, exchange_declare=Channel.exchange_declare)
-
-    @functools.wraps(Channel.queue_declare)
-    def queue_declare(self: Any, queue: str = "", *args: Any, **kwargs: Any) -> Any:
-        original = _originals["queue_declare"]
-        passive, exclusive = _given(args, kwargs, passive=0, exclusive=2)
-        # An exclusive one ends with its connection.
-        if passive or exclusive:
-            return original(self, queue, *args, **kwargs)
-        if queue:
-            _note(self, QUEUE, queue, self.connection)
-        declared = original(self, queue, *args, **kwargs)
-        if not queue and declared is not None:  # the broker has chosen a name
-            _note(self, QUEUE, declared.queue)
-        return declared
-
-    @functools.wraps(Channel.exchange_declare)
-    def exchange_declare(self: Any, exchange: str, type: str, *args: Any, **kwargs: Any) -> Any:
-        if not _given(args, kwargs, passive=0)[0] and exchange and not exchange.startswith("amq."):
-            _note(self, EXCHANGE, exchange, self.connection)
-        return _originals["exchange_declare"](self, exchange, type, *args, **kwargs)
-
-    Channel.queue_declare = queue_declare
-    Channel.exchange_declare = exchange_declare
+    ours = {"queue_declare": _queue_declare, "exchange_declare": _exchange_declare}
+    return [Replacement(Channel, name, function) for name, function in ours.items()]
 
 
-def _restore() -> None:
-    if _originals:
-        from amqp.channel import Channel
-
-        for name, original in _originals.items():
-            setattr(Channel, name, original)
-        _originals.clear()
+_declaring = Replaced("declaring at brokers", _replacements, of_the_run=True)
 
 
 # --- end of what is patched

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass, field
 
 from ...errors import EndlessLoop, ServerFailed
 from ...tasks.records import MessageLost
@@ -24,6 +25,7 @@ NAMED = 4
 """How many of the tasks that ran last the error for a loop names."""
 
 
+@dataclass(eq=False)
 class OneRun:
     """Lets the worker run until nothing is due, and in any case until a moment of the monotonic clock.
 
@@ -35,17 +37,14 @@ class OneRun:
         until: the moment; the run is over before it only where nothing waits at all.
     """
 
-    def __init__(
-        self, account: Account, worker: HeldWorker, broker: BrokerSide, *, limit: int, until: float = 0.0
-    ) -> None:
-        self._account = account
-        self._worker = worker
-        self._broker = broker
-        self._limit = limit
-        self._until = until
-        self._began = 0
-        self._quiet_since = 0.0
-        self._denials = 0
+    account: Account
+    worker: HeldWorker
+    broker: BrokerSide
+    limit: int
+    until: float = 0.0
+    _began: int = field(default=0, init=False)
+    _quiet_since: float = field(default=0.0, init=False)
+    _denials: int = field(default=0, init=False)
 
     def go(self) -> None:
         """Do it.
@@ -55,23 +54,23 @@ class OneRun:
             ServerFailed: the worker has died by itself, or nothing happens any more.
         """
         __tracebackhide__ = True
-        if not self._account.anything_open():
+        if not self.account.anything_open():
             return
-        self._began = len(self._account.outcomes)
-        self._worker.start()
+        self._began = len(self.account.outcomes)
+        self.worker.start()
         self._quiet_since = time.monotonic()
         try:
             while not self._look():
                 time.sleep(LOOK_EVERY)
         finally:
-            self._worker.pause()
+            self.worker.pause()
 
     def _look(self) -> bool:
         """Take in what has happened; whether the run is over."""
         __tracebackhide__ = True
-        changed = self._account.take_reports()
-        self._worker.consume_new_queues()
-        self._worker.replace_killed()
+        changed = self.account.take_reports()
+        self.worker.consume_new_queues()
+        self.worker.replace_killed()
         self._check_limit()
         if changed:
             self._quiet_since, self._denials = time.monotonic(), 0
@@ -79,28 +78,28 @@ class OneRun:
         unfinished = self._unfinished()
         if not unfinished:
             # Done, as the tasks say; what the worker does afterwards (acknowledge, put back) is still to come.
-            return time.monotonic() >= self._until and self._nothing_left()
-        if self._quiet() > (QUIET_AFTER_KILL if self._worker.kills else QUIET) * (self._denials + 1):
+            return time.monotonic() >= self.until and self._nothing_left()
+        if self._quiet() > (QUIET_AFTER_KILL if self.worker.kills else QUIET) * (self._denials + 1):
             self._doubt(unfinished)
         return False
 
     def _unfinished(self) -> list[Message]:
         """What the worker has still to run now, or at least to receive."""
-        found = self._account.in_state("waiting", "received", "started")
-        return [m for m in found if (m.state == "waiting" or m.due) and self._worker.consumes(m.task.queue)]
+        found = self.account.in_state("waiting", "received", "started")
+        return [m for m in found if (m.state == "waiting" or m.due) and self.worker.consumes(m.task.queue)]
 
     def _quiet(self) -> float:
         return time.monotonic() - self._quiet_since
 
     def _check_limit(self) -> None:
-        outcomes = self._account.outcomes
-        often = any(message.deliveries > self._limit for message in self._account.messages)
-        if often or len(outcomes) - self._began >= self._limit:
+        outcomes = self.account.outcomes
+        often = any(message.deliveries > self.limit for message in self.account.messages)
+        if often or len(outcomes) - self._began >= self.limit:
             last = ", ".join(outcome.name for outcome in outcomes[-NAMED:])
-            raise EndlessLoop(f"{self._limit} tasks have run and more are due; the last were {last}")
+            raise EndlessLoop(f"{self.limit} tasks have run and more are due; the last were {last}")
 
     def _nothing_left(self) -> bool:
-        return not self._broker.ready(self._worker.consumed) and not self._worker.busy()
+        return not self.broker.ready(self.worker.consumed) and not self.worker.busy()
 
     def _doubt(self, unfinished: list[Message]) -> None:
         """Nothing has been reported for a while: is what has not ended still to come, gone, or stuck?"""
@@ -112,23 +111,22 @@ class OneRun:
                 self._give_up(unfinished)
             return
         self._denials = 0
-        if self._quiet() > PATIENCE and not self._worker.busy():
+        if self._quiet() > PATIENCE and not self.worker.busy():
             left = ", ".join(message.task.name for message in unfinished)
             raise ServerFailed(
-                f"nothing has happened for {PATIENCE:g} s, and these have not ended: {left}\n"
-                f"{self._worker.recent_log()}"
+                f"nothing has happened for {PATIENCE:g} s, and these have not ended: {left}\n{self.worker.recent_log()}"
             )
 
     def _give_up(self, unfinished: list[Message]) -> None:
         """What is not at the broker and not at the worker any more: lost, or not visible for a time."""
         reason = (
             "its worker was killed, and had acknowledged it when it began to run it"
-            if self._worker.kills
+            if self.worker.kills
             else "the worker has thrown it away: see its log"
         )
         for message in unfinished:
-            if self._broker.keeps(message.task.id):
+            if self.broker.keeps(message.task.id):
                 message.state = "invisible"
             else:
                 message.state = "lost"
-                self._account.record(MessageLost, message, reason=reason)
+                self.account.record(MessageLost, message, reason=reason)

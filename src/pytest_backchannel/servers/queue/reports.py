@@ -12,18 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from ...events import EventLog, Location, caller
+from ...tasks import records
 from ...tasks.expect.messages import EnqueuedTask, call_text, decode
 from ...tasks.outcomes import Outcome, TaskFailure, TaskRetry, TaskSuccess
-from ...tasks.records import (
-    BodyEnded,
-    BodyStarted,
-    ChildLost,
-    Delivered,
-    Enqueued,
-    StateSet,
-    TaskEvent,
-    WorkerKilled,
-)
 from ..publishing import Raw, queue_of
 
 ENDED = ("done", "lost")
@@ -104,7 +95,7 @@ class Account:
             where = parent.task.where
         task = decode(raw, queue=queue, app=self._app, where=where)
         event = self._log.record(
-            Enqueued,
+            records.Enqueued,
             cause=parent.event if parent is not None else None,
             where=where,
             task=task.name,
@@ -156,7 +147,7 @@ class Account:
             self._early.append(report)
             return
         message.state = "received"
-        self.record(Delivered, message, worker="worker", redelivered=report["redelivered"])
+        self.record(records.Delivered, message, worker="worker", redelivered=report["redelivered"])
 
     def _on_started(self, report: Mapping[str, Any]) -> None:
         message = self._find(report, "received", "waiting")
@@ -164,7 +155,7 @@ class Account:
             message.state = "started"
             message.deliveries += 1
             task = message.task
-            self.record(BodyStarted, message, call=call_text(task.name, task.args, task.kwargs))
+            self.record(records.BodyStarted, message, call=call_text(task.name, task.args, task.kwargs))
 
     def _on_ended(self, report: Mapping[str, Any]) -> None:
         message = self._find(report, "started", "received")
@@ -172,7 +163,7 @@ class Account:
             return
         message.state = "done"
         value = thaw(report["value"])
-        self.record(BodyEnded, message, state=report["state"], result=repr(value) if value is not None else "")
+        self.record(records.BodyEnded, message, state=report["state"], result=repr(value) if value is not None else "")
         self._outcome(message, report["state"], value, report)
 
     def _on_settled(self, report: Mapping[str, Any]) -> None:
@@ -182,17 +173,17 @@ class Account:
         message.state = "done"
         value = thaw(report["value"])
         reason = report.get("reason") or (f"{type(value).__name__}: {value}" if value is not None else report["state"])
-        self.record(StateSet, message, state=report["state"], reason=reason)
+        self.record(records.StateSet, message, state=report["state"], reason=reason)
         self._outcome(message, report["state"], value, report)
 
     def _on_fault(self, report: Mapping[str, Any]) -> None:
         if report["fault"] == "kill_worker":
             self.killed_by_fault = True
-            self._log.record(WorkerKilled, worker="worker", when=report["when"])
+            self._log.record(records.WorkerKilled, worker="worker", when=report["when"])
         elif report["fault"] == "lose_child":
             message = self._find(report, "started")
             if message is not None:
-                self.record(ChildLost, message, when=report["when"])
+                self.record(records.ChildLost, message, when=report["when"])
 
     def _outcome(self, message: Message, state: str, value: Any, report: Mapping[str, Any]) -> None:
         task = message.task
@@ -215,7 +206,7 @@ class Account:
         else:
             self.outcomes.append(Outcome(**common))
 
-    def record(self, kind: type[TaskEvent], message: Message, **fields: Any) -> None:
+    def record(self, kind: type[records.TaskEvent], message: Message, **fields: Any) -> None:
         """Note what has happened to a message."""
         task = message.task
         event = self._log.record(

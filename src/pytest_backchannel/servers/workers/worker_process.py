@@ -66,20 +66,24 @@ class Worker(ProcessGroup):
         number = next(_numbers)
         self._template = template
         self.node = f"worker{number}-{os.getpid()}@localhost"
-        self._conf = dict(conf)
-        self._environment = dict(environment)
         # What a single worker of one test does not need and pays a second for: the search for its neighbours.
-        self._arguments = [
+        command = [
             *("worker", "--pool", pool, "--concurrency", str(concurrency), "--hostname", self.node),
             *("--loglevel", "INFO", "--without-gossip", "--without-mingle", "--without-heartbeat"),
             *(("--queues", ",".join(queues)) if queues else ()),
             *arguments,
         ]
         self.pool = pool
-        self._reports = reports
-        self._declarations = None if declarations is None else declarations.arguments()
         self._fork: Any = None
         super().__init__(f"worker{number}", Path(template.folder) / f"worker{number}.log")
+        self._request = {
+            "log": str(self.log_file),
+            "conf": dict(conf),
+            "environment": dict(environment),
+            "arguments": command,
+            "reports": reports,
+            "declarations": None if declarations is None else declarations.arguments(),
+        }
 
     # -------------------------------------------------------------- lifetime
 
@@ -95,16 +99,7 @@ class Worker(ProcessGroup):
         __tracebackhide__ = True
         if self.running:
             return
-        self._fork = self._template.fork(
-            {
-                "log": str(self.log_file),
-                "conf": self._conf,
-                "environment": self._environment,
-                "arguments": self._arguments,
-                "reports": self._reports,
-                "declarations": self._declarations,
-            }
-        )
+        self._fork = self._template.fork(self._request)
         self._began(self._fork.pid)
         if wait:
             self.wait_ready()

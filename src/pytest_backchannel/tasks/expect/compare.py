@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import zip_longest
@@ -128,10 +128,7 @@ class Comparison:
         if name in ("link", "link_error"):
             yield from self._links(name, wanted, found)
             return
-        if found.message is None:
-            value = found.options.get(name)
-        else:
-            value = _OPTIONS.get(name, _other_option(name))(found.message, wanted)
+        value = found.options.get(name) if found.message is None else _option_of(found.message, name, wanted)
         if name == "headers" and isinstance(wanted, Mapping):
             # Celery keeps its own beside the project's.
             for key, header in wanted.items():
@@ -340,45 +337,22 @@ def _kind(node: Node) -> str:
 
 # ------------------------------------------------------------- options in a message
 
-_Read = Callable[[EnqueuedTask, Any], Any]
+# Those that a message has under the name of the option.
+_SAME_NAME = frozenset(("countdown", "eta", "exchange", "headers", "priority", "queue", "retries", "routing_key"))
 
 
-def _expires(message: EnqueuedTask, wanted: Any) -> Any:
-    return message.expires if isinstance(wanted, datetime) else message.expires_in
-
-
-def _time_limit(index: int) -> _Read:
-    def read(message: EnqueuedTask, wanted: Any) -> Any:
-        return (message.headers.get("timelimit") or (None, None))[index]
-
-    return read
-
-
-def _serializer(message: EnqueuedTask, wanted: Any) -> Any:
-    module: Any = serialization  # the type stubs leave the registry out
-    registry = module.registry
-    return registry.type_to_name.get(message.content_type, message.content_type)
-
-
-def _other_option(name: str) -> _Read:
-    def read(message: EnqueuedTask, wanted: Any) -> Any:
-        return message.headers.get(name, message.properties.get(name))
-
-    return read
-
-
-_OPTIONS: dict[str, _Read] = {
-    "queue": lambda message, wanted: message.queue,
-    "exchange": lambda message, wanted: message.exchange,
-    "routing_key": lambda message, wanted: message.routing_key,
-    "countdown": lambda message, wanted: message.countdown,
-    "eta": lambda message, wanted: message.eta,
-    "expires": _expires,
-    "priority": lambda message, wanted: message.priority,
-    "retries": lambda message, wanted: message.retries,
-    "task_id": lambda message, wanted: message.id,
-    "headers": lambda message, wanted: message.headers,
-    "time_limit": _time_limit(0),
-    "soft_time_limit": _time_limit(1),
-    "serializer": _serializer,
-}
+def _option_of(message: EnqueuedTask, name: str, wanted: Any) -> Any:
+    """The value of an option in a message, of the kind that is wanted."""
+    if name in _SAME_NAME:
+        return getattr(message, name)
+    if name == "task_id":
+        return message.id
+    if name == "expires":
+        return message.expires if isinstance(wanted, datetime) else message.expires_in
+    if name in ("time_limit", "soft_time_limit"):
+        hard, soft = message.headers.get("timelimit") or (None, None)
+        return hard if name == "time_limit" else soft
+    if name == "serializer":
+        module: Any = serialization  # the type stubs leave the registry out
+        return module.registry.type_to_name.get(message.content_type, message.content_type)
+    return message.headers.get(name, message.properties.get(name))

@@ -343,12 +343,15 @@ def _unknown(expectation: Expectation, app: Any) -> list[str]:
             f"It is a task of the Celery app {expectation.other_app!r}, and this task_queue is that of {app.main!r}: "
             "what another app publishes does not come here.",
         ]
-    lines: list[str] = []
-    for name in dict.fromkeys(expectation.unknown_names()):
-        near = near_names(name, app)
-        guess = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
-        lines.append(f"No task is registered as {name!r}.{guess}")
+    unknown = dict.fromkeys(expectation.unknown_names())
+    lines = [f"No task is registered as {name!r}.{did_you_mean(name, app)}" for name in unknown]
     return ["", *lines] if lines else []
+
+
+def did_you_mean(name: str, app: Any) -> str:
+    """The question that follows the name of an unknown task; empty where no task has a name like it."""
+    near = near_names(name, app)
+    return f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
 
 
 def near_names(name: str, app: Any) -> list[str]:

@@ -5,19 +5,17 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Generator
-from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Any
 
 from celery import _state
 from celery.result import task_join_will_block
 from celery.worker import state as worker_state
 from kombu import pools
 
+from ...restoring import MISSING, changed, kept, put
 from ..configuration import overridden
 from .transport import connect
-
-if TYPE_CHECKING:
-    pass
 
 # Settings that differ while the stepped worker is active, each with its reason.
 OVERRIDES: dict[str, Any] = {
@@ -26,8 +24,6 @@ OVERRIDES: dict[str, Any] = {
     "worker_state_db": None,  # a file that would outlive the test
     "worker_pool_restarts": False,
 }
-
-_MISSING = object()
 
 
 class Installation:
@@ -48,7 +44,7 @@ class Installation:
         self._make_backend = backend
         self.backend: Any = None
         self._stack = ExitStack()
-        self._traced: dict[Any, Any] = {}
+        self._traced: dict[Any, dict[str, Any]] = {}
         self._limits: dict[Any, dict[str, Any]] = {}
 
     # --- private API: celery.Celery and kombu.pools, seen on celery 5.5–5.7 and kombu 5.5–5.7: what an app, its
@@ -64,19 +60,19 @@ class Installation:
         conf.get("task_always_eager")
         app.finalize()
         try:
-            stack.enter_context(_settings(conf))
+            # A worker's start writes it.
+            stack.callback(put, conf.changes, kept(conf.changes, [conf._key("include")]))
+            stack.enter_context(overridden(conf, OVERRIDES))
             observers = conf._observers
             stack.callback(observers.__setitem__, slice(None), list(observers))
             stack.callback(self._close_pools, pools._limit[0])
-            stack.enter_context(_attributes(app, _pool=None, _backend_cache=None, _local=threading.local()))
-            stack.enter_context(_attributes(app, steps=defaultdict(set), use_fast_trace_task=False))
-            stack.enter_context(_attributes(app, _get_backend=lambda: self.backend, amqp=_MISSING, control=_MISSING))
+            stack.enter_context(changed(vars(app), self._redirected()))
             app.amqp.Connection = lambda *args, **kwargs: connect(self.transport)
             stack.enter_context(_quiet_django(app))
             stack.callback(_state._set_task_join_will_block, task_join_will_block())
             stack.enter_context(_worker_state())
-            stack.callback(self._untrace)
-            stack.callback(self._restore_limits)
+            stack.callback(self._restore, self._traced)
+            stack.callback(self._restore, self._limits)
             self.backend = self._make_backend()
         except BaseException:
             stack.close()
@@ -86,45 +82,39 @@ class Installation:
     def __exit__(self, *exc_info: object) -> None:
         self._stack.close()
 
-    @contextmanager
-    def as_current(self) -> Generator[None]:
+    def _redirected(self) -> dict[str, Any]:
+        """What an app keeps bound, replaced, or taken away to be made anew."""
+        return {
+            "_pool": None,
+            "_backend_cache": None,
+            "_local": threading.local(),
+            "steps": defaultdict(set),
+            "use_fast_trace_task": False,
+            "_get_backend": lambda: self.backend,
+            "amqp": MISSING,
+            "control": MISSING,
+        }
+
+    def as_current(self) -> AbstractContextManager[None]:
         """Make the app the current one of this thread, as it is in a worker process."""
-        before = _state._tls.current_app
-        _state._tls.current_app = self.app
-        try:
-            yield
-        finally:
-            _state._tls.current_app = before
+        return changed(vars(_state._tls), {"current_app": self.app})
 
     def trace(self, task: Any, tracer: Any) -> None:
         """Give a task the tracer of the stepped worker."""
-        self._traced.setdefault(task, vars(task).get("__trace__", _MISSING))
+        self._traced.setdefault(task, kept(vars(task), ["__trace__"]))
         task.__trace__ = tracer
-
-    def _untrace(self) -> None:
-        for task, before in self._traced.items():
-            if before is _MISSING:
-                vars(task).pop("__trace__", None)
-            else:
-                task.__trace__ = before
-        self._traced.clear()
 
     def keep_limits(self) -> None:
         """Remember the limits of all tasks: remote control is about to come, which may set them on the task itself."""
         if not self._limits:
-            self._limits = {
-                task: {name: vars(task).get(name, _MISSING) for name in ("rate_limit", "soft_time_limit", "time_limit")}
-                for task in self.app.tasks.values()
-            }
+            names = ("rate_limit", "soft_time_limit", "time_limit")
+            self._limits.update({task: kept(vars(task), names) for task in self.app.tasks.values()})
 
-    def _restore_limits(self) -> None:
-        for task, limits in self._limits.items():
-            for name, value in limits.items():
-                if value is _MISSING:
-                    vars(task).pop(name, None)
-                else:
-                    setattr(task, name, value)
-        self._limits.clear()
+    @staticmethod
+    def _restore(tasks: dict[Any, dict[str, Any]]) -> None:
+        for task, before in tasks.items():
+            put(vars(task), before)
+        tasks.clear()
 
     def _close_pools(self, limit: int) -> None:
         for group in (pools.producers, pools.connections):
@@ -134,40 +124,6 @@ class Installation:
                     pool.force_close_all()
                     dict.pop(group, key, None)
         pools._limit[0] = limit
-
-
-@contextmanager
-def _settings(conf: Any) -> Generator[None]:
-    """Change the settings of OVERRIDES, and put them and what a worker's start writes back: no others."""
-    include = conf.changes.get(conf._key("include"), _MISSING)
-    try:
-        with overridden(conf, OVERRIDES):
-            yield
-    finally:
-        if include is _MISSING:
-            conf.changes.pop(conf._key("include"), None)
-        else:
-            conf.changes[conf._key("include")] = include
-
-
-@contextmanager
-def _attributes(target: Any, **values: Any) -> Generator[None]:
-    """Set attributes of the instance (or remove them, to be made anew), and put the instance's own back."""
-    own = vars(target)
-    before = {name: own.get(name, _MISSING) for name in values}
-    for name, value in values.items():
-        if value is _MISSING:
-            own.pop(name, None)
-        else:
-            own[name] = value
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is _MISSING:
-                own.pop(name, None)
-            else:
-                own[name] = value
 
 
 class _NullFixup:
@@ -196,8 +152,8 @@ def _quiet_django(app: Any) -> Generator[None]:
             if installed is not None:
                 # A real worker was started in this process before: its signal receivers are still connected.
                 quiet = {"close_database": lambda **kwargs: None, "close_cache": lambda: None}
-                stack.enter_context(_attributes(installed, **quiet))
-            stack.enter_context(_attributes(fixup, _worker_fixup=_NullFixup()))
+                stack.enter_context(changed(vars(installed), quiet))
+            stack.enter_context(changed(vars(fixup), {"_worker_fixup": _NullFixup()}))
         yield
 
 

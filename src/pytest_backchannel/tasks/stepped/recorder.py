@@ -12,18 +12,8 @@ from typing import Any
 from celery.app.task import Task
 
 from ...events import EventLog, Location, current_cause, is_project_file
+from .. import records
 from ..expect.messages import EnqueuedTask, decode
-from ..records import (
-    Acked,
-    DeadLettered,
-    Delivered,
-    Enqueued,
-    MessageLost,
-    PublishRefused,
-    Redelivered,
-    Rejected,
-    StateSet,
-)
 from .broker import Broker, Listener, RawMessage, StoredMessage
 
 
@@ -124,7 +114,7 @@ class Recorder(Listener):
             return
         history = message.history = self._note(message.raw, message.published_at)
         event = self.log.record(
-            Enqueued,
+            records.Enqueued,
             where=history.where,
             task=history.name,
             task_id=history.id,
@@ -154,7 +144,10 @@ class Recorder(Listener):
         """Note a message that the broker refused."""
         headers = raw.get("headers") or {}
         self.log.record(
-            PublishRefused, where=self._site(), task=str(headers.get("task", "?")), task_id=str(headers.get("id", ""))
+            records.PublishRefused,
+            where=self._site(),
+            task=str(headers.get("task", "?")),
+            task_id=str(headers.get("id", "")),
         )
 
     def _note(self, raw: RawMessage, published_at: float) -> MessageHistory:
@@ -203,7 +196,7 @@ class Recorder(Listener):
         history: MessageHistory = message.history
         self.held[id(message)] = message
         worker = getattr(message.holder, "name", "a consumer")
-        self._record(Delivered, message, worker=worker, redelivered=message.redelivered)
+        self._record(records.Delivered, message, worker=worker, redelivered=message.redelivered)
         history.finished = False
 
     def begun(self, message: StoredMessage) -> None:
@@ -214,34 +207,34 @@ class Recorder(Listener):
     def acknowledged(self, message: StoredMessage) -> None:
         """Note that the broker has forgotten it."""
         self._finish(message)
-        self._record(Acked, message, keep=True)
+        self._record(records.Acked, message, keep=True)
 
     def rejected(self, message: StoredMessage, requeue: bool) -> None:
         """Note that the worker did not want it."""
         self._finish(message)
-        self._record(Rejected, message, requeue=requeue)
+        self._record(records.Rejected, message, requeue=requeue)
 
     def requeued(self, message: StoredMessage, reason: str) -> None:
         """Note that it is in its queue again."""
         # On Redis the worker that holds it still does: it will run twice.
         if self.broker.profile != "redis":
             self.held.pop(id(message), None)
-        self._record(Redelivered, message, reason=reason)
+        self._record(records.Redelivered, message, reason=reason)
 
     def dead_lettered(self, message: StoredMessage, reason: str, targets: tuple[str, ...]) -> None:
         """Note where it went."""
         self._finish(message)
-        self._record(DeadLettered, message, reason=reason, targets=targets)
+        self._record(records.DeadLettered, message, reason=reason, targets=targets)
 
     def dropped(self, message: StoredMessage, reason: str) -> None:
         """Note that it is gone."""
         self._finish(message)
-        self._record(MessageLost, message, reason=reason)
+        self._record(records.MessageLost, message, reason=reason)
 
     def lost(self, message: StoredMessage, reason: str, *, cause: int) -> None:
         """Note that its task will never run to its end."""
         message.history.cause = cause
-        self._record(MessageLost, message, reason=reason)
+        self._record(records.MessageLost, message, reason=reason)
 
     def forget_holder(self, holder: object) -> None:
         """A worker is gone, and holds nothing any more."""
@@ -251,15 +244,7 @@ class Recorder(Listener):
 
     def state_set(self, history: MessageHistory, state: str, reason: str) -> None:
         """Note that the worker decided on a task without running it."""
-        event = self.log.record(
-            StateSet,
-            cause=history.cause,
-            where=history.where,
-            task=history.name,
-            task_id=history.id,
-            state=state,
-            reason=reason,
-        )
+        event = self._of_task(records.StateSet, history, where=history.where, state=state, reason=reason)
         history.cause = event.id
 
     def _finish(self, message: StoredMessage) -> None:
@@ -271,11 +256,12 @@ class Recorder(Listener):
         if not message.is_task:
             return
         history: MessageHistory = message.history
-        event = self.log.record(
-            kind, cause=history.cause, task=history.name, task_id=history.id, queue=message.queue, **fields
-        )
+        event = self._of_task(kind, history, queue=message.queue, **fields)
         if not keep:
             history.cause = event.id
+
+    def _of_task(self, kind: Any, history: MessageHistory, **fields: Any) -> Any:
+        return self.log.record(kind, cause=history.cause, task=history.name, task_id=history.id, **fields)
 
     @contextmanager
     def in_body(self, history: MessageHistory) -> Generator[None]:

@@ -9,12 +9,13 @@ from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from typing import Any, Self
 
+from ...clock.idle import in_coroutine
 from ...clock.virtual import VirtualClock, active_clock, clock_for_a_step, is_frozen, time_is_real
 from ...errors import BackchannelError, MisusedQueue, NothingToRun, ResultUnavailable
 from ...events import EventLog, current_log
 from .. import verdicts
 from ..broker_guard import refuse_real_brokers
-from ..driver import NOT_BEGUN, Phase, Step, check_phase, in_coroutine
+from ..driver import NOT_BEGUN, Phase, Step, check_phase
 from ..expect.messages import EnqueuedTask, decode
 from ..outcomes import Counts
 from .backend import backend_for
