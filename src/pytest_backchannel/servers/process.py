@@ -309,16 +309,12 @@ def start_on_free_ports(make: Callable[[], Started], start: Callable[[Started], 
         server = make()
         try:
             start(server)
-        except ServerFailed as error:
-            taken = "already in use" in str(error) or "eaddrinuse" in str(error)
+            return server
+        except BaseException as error:
             server.close()
+            taken = isinstance(error, ServerFailed) and re.search("already in use|eaddrinuse", str(error))
             if not taken or attempt == 2:
                 raise
-        except BaseException:
-            server.close()
-            raise
-        else:
-            return server
     raise AssertionError("unreachable")  # pragma: no cover
 
 
