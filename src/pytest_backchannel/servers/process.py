@@ -180,11 +180,8 @@ class Process(ProcessGroup):
 
     def __init__(self, name: str, folder: Path | None = None) -> None:
         self._owns_folder = folder is None
-        if folder is None:
-            folder = make_folder(name)
-        else:
-            folder.mkdir(parents=True, exist_ok=True)
-        self.folder = folder
+        self.folder = make_folder(name) if folder is None else folder
+        self.folder.mkdir(parents=True, exist_ok=True)
         self._executor: SimpleExecutor | None = None
         super().__init__(name, self.folder / f"{name}.log")
 
