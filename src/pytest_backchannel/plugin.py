@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from .errors import NotForReal
 from .harness import judging, late_hooks, layers, lending, queues, real_servers, watching
 from .markers import MARKERS, check_allow_lost, check_task_queue
 from .options import add_options, add_server_options, options_of
@@ -208,9 +209,8 @@ class _WithServers:
         """What can't be had for real is skipped, with its reason."""
         try:
             return (yield)
-        except Exception as error:
-            real_servers.skip_what_is_simulated(error)
-            raise
+        except NotForReal as error:
+            pytest.skip(str(error))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_teardown(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
-from ..errors import NotForReal, ServerMissing
+from ..errors import ServerMissing
 from ..options import options_of
 from . import late_hooks
 
@@ -118,12 +118,6 @@ def mark_logs() -> None:
         server.mark_log()
 
 
-def skip_what_is_simulated(error: Exception) -> None:
-    """Skip the test, with the reason, if it has asked a real broker for what only the simulated one can do."""
-    if isinstance(error, NotForReal):
-        pytest.skip(str(error))
-
-
 def restore(config: pytest.Config) -> None:
     """Make the servers as they were found: running, not paused, empty."""
     for server in config.stash.get(_SERVERS, {}).values():
@@ -150,9 +144,9 @@ def close(config: pytest.Config) -> None:
     servers = config.stash.get(_SERVERS, {})
     while servers:
         servers.popitem()[1].close()
-    guard = sys.modules.get("pytest_backchannel.servers.watchdog")
-    if guard is not None:
-        guard.close_watchdog()
+    watchdog = sys.modules.get("pytest_backchannel.servers.watchdog")
+    if watchdog is not None:
+        watchdog.close_watchdog()
 
 
 def _running() -> list[Any]:
