@@ -354,7 +354,7 @@ class Engine:
         if history.deliveries > self.limit:
             raise EndlessLoop(
                 f"stopped: {history.name}[{history.id}] was delivered {history.deliveries} times. It goes back to its "
-                "queue each time (Reject(requeue=True), or a lost worker with reject_on_worker_lost).\n"
+                f"queue each time ({self._why_again()}).\n"
                 "If that is meant to end later, give run() a higher limit."
             )
         if history.depth > self.limit:
@@ -364,6 +364,15 @@ class Engine:
                 f"{' → '.join([*cycle, cycle[0]])} → …  [{history.where}]\n"
                 "If that is meant to end later, give run() a higher limit; to see one round, use run_one()."
             )
+
+    def _why_again(self) -> str:
+        why = "Reject(requeue=True), or a lost worker with reject_on_worker_lost"
+        if self.broker.profile == "redis":
+            why += (
+                "; or it is acknowledged late and runs longer than the visibility timeout of "
+                f"{self.broker.visibility_timeout:g} s"
+            )
+        return why
 
     # -------------------------------------------------------------------------- time
 

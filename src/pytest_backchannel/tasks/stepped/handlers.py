@@ -89,7 +89,7 @@ def listening(told: Callable[[HandlerError], None]) -> Generator[None]:
             logger = module.logger
             module.logger = _Listener(logger, function, told)
             stack.callback(setattr, module, "logger", logger)
-        # Of an exception around the body Celery warns. No worker has its warnings as errors, as a suite may; it is told.
+        # Celery also warns of what it tells as an internal error. A suite may have warnings as errors; no worker has.
         stack.callback(setattr, trace, "warn", trace.warn)
         trace.warn = lambda *args, **kwargs: None
         yield

@@ -142,8 +142,8 @@ def test_a_hard_time_limit_counts_as_one_failure(queue):
 
 
 def test_a_body_that_catches_the_signal_of_its_limit_is_killed(queue, heard):
+    deaf.delay()
     with pytest.raises(TimeLimitExceeded):
-        deaf.delay()
         queue.run()
     assert seen == ["task_failure TimeLimitExceeded", "task_failure TimeLimitExceeded", "deaf"]
     assert add.delay().get() == 2
