@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import stepped_tasks as t
-from celery import chain, chord
+from celery import chain, chord, group
 from kombu import Exchange
 
 from pytest_backchannel.errors import RealBrokerContacted, UnexpectedLoss
@@ -152,3 +152,31 @@ def test_a_tracer_that_has_changed_is_told_of():
 
     with pytest.raises(Exception, match="this version of Celery is not supported yet"):
         _wrap_body(tracer, lambda function: function)
+
+
+@pytest.mark.parametrize(
+    ("workflow", "look"),
+    [
+        (chain(t.boom.s(), t.total.s()), lambda result: result.state == "FAILURE"),
+        (chain(t.boom.s(), t.total.s(), t.total.s()), lambda result: result.failed()),
+        (group(t.boom.s(), t.add.s(1, 1)), lambda result: result.failed()),
+        (chord([t.boom.s(), t.add.s(1, 1)], t.total.s()), lambda result: result.state == "FAILURE"),
+        (chord([chain(t.boom.s(), t.total.s())], t.total.s()), lambda result: result.failed()),
+        (chain(t.boom.s(), chord([t.add.s(1)], t.total.s())), lambda result: result.state == "FAILURE"),
+    ],
+    ids=["chain", "longer chain", "group", "chord", "chord of a chain", "chain with a chord"],
+)
+@pytest.mark.parametrize("looks", [True, False])
+def test_who_looks_at_the_result_of_a_workflow_has_seen_the_failure_of_its_part(queue, workflow, look, looks):
+    result = workflow.apply_async()
+    queue.run(propagate=False)
+    if looks:
+        assert look(result)
+    assert slugs(queue) == ([] if looks else ["failed_task"])
+
+
+def test_a_look_at_what_came_before_is_none(queue):
+    result = chain(t.add.s(1, 1), t.boom.s()).apply_async()
+    queue.run(propagate=False)
+    assert result.parent.state == "SUCCESS"
+    assert slugs(queue) == ["failed_task"]

@@ -1,12 +1,5 @@
 """Calls the function of one task as a pool would, with its faults, and takes down what came of it."""
 
-# What pyright infers of Celery and kombu, which bring no types, is mostly not what they are.
-# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
-# pyright: reportIncompatibleMethodOverride=false, reportIncompatibleVariableOverride=false
-# pyright: reportOptionalMemberAccess=false, reportOptionalOperand=false, reportOptionalSubscript=false
-# pyright: reportPrivateImportUsage=false, reportOperatorIssue=false, reportGeneralTypeIssues=false
-# pyright: reportIndexIssue=false
-
 from __future__ import annotations
 
 import inspect
@@ -30,11 +23,11 @@ from ...errors import AsyncTaskFunction
 from ...events import Location, caused_by, is_project_file
 from ..expect.matching import near_names
 from ..expect.messages import call_text
+from ..handlers import handler_error, listening
 from ..outcomes import HandlerError, HandlerFailure, Outcome, TaskFailure, TaskRetry, TaskSuccess
 from ..records import BodyEnded, BodyStarted, ChildLost
 from .broker import Broker, StoredMessage
 from .faults import AFTER, BEFORE, KILLED, ChildDied, Fault, OverTime, WorkerDied, exit_reason
-from .handlers import handler_error, listening
 from .job import REPORTS_EVERYTHING, Job
 from .recorder import MessageHistory, Recorder
 from .worker import SteppedWorker
