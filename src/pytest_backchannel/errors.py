@@ -413,6 +413,11 @@ declare_slug(
     "handler_failed",
     "on_failure, on_success, after_return, an errback or a signal receiver failed where Celery only logs it.",
 )
+declare_slug(
+    "late_ack_beyond_visibility",
+    "A task with acks_late ran, or may run, for longer than the visibility timeout: Redis delivers it again meanwhile.",
+    fatal=False,
+)
 declare_slug("swallowed_retry", "A task called self.retry() and caught the Retry that it raises.")
 declare_slug("undecodable_message", "A worker could not read a message, and has thrown it away.")
 declare_slug("unroutable_message", "A message was published for which no queue is bound.")

@@ -60,6 +60,36 @@ def failed_tasks(
         seen.update((outcome.id, outcome.handlers_key))
 
 
+def late_acknowledgements(engine: Engine, log: EventLog) -> None:
+    """A task that acknowledges late, and for longer than Redis waits for it: once for each task."""
+    if engine.broker.profile != "redis":
+        return
+    timeout = engine.broker.visibility_timeout
+    told: set[str] = set()
+    for history in engine.recorder.history:
+        task = engine.installation.app.tasks.get(history.name)
+        if history.name in told or task is None or not task.acks_late:
+            continue
+        hard, soft = history.headers.get("timelimit") or (None, None)
+        limit = hard or task.time_limit or soft or task.soft_time_limit
+        ran = engine.execution.longest.get(history.name, 0.0)
+        if ran > timeout:
+            how = f"ran for {ran:g} s"
+        elif limit and limit > timeout:
+            how = f"may run for {limit:g} s, by its time limit"
+        else:
+            continue
+        told.add(history.name)
+        log.problem(
+            "late_ack_beyond_visibility",
+            f"{history.name} has acks_late and {how}, longer than the visibility timeout of {timeout:g} s: Redis gives "
+            "its message to a worker again while it runs, and it runs more than once.\nFix: a visibility_timeout in "
+            "CELERY_BROKER_TRANSPORT_OPTIONS that is longer than any such task, or a time limit below it.",
+            where=history.where,
+            cause=history.cause,
+        )
+
+
 def followers(task: EnqueuedTask) -> set[str]:
     """The ids of the steps that come after a task in its chain, and of the callbacks of its chords."""
     found: set[str] = set()

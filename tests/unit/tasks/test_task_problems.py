@@ -7,6 +7,7 @@ import stepped_tasks as t
 from celery import chain, chord, group
 from kombu import Exchange
 
+from pytest_backchannel.clock.virtual import VirtualClock
 from pytest_backchannel.errors import RealBrokerContacted, UnexpectedLoss
 from pytest_backchannel.events import begin_log
 from pytest_backchannel.tasks.queue import TaskQueue
@@ -180,3 +181,34 @@ def test_a_look_at_what_came_before_is_none(queue):
     queue.run(propagate=False)
     assert result.parent.state == "SUCCESS"
     assert slugs(queue) == ["failed_task"]
+
+
+@pytest.fixture
+def limited(monkeypatch):
+    monkeypatch.setattr(t.slow, "acks_late", True)
+    return t.slow
+
+
+@pytest.mark.parametrize(
+    ("profile", "visibility", "found"),
+    [("redis", 19, "may run for 20 s, by its time limit"), ("redis", 20, None), ("rabbitmq", 19, None)],
+)
+def test_a_late_task_that_may_outlive_the_visibility_timeout(limited, profile, visibility, found):
+    with TaskQueue(t.app, profile=profile, visibility_timeout=visibility) as queue:
+        limited.delay(0)
+        limited.delay(0)
+        queue.run()
+        told = problems(queue)
+    assert [slug for slug, _, _ in told] == (["late_ack_beyond_visibility"] if found else [])
+    if found:
+        assert found in told[0][1]
+        assert told[0][2].path == __file__
+
+
+def test_a_late_task_that_has_outlived_it_though_no_sweep_came(limited):
+    with VirtualClock(), TaskQueue(t.app, profile="redis", visibility_timeout=4) as queue:
+        limited.apply_async((5,), time_limit=3600)
+        assert queue.run() == {"SUCCESS": 1}
+        ((slug, text, _),) = problems(queue)
+    assert slug == "late_ack_beyond_visibility"
+    assert "stepped_tasks.slow has acks_late and ran for 5 s" in text

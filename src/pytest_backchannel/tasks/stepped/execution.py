@@ -104,6 +104,7 @@ class Execution:
     Attributes:
         outcomes: what came of each delivery, in order.
         faults: what is to go wrong, for the next tasks that they fit.
+        longest: for how many seconds a body of each task has run, at most.
         worker: the worker whose request runs now.
         message: the message of the request that runs now.
         accepted: called when a request has been accepted, before its body: a broker delivers the next one then.
@@ -117,6 +118,7 @@ class Execution:
         self.broker = broker
         self.outcomes: list[Outcome] = []
         self.faults: deque[Fault] = deque()
+        self.longest: dict[str, float] = {}
         self.worker: SteppedWorker | None = None
         self.message: StoredMessage | None = None
         self.accepted: Callable[[], None] = lambda: None
@@ -340,6 +342,7 @@ class Execution:
         )
         history.cause = started.id
         history.own_retry = False
+        began = time.time()
         end = _End()
         try:
             with (
@@ -363,6 +366,7 @@ class Execution:
         except BaseException as error:
             end = self._left(error, delivery)
         finally:
+            self.longest[history.name] = max(self.longest.get(history.name, 0.0), time.time() - began)
             self.recorder.log.record(
                 BodyEnded, cause=started.id, task=history.name, task_id=history.id, state=end.state, result=end.shown
             )

@@ -142,6 +142,7 @@ class SteppedDriver:
         if self._phase == "active":
             verdicts.unserved_queues(self.engine, self.log)
             verdicts.failed_tasks(self.outcomes, self.seen, self.log, self._followers)
+            verdicts.late_acknowledgements(self.engine, self.log)
             verdicts.pending_chords(self.engine, self.app, self.log)
 
     def _followers(self, task_id: str) -> set[str]:
