@@ -235,7 +235,6 @@ class WorkerKilled(Event):
         return f"{self.worker} was killed {self.when.replace('_', ' ')}"
 
 
-@dataclass(frozen=True, kw_only=True)
 class WorkerExited(Event):
     """A worker process has ended of itself, and a new one took its place.
 
