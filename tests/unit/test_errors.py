@@ -22,6 +22,7 @@ INTERNAL = {
     "pytest_backchannel.tasks.stepped.faults.ChildDied",
     "pytest_backchannel.tasks.stepped.faults.OverTime",
     "pytest_backchannel.tasks.stepped.faults.WorkerDied",
+    "pytest_backchannel.tasks.stepped.faults.WorkerEnded",
 }
 
 
