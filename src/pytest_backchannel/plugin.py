@@ -12,17 +12,15 @@ those of plugins and conftest files that are there by then, or when something ne
 from __future__ import annotations
 
 import sys
+from collections.abc import Generator
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from .harness import judging, late_hooks, layers, lending, queues, real_servers, watching
 from .markers import MARKERS, check_allow_lost, check_task_queue
 from .options import add_options, add_server_options, options_of
-
-if TYPE_CHECKING:
-    from collections.abc import Generator
 
 FIXTURE_MODULES = (
     "pytest_backchannel.fixtures.database",

@@ -12,7 +12,7 @@ import contextlib
 import enum
 import sys
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -143,16 +143,6 @@ def unwatch(loop: asyncio.AbstractEventLoop) -> None:
             else:
                 loop.run_in_executor = seen.replaced  # type: ignore[method-assign]
         del _watches[loop]
-
-
-@contextlib.contextmanager
-def watching(loop: asyncio.AbstractEventLoop) -> Generator[None]:
-    """Know of the loop's executor jobs within the block; blocks may nest."""
-    watch(loop)
-    try:
-        yield
-    finally:
-        unwatch(loop)
 
 
 def jobs(loop: asyncio.AbstractEventLoop) -> list[Job]:

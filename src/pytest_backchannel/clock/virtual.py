@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import asyncio.tasks
+import functools
 import inspect
 import math
 import sys
@@ -381,29 +382,21 @@ else:
     _asyncio_sleep._is_coroutine = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]
 
 
-def _monotonic() -> float:
-    return _real["monotonic"]() + (_active.value._moved if _active.value is not None else 0.0)
+def _moved_on(name: str) -> Callable[[], Any]:
+    """One of the time module's clocks, ahead by as much as the virtual clock was moved."""
+    real = _real[name]
+    in_nanoseconds = name.endswith("_ns")
+
+    @functools.wraps(real)
+    def read() -> Any:
+        moved = _active.value._moved if _active.value is not None else 0.0
+        return real() + (round(moved * 1e9) if in_nanoseconds else moved)
+
+    return read
 
 
-def _monotonic_ns() -> int:
-    return _real["monotonic_ns"]() + (round(_active.value._moved * 1e9) if _active.value is not None else 0)
-
-
-def _perf_counter() -> float:
-    return _real["perf_counter"]() + (_active.value._moved if _active.value is not None else 0.0)
-
-
-def _perf_counter_ns() -> int:
-    return _real["perf_counter_ns"]() + (round(_active.value._moved * 1e9) if _active.value is not None else 0)
-
-
-_virtual: dict[str, Callable[..., Any]] = {
-    "sleep": _sleep,
-    "monotonic": _monotonic,
-    "monotonic_ns": _monotonic_ns,
-    "perf_counter": _perf_counter,
-    "perf_counter_ns": _perf_counter_ns,
-}
+_virtual: dict[str, Callable[..., Any]] = {name: _moved_on(name) for name in _real if name != "sleep"}
+_virtual["sleep"] = _sleep
 
 
 class _References:

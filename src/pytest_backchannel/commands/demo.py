@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import os
@@ -9,12 +10,9 @@ import sys
 from fnmatch import fnmatch
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 from ..errors import BackchannelError
-
-if TYPE_CHECKING:
-    import argparse
 
 # Which files were copied, and with what content: a later run brings them up to date, and leaves alone what the user
 # has changed.

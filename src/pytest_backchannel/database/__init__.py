@@ -6,18 +6,12 @@ every other thread; :func:`in_code_transaction` says whether the code under test
 
 from __future__ import annotations
 
-from .sharing import WAIT_LIMIT, ConnectionSharing, current_sharing, in_code_transaction, share_connections
-from .thread_connections import ThreadConnections
+from .sharing import WAIT_LIMIT as WAIT_LIMIT
+from .sharing import ConnectionSharing as ConnectionSharing
+from .sharing import current_sharing as current_sharing
+from .sharing import in_code_transaction as in_code_transaction
+from .sharing import share_connections as share_connections
+from .thread_connections import ThreadConnections as ThreadConnections
 
 #: The same, by the verb that its errors use.
 lend = share_connections
-
-__all__ = [
-    "WAIT_LIMIT",
-    "ConnectionSharing",
-    "ThreadConnections",
-    "current_sharing",
-    "in_code_transaction",
-    "lend",
-    "share_connections",
-]

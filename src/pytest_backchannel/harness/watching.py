@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from contextlib import AbstractContextManager
 
 import pytest
 
 from ..events import current_log
-
-if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
 
 # Set while consumers and communicators are watched for the item.
 _WATCHED = pytest.StashKey[bool]()

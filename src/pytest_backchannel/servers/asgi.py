@@ -264,11 +264,11 @@ def _allowing_origin() -> Generator[None]:
 
 def _chain(application: object) -> Iterator[object]:
     """The application and what it wraps, from the outside in, as far as a websocket goes."""
-    seen = 0
     current: Any = application
-    while current is not None and seen < 50:
+    for _ in range(50):
+        if current is None:
+            return
         yield current
-        seen += 1
         mapping = getattr(current, "application_mapping", None)
         if isinstance(mapping, dict):
             current = mapping.get("websocket")

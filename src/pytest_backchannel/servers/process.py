@@ -180,11 +180,8 @@ class Process(ProcessGroup):
 
     def __init__(self, name: str, folder: Path | None = None) -> None:
         self._owns_folder = folder is None
-        if folder is None:
-            folder = make_folder(name)
-        else:
-            folder.mkdir(parents=True, exist_ok=True)
-        self.folder = folder
+        self.folder = make_folder(name) if folder is None else folder
+        self.folder.mkdir(parents=True, exist_ok=True)
         self._executor: SimpleExecutor | None = None
         super().__init__(name, self.folder / f"{name}.log")
 
@@ -309,16 +306,12 @@ def start_on_free_ports(make: Callable[[], Started], start: Callable[[Started], 
         server = make()
         try:
             start(server)
-        except ServerFailed as error:
-            taken = "already in use" in str(error) or "eaddrinuse" in str(error)
+            return server
+        except BaseException as error:
             server.close()
+            taken = isinstance(error, ServerFailed) and re.search("already in use|eaddrinuse", str(error))
             if not taken or attempt == 2:
                 raise
-        except BaseException:
-            server.close()
-            raise
-        else:
-            return server
     raise AssertionError("unreachable")  # pragma: no cover
 
 

@@ -103,13 +103,8 @@ def _unserialisable(path: str, value: Any, serializer: str) -> Iterator[tuple[st
         inside = ((f"{path}[{key!r}]", item) for key, item in value.items())
     elif isinstance(value, list | tuple):
         inside = ((f"{path}[{index}]", item) for index, item in enumerate(value))
-    found = False
-    for inner, item in inside:
-        for culprit in _unserialisable(inner, item, serializer):
-            found = True
-            yield culprit
-    if not found:
-        yield path, value
+    culprits = [culprit for inner, item in inside for culprit in _unserialisable(inner, item, serializer)]
+    yield from culprits or [(path, value)]
 
 
 def _encodes(value: Any, serializer: str) -> bool:

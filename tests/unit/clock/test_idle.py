@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import threading
 import time
@@ -17,10 +18,19 @@ from pytest_backchannel.clock.idle import Verdict
 pytestmark = pytest.mark.asyncio
 
 
+@contextlib.contextmanager
+def watching(loop):
+    idle.watch(loop)
+    try:
+        yield
+    finally:
+        idle.unwatch(loop)
+
+
 @pytest_asyncio.fixture
 async def loop():
     loop = asyncio.get_running_loop()
-    with idle.watching(loop):
+    with watching(loop):
         yield loop
 
 
@@ -212,7 +222,7 @@ async def test_the_stack_of_a_task_goes_through_the_tasks_that_it_awaits(loop):
 
 async def test_the_loop_is_left_as_it_was():
     loop = asyncio.get_running_loop()
-    with idle.watching(loop), idle.watching(loop):
+    with watching(loop), watching(loop):
         assert "run_in_executor" in vars(loop)
     assert "run_in_executor" not in vars(loop)
     calls = []
@@ -223,7 +233,7 @@ async def test_the_loop_is_left_as_it_was():
         return original(executor, function, *args)
 
     loop.run_in_executor = theirs
-    with idle.watching(loop):
+    with watching(loop):
         await asyncio.to_thread(int)
     assert vars(loop)["run_in_executor"] is theirs
     assert len(calls) == 1

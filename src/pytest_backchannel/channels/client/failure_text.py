@@ -75,20 +75,23 @@ def _caught_crash(connection: Connection) -> str:
     return f".\n{live.name}.{live.failed_in} raised {summary(live.error)}, and middleware has caught it:{lines}"
 
 
+def _opened(connection: Connection) -> str:
+    where = connection.opening.where
+    return f"connection {connection.path}" + (f", opened at {where}" if where else "")
+
+
 def crashed(connection: Connection) -> str:
     """What a consumer did when it crashed, and for which connection."""
     consumers = connection.opening.consumers
     doing = f" in {consumers[-1].failed_in}" if consumers and consumers[-1].failed_in else ""
-    where = f", opened at {connection.opening.where}" if connection.opening.where else ""
-    return f"It ended {connection.name}{doing} (connection {connection.path}{where})."
+    return f"It ended {connection.name}{doing} ({_opened(connection)})."
 
 
 def task_crashed(connection: Connection, crash: Crash) -> str:
     """Which task crashed, and for which connection."""
-    where = f", opened at {connection.opening.where}" if connection.opening.where else ""
     return (
         f"It ended {crash.name}, a task that {connection.name} started and nobody awaited: in production, a line in a "
-        f"log at most (connection {connection.path}{where})."
+        f"log at most ({_opened(connection)})."
     )
 
 

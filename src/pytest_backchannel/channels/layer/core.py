@@ -74,10 +74,6 @@ class CoreSemantics(LayerSemantics):
             self.groups.pop(group, None)
         return list(joined)
 
-    def occupied(self) -> dict[str, int]:
-        """The groups with members that have not expired."""
-        return {group: len(members) for group in list(self.groups) if (members := self.members(group))}
-
     def queue_of(self, channel: str) -> str:
         """That of its process, for a channel of one process; else its own."""
         return channel[: channel.find("!") + 1] if "!" in channel else channel

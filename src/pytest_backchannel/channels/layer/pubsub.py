@@ -39,10 +39,6 @@ class PubSubSemantics(LayerSemantics):
         """The channels in the group, also those that have ended."""
         return list(self.groups.get(group, {}))
 
-    def occupied(self) -> dict[str, int]:
-        """The groups with members."""
-        return {group: len(joined) for group, joined in self.groups.items()}
-
     def queue_of(self, channel: str) -> str:
         """Its own."""
         return channel
@@ -61,10 +57,6 @@ class PubSubSemantics(LayerSemantics):
                 "use self.channel_layer.group_add(group, self.channel_name)."
             )
         self.groups.setdefault(group, {}).setdefault(channel, time.time())
-
-    def full(self, channels: Sequence[str]) -> list[str]:
-        """None: the queues are unbounded."""
-        return []
 
     def put(self, copies: Sequence[Copy]) -> list[Copy]:
         """Who is not subscribed misses it."""

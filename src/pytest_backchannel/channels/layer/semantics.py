@@ -90,7 +90,7 @@ class LayerSemantics(Protocol):
 
     def occupied(self) -> dict[str, int]:
         """How many members each group has that has any."""
-        ...
+        return {group: len(members) for group in list(self.groups) if (members := self.members(group))}
 
     def queue_of(self, channel: str) -> str:
         """The name of the queue that holds the messages of a channel."""
@@ -108,8 +108,8 @@ class LayerSemantics(Protocol):
             self.groups.pop(group, None)
 
     def full(self, channels: Sequence[str]) -> list[str]:
-        """Those of ``channels`` on which no further message may wait now."""
-        ...
+        """Those of ``channels`` on which no further message may wait now; none where queues are unbounded."""
+        return []
 
     def put(self, copies: Sequence[Copy]) -> list[Copy]:
         """Put the copies of one message on their way; returns those that were refused for lack of room."""

@@ -2,6 +2,4 @@
 
 from __future__ import annotations
 
-from .command import add_parser
-
-__all__ = ["add_parser"]
+from .command import add_parser as add_parser

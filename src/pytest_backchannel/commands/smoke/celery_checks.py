@@ -189,10 +189,7 @@ def _canaries(app: Any, queues: list[str], timeout: float, results: bool) -> Ite
             "there is no result backend: chords never end and .get() has nothing to wait for",
             "Set result_backend, or say --no-results if that is meant.",
         )
-        results = False
-    elif disabled:
-        results = False
-    way = _by_result if results else _by_count
+    way = _by_result if results and not disabled else _by_count
     for queue in sorted(queues):
         yield _canary(app, queue, way, timeout)
 

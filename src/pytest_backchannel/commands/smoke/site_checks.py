@@ -147,8 +147,7 @@ def _handshake(site: Site, path: str) -> Outcome:
     try:
         code = limited(shake, site.timeout + 3)
     except Exception as error:
-        text, fix = _refusal(site, error)
-        return check.failed(text, fix)
+        return check.failed(*_refusal(site, error))
     if code is not None:
         text = f"accepted, and closed at once with code {code}"
         fix = (
@@ -280,8 +279,7 @@ def _message(site: Site, message: Message) -> Outcome:
             "consumer join that group, and does it have a handler for the message's type?",
         )
     except Exception as error:
-        text, fix = _refusal(site, error)
-        return check.failed(text, fix)
+        return check.failed(*_refusal(site, error))
     return check.passed(f"reached a live socket in {check.seconds:.2f} s")
 
 

@@ -201,10 +201,6 @@ def _database_of(url: str) -> int:
 
 
 def _alive(pid: str) -> bool:
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return False
-    except (ValueError, OSError):
-        return True
-    return True
+    import psutil
+
+    return not pid.isdecimal() or psutil.pid_exists(int(pid))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ CONSUME_TIMEOUT = 2.0
 """How long it may take to consume one more queue, in seconds."""
 
 
+@dataclass(eq=False)
 class HeldWorker:
     """Starts, stops and asks the worker.
 
@@ -36,38 +38,29 @@ class HeldWorker:
         kills: how often a fault of the test has killed it.
     """
 
-    def __init__(
-        self,
-        integration: Integration,
-        account: Account,
-        *,
-        queues: Sequence[str] | None,
-        conf: Mapping[str, Any],
-        faults: Path,
-    ) -> None:
-        self.consumed: set[str] = set()
-        self.kills = 0
-        self._integration = integration
-        self._app = integration.app
-        self._account = account
-        self._queues = None if queues is None else set(queues)
-        self._conf = conf
-        self._faults = faults
-        self._armed = 0
-        self._process: Worker | None = None
+    integration: Integration
+    account: Account
+    _: KW_ONLY
+    queues: Sequence[str] | None
+    conf: Mapping[str, Any]
+    faults: Path
+    consumed: set[str] = field(default_factory=set, init=False)
+    kills: int = field(default=0, init=False)
+    _armed: int = field(default=0, init=False)
+    _process: Worker | None = field(default=None, init=False)
 
     def begin(self) -> None:
         """Make the folder of its faults."""
-        self._faults.mkdir(parents=True, exist_ok=True)
+        self.faults.mkdir(parents=True, exist_ok=True)
 
     def start(self) -> None:
         """Start it, or let it go on."""
         self.consumed |= self._wanted_queues()
         if self._process is None:
-            self._process = self._integration.worker(
+            self._process = self.integration.worker(
                 queues=sorted(self.consumed),
-                conf=self._conf,
-                reports=(str(self._account.path), str(self._faults)),
+                conf=self.conf,
+                reports=(str(self.account.path), str(self.faults)),
             )
         elif not self._process.running:
             self._process.start()
@@ -81,7 +74,7 @@ class HeldWorker:
 
     def consumes(self, queue: str | None) -> bool:
         """Whether it consumes a queue, or would as soon as it is used."""
-        return self._queues is None or queue in self._queues
+        return self.queues is None or queue in self.queues
 
     def consume_new_queues(self) -> None:
         """Let it consume what has been used since it was started."""
@@ -90,15 +83,17 @@ class HeldWorker:
         for queue in sorted(fresh):
             if self._process is not None:
                 node = self._process.node
-                self._app.control.add_consumer(queue, destination=[node], reply=True, timeout=CONSUME_TIMEOUT)
+                self.integration.app.control.add_consumer(
+                    queue, destination=[node], reply=True, timeout=CONSUME_TIMEOUT
+                )
 
     def _wanted_queues(self) -> set[str]:
-        if self._queues is not None:
-            return self._queues
-        if self._app.conf.task_queues:
-            return set(self._app.amqp.queues)
-        used = {message.task.queue for message in self._account.messages if message.task.queue}
-        return {*used, self._app.conf.task_default_queue}
+        if self.queues is not None:
+            return set(self.queues)
+        if self.integration.app.conf.task_queues:
+            return set(self.integration.app.amqp.queues)
+        used = {message.task.queue for message in self.account.messages if message.task.queue}
+        return {*used, self.integration.app.conf.task_default_queue}
 
     def replace_killed(self) -> None:
         """Start a new worker where a fault of the test has killed this one.
@@ -109,12 +104,12 @@ class HeldWorker:
         worker = self._process
         if worker is None or worker.running:
             return
-        self._account.take_reports()
-        if not self._account.killed_by_fault:
+        self.account.take_reports()
+        if not self.account.killed_by_fault:
             raise ServerFailed(f"the worker has died by itself (exit code {worker.exit_code})\n{self.recent_log()}")
-        self._account.killed_by_fault = False
+        self.account.killed_by_fault = False
         self.kills += 1
-        for message in self._account.in_state("received", "started"):
+        for message in self.account.in_state("received", "started"):
             message.state = "waiting"  # or it is gone: the broker knows
         worker.start()
 
@@ -122,11 +117,13 @@ class HeldWorker:
         """Whether it has something that it runs, or will run now."""
         if self._process is None or not self._process.running:
             return False
-        inspect = self._app.control.inspect(destination=[self._process.node], timeout=ANSWER_TIMEOUT, limit=1)
+        inspect = self.integration.app.control.inspect(
+            destination=[self._process.node], timeout=ANSWER_TIMEOUT, limit=1
+        )
         active, reserved = inspect.active(), inspect.reserved()
         if active is None or reserved is None:
             return True  # too busy to answer
-        later = {message.task.id for message in self._account.messages if not message.due}
+        later = {message.task.id for message in self.account.messages if not message.due}
         return any(active.values()) or any(task["id"] not in later for tasks in reserved.values() for task in tasks)
 
     def recent_log(self) -> str:
@@ -137,6 +134,6 @@ class HeldWorker:
         """Leave a fault for the next task that it fits."""
         self._armed += 1
         # Renamed into place: a task must not read half of it.
-        part = self._faults / f"{self._armed:04}.part"
+        part = self.faults / f"{self._armed:04}.part"
         part.write_text(json.dumps({"kind": fault.kind, "when": fault.when, "task": fault.task}))
         part.rename(part.with_suffix(".json"))

@@ -70,13 +70,8 @@ class TaskSignals:
         """Connect them, for the life of the process."""
         from celery import signals
 
-        signals.task_received.connect(self._received, weak=False)
-        signals.task_prerun.connect(self._started, weak=False)
-        signals.task_postrun.connect(self._ended, weak=False)
-        signals.task_failure.connect(self._failed, weak=False)
-        signals.task_revoked.connect(self._revoked, weak=False)
-        signals.task_unknown.connect(self._unknown, weak=False)
-        signals.task_rejected.connect(self._rejected, weak=False)
+        for name in ("received", "prerun", "postrun", "failure", "revoked", "unknown", "rejected"):
+            getattr(signals, f"task_{name}").connect(getattr(self, f"_{name}"), weak=False)
 
     def _received(self, request: Any = None, **_: Any) -> None:
         self._report(
@@ -87,11 +82,11 @@ class TaskSignals:
             redelivered=bool(request.delivery_info.get("redelivered")),
         )
 
-    def _started(self, task_id: str = "", task: Any = None, **_: Any) -> None:
+    def _prerun(self, task_id: str = "", task: Any = None, **_: Any) -> None:
         # The arguments are in the message, which the test has.
         self._report("started", id=task_id, task=task.name, retries=task.request.retries, eta=task.request.eta)
 
-    def _ended(self, task_id: str = "", task: Any = None, retval: Any = None, state: str = "", **_: Any) -> None:
+    def _postrun(self, task_id: str = "", task: Any = None, retval: Any = None, state: str = "", **_: Any) -> None:
         ended: dict[str, Any] = {"id": task_id, "task": task.name, "retries": task.request.retries, "state": state}
         if state == "RETRY":
             exc = freeze(getattr(retval, "exc", None))
@@ -99,7 +94,7 @@ class TaskSignals:
         else:
             self._report("ended", **ended, value=freeze(retval))
 
-    def _failed(self, task_id: str = "", exception: Any = None, sender: Any = None, **_: Any) -> None:
+    def _failure(self, task_id: str = "", exception: Any = None, sender: Any = None, **_: Any) -> None:
         # In the worker's main process: the child has not said anything, or can't any more.
         if os.getpid() == self._main:
             self._settled(task_id, sender.name, "FAILURE", exception)

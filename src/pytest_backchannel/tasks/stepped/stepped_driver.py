@@ -79,7 +79,7 @@ class SteppedDriver:
         self._backend_kind = result_backend
         self._workers = workers
         self._queues = queues
-        self._order, self._seed, self._redeliver_all = order, seed, redeliver_all
+        self._stepping: dict[str, Any] = {"order": order, "seed": seed, "redeliver_all": redeliver_all}
         self._made: Engine | None = None
         self._phase: Phase = "new"
         self._stack = ExitStack()
@@ -97,14 +97,8 @@ class SteppedDriver:
         with ExitStack() as stack:
             stack.enter_context(installation)
             stack.enter_context(refuse_real_brokers())
-            self._made = Engine(
-                installation=installation,
-                execution=self.execution,
-                workers=self._worker_queues(),
-                order=self._order,
-                seed=self._seed,
-                redeliver_all=self._redeliver_all,
-            )
+            queues = self._worker_queues()
+            self._made = Engine(installation=installation, execution=self.execution, workers=queues, **self._stepping)
             self.execution.connect()
             stack.callback(self.execution.disconnect)
             stack.callback(self._made.stop)
