@@ -1,0 +1,304 @@
+"""Draws scenarios, plays each on the double and on the real thing, and shrinks what differs."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis.errors import HypothesisException
+
+from .exclusions import exclusions_of
+from .observation import differences
+
+Difference = tuple[tuple[str, ...], Any, Any]
+
+
+@dataclass
+class Played:
+    """One scenario, played on both.
+
+    Attributes:
+        stepped: what was seen on the double.
+        real: what was seen on the real thing.
+        different: where they differ, without what is excluded.
+        excluded: the names of the exclusions that concern the scenario.
+        seconds: how long the real one took.
+    """
+
+    scenario: dict[str, Any]
+    stepped: Any
+    real: Any
+    different: list[Difference] = field(default_factory=list)
+    excluded: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def signature(self) -> frozenset[str]:
+        """What kinds of differences there are: the same for two scenarios that probably have the same cause."""
+        return frozenset(_kind(*difference) for difference in self.different)
+
+
+def _kind(path: tuple[str, ...], left: Any, right: Any) -> str:
+    where = [re.sub(r"\b[nce]?\d+(#\d+)?r?(/c?\d+)*\b", "*", part) for part in path]
+    text = "/".join(where)
+    if isinstance(left, list) and isinstance(right, list):
+        text += f": {_names(left)} / {_names(right)}"
+    elif path[-1:] != ("error",):
+        text += f": {str(left)[:60]} / {str(right)[:60]}"
+    return text
+
+
+def _names(events: list[Any]) -> str:
+    return ",".join(event["event"] if isinstance(event, dict) else "*" for event in events)
+
+
+def compare(scenario: dict[str, Any], profile: str, stepped: Any, real: Any) -> Played:
+    """The two observations, compared."""
+    excluded = exclusions_of(scenario, profile)
+    found = [
+        difference
+        for difference in differences(stepped, real)
+        if not any(exclusion.covers(difference[0]) for exclusion in excluded)
+    ]
+    return Played(scenario, stepped, real, found, [exclusion.name for exclusion in excluded])
+
+
+# ---------------------------------------------------------------------------- drawing
+
+
+def drawn(strategy: Any, number: int, seed_: int) -> list[Any]:
+    """As many different values of a strategy; the same ones for the same seed."""
+    found: dict[str, Any] = {}
+
+    @seed(seed_)
+    @_quietly(max_examples=number, phases=[Phase.generate])
+    @given(strategy)
+    def collect(value: Any) -> None:
+        found.setdefault(json.dumps(value, sort_keys=True), value)
+
+    collect()
+    return list(found.values())
+
+
+def _quietly(**options: Any) -> settings:
+    return settings(database=None, deadline=None, suppress_health_check=list(HealthCheck), **options)
+
+
+class _Same(Exception):
+    pass
+
+
+def shrunk(
+    strategy: Any,
+    number: int,
+    seed_: int,
+    known: dict[str, Played],
+    target: Played,
+    play: Callable[[dict[str, Any]], Played],
+    budget: float,
+) -> Played:
+    """The smallest scenario that differs in the same way as one that was drawn.
+
+    Hypothesis draws the same values again, and is told of those that are known; from the target on it shrinks, and each
+    smaller one is played.
+
+    Args:
+        strategy: as for :func:`drawn`, with ``number`` and ``seed_``.
+        known: what was played, by the scenario's JSON.
+        target: the one to shrink.
+        play: plays one more.
+        budget: how long that may take, in seconds.
+    """
+    smallest = target
+    wanted = target.signature
+    until = time.monotonic() + budget
+    goal = json.dumps(target.scenario, sort_keys=True)
+
+    @seed(seed_)
+    @_quietly(max_examples=number, phases=[Phase.generate, Phase.shrink], report_multiple_bugs=False)
+    @given(strategy)
+    def differs(value: Any) -> None:
+        nonlocal smallest
+        key = json.dumps(value, sort_keys=True)
+        started = goal in seen
+        seen.add(key)
+        if key not in known:
+            if not started or time.monotonic() > until:
+                return
+            known[key] = play(value)
+        if (started or key == goal) and known[key].signature & wanted:
+            if len(key) <= len(json.dumps(smallest.scenario, sort_keys=True)):
+                smallest = known[key]
+            raise _Same
+
+    seen: set[str] = set()
+    try:
+        differs()
+    except (_Same, HypothesisException):
+        pass
+    return smallest
+
+
+# ---------------------------------------------------------------------------- playing
+
+_player: Any = None
+_profile = ""
+
+
+def _begin(addresses: Any, profile: str) -> None:
+    global _player, _profile
+    from .real import Player
+
+    broker, results = addresses.get()
+    _profile = profile
+    _player = Player(broker, results, Path(tempfile.mkdtemp(prefix="fuzz-")))
+
+
+def _play(scenario: dict[str, Any]) -> Played:
+    from . import stepped
+
+    began = time.monotonic()
+    try:
+        on_double = stepped.play(scenario, _profile)
+        played = compare(scenario, _profile, on_double, _player.play(scenario))
+    except Exception:
+        # A fault of this suite, or of what it stands on: to be seen, and not the end of all.
+        return Played(scenario, None, None, [(("harness",), traceback.format_exc(), None)])
+    played.seconds = time.monotonic() - began
+    return played
+
+
+class Pool:
+    """Processes that play scenarios, each on a part of the broker of its own.
+
+    Args:
+        profile: ``redis`` or ``rabbitmq``.
+        addresses: the address of a broker and of a result database for each process.
+    """
+
+    def __init__(self, profile: str, addresses: list[tuple[str, str]]) -> None:
+        context = get_context("spawn")
+        queue = context.Queue()
+        for pair in addresses:
+            queue.put(pair)
+        folder = str(Path(__file__).parents[1])
+        os.environ["PYTHONPATH"] = os.pathsep.join([folder, *filter(None, [os.environ.get("PYTHONPATH")])])
+        self.profile = profile
+        self._pool = ProcessPoolExecutor(len(addresses), context, _begin, (queue, profile))
+
+    def play(self, scenario: dict[str, Any]) -> Played:
+        """Play one."""
+        return self._pool.submit(_play, scenario).result()
+
+    def play_all(self, scenarios: list[dict[str, Any]]) -> Iterator[Played]:
+        """Play all of them, several at once, and give each when it is done."""
+        futures: list[Future[Played]] = [self._pool.submit(_play, scenario) for scenario in scenarios]
+        for future in futures:
+            yield future.result()
+
+    def close(self) -> None:
+        """End the processes, their templates and workers."""
+        from concurrent.futures import wait
+
+        wait([self._pool.submit(_end) for _ in range(self._pool._max_workers * 4)])
+        self._pool.shutdown(cancel_futures=True)
+
+
+def _end() -> None:
+    from pytest_backchannel.servers.workers.template import close_templates
+
+    close_templates()
+    time.sleep(0.2)  # so that each process gets one of these
+
+
+# -------------------------------------------------------------------------- the whole
+
+
+@dataclass
+class Result:
+    """What a run of the suite has found.
+
+    Attributes:
+        played: all scenarios.
+        unstable: those that differed once, and not when they were played again.
+        found: the shrunk ones that differ, one for each kind of difference.
+    """
+
+    played: list[Played] = field(default_factory=list)
+    unstable: list[Played] = field(default_factory=list)
+    different: list[Played] = field(default_factory=list)
+    found: list[Played] = field(default_factory=list)
+
+    @property
+    def in_full(self) -> float:
+        """The share of the scenarios that were compared in full, from 0 to 1."""
+        return sum(not played.excluded for played in self.played) / max(1, len(self.played))
+
+
+def run(
+    pool: Pool,
+    strategy: Any,
+    number: int,
+    seed_: int,
+    *,
+    say: Callable[[str], object] = print,
+    shrink_for: float = 60.0,
+    most: int = 20,
+) -> Result:
+    """Play as many scenarios, play once more what differs, and shrink one of each kind."""
+    result = Result()
+    scenarios = drawn(strategy, number, seed_)
+    known: dict[str, Played] = {}
+    began = time.monotonic()
+    for played in pool.play_all(scenarios):
+        if played.different:
+            again = pool.play(played.scenario)
+            if again.signature & played.signature:
+                result.different.append(played)
+            else:
+                result.unstable.append(played)
+                played = again if not again.different else played
+        result.played.append(played)
+        known[json.dumps(played.scenario, sort_keys=True)] = played
+        if len(result.played) % 25 == 0:
+            rate = (time.monotonic() - began) / len(result.played)
+            say(f"{len(result.played)} of {len(scenarios)}, {len(result.different)} differ, {rate:.2f} s each")
+    seen: set[str] = set()
+    for played in sorted(result.different, key=lambda p: len(json.dumps(p.scenario))):
+        if played.signature <= seen or len(result.found) >= most:
+            continue
+        small = shrunk(strategy, number, seed_, known, played, pool.play, shrink_for) if shrink_for else played
+        seen |= small.signature | played.signature
+        result.found.append(small)
+        say(described(small))
+    return result
+
+
+def described(played: Played) -> str:
+    """A scenario that differs, as text: what replays it, and where the two differ."""
+    lines = ["", "differs: " + json.dumps(played.scenario), ""]
+    for path, left, right in played.different:
+        lines += [f"  {' / '.join(path)}", *_both(left, right)]
+    return "\n".join(lines)
+
+
+def _both(left: Any, right: Any) -> list[str]:
+    if isinstance(left, list) and isinstance(right, list) and all(isinstance(e, dict) for e in [*left, *right]):
+        return [f"    stepped: {_names(left)}", f"    real:    {_names(right)}"]
+    return [f"    stepped: {_clipped(left)}", f"    real:    {_clipped(right)}"]
+
+
+def _clipped(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) < 3000 else text[:3000] + " …"
