@@ -7,6 +7,7 @@ process makes an app of its own for each scenario with :func:`app_for`. Whatever
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import signal
@@ -396,6 +397,16 @@ _TOLD: dict[str, Any] = {
 
 
 # ------------------------------------------------------------------ in a worker process
+
+# What a worker imports only when it starts: once here, and not in each of its forks.
+for _module in (
+    "celery.app.amqp", "celery.app.control", "celery.app.events", "celery.app.log", "celery.app.routes",
+    "celery.backends.redis", "celery.events.dispatcher", "celery.worker.autoscale", "celery.worker.components",
+    "celery.worker.consumer.delayed_delivery", "celery.worker.strategy", "billiard.popen_fork", "billiard.heap",
+    "billiard.synchronize", "kombu.pidbox", "kombu.transport.pyamqp", "kombu.transport.redis", "kombu.utils.scheduling",
+    "concurrent.futures.thread", "encodings.idna", "redis.asyncio",
+):  # fmt: skip
+    importlib.import_module(_module)
 
 app = Celery("fuzz", set_as_current=False)
 _kept: list[Any] = []
