@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .runner import Pool, compare, described, run
+from .runner import Pool, described, run
 from .strategies import THEMES, scenarios
 
 
@@ -26,6 +26,7 @@ def main() -> int:
     parser.add_argument("--themes", default="", help=f"some of {', '.join(THEMES)}")
     parser.add_argument("--replay", type=Path, help="a file with one scenario as JSON, or one a line")
     parser.add_argument("--shrink", type=float, default=60.0, help="seconds for each difference")
+    parser.add_argument("--ignore", default="", help="a regular expression: look past differences that it finds")
     given = parser.parse_args()
     began = time.monotonic()
     themes = tuple(filter(None, given.themes.split(",")))
@@ -35,7 +36,13 @@ def main() -> int:
             if given.replay:
                 return replay(pool, given.replay)
             result = run(
-                pool, scenarios(given.broker, themes), given.n, given.seed, say=say, shrink_for=given.shrink
+                pool,
+                scenarios(given.broker, themes),
+                given.n,
+                given.seed,
+                say=say,
+                shrink_for=given.shrink,
+                ignore=given.ignore,
             )
         finally:
             pool.close()

@@ -195,17 +195,27 @@ class Pool:
         folder = str(Path(__file__).parents[1])
         os.environ["PYTHONPATH"] = os.pathsep.join([folder, *filter(None, [os.environ.get("PYTHONPATH")])])
         self.profile = profile
+        self.ignore = ""
         self._pool = ProcessPoolExecutor(len(addresses), context, _begin, (queue, profile))
 
     def play(self, scenario: dict[str, Any]) -> Played:
         """Play one."""
-        return self._pool.submit(_play, scenario).result()
+        return self._without_ignored(self._pool.submit(_play, scenario).result())
 
     def play_all(self, scenarios: list[dict[str, Any]]) -> Iterator[Played]:
         """Play all of them, several at once, and give each when it is done."""
         futures: list[Future[Played]] = [self._pool.submit(_play, scenario) for scenario in scenarios]
         for future in futures:
-            yield future.result()
+            yield self._without_ignored(future.result())
+
+    def _without_ignored(self, played: Played) -> Played:
+        if self.ignore:
+            played.different = [
+                (path, left, right)
+                for path, left, right in played.different
+                if not re.search(self.ignore, f"{'/'.join(path)}: {json.dumps(left)} / {json.dumps(right)}")
+            ]
+        return played
 
     def close(self) -> None:
         """End the processes, their templates and workers."""
@@ -255,25 +265,35 @@ def run(
     say: Callable[[str], object] = print,
     shrink_for: float = 60.0,
     most: int = 20,
+    ignore: str = "",
 ) -> Result:
-    """Play as many scenarios, play once more what differs, and shrink one of each kind."""
+    """Play as many scenarios, play once more what differs, and shrink one of each kind.
+
+    Args:
+        pool: plays them.
+        strategy: what they are drawn from.
+        number: how many.
+        seed_: of the drawing.
+        say: told of the progress, and of what differs.
+        shrink_for: how long to shrink each kind of difference, in seconds.
+        most: of how many kinds.
+        ignore: a regular expression: differences whose path and values it finds are left out, to look past known ones.
+    """
     result = Result()
+    pool.ignore = ignore
     scenarios = drawn(strategy, number, seed_)
-    known: dict[str, Played] = {}
     began = time.monotonic()
     for played in pool.play_all(scenarios):
-        if played.different:
-            again = pool.play(played.scenario)
-            if again.signature & played.signature:
-                result.different.append(played)
-            else:
-                result.unstable.append(played)
-                played = again if not again.different else played
         result.played.append(played)
-        known[json.dumps(played.scenario, sort_keys=True)] = played
         if len(result.played) % 25 == 0:
             rate = (time.monotonic() - began) / len(result.played)
-            say(f"{len(result.played)} of {len(scenarios)}, {len(result.different)} differ, {rate:.2f} s each")
+            different = sum(bool(played.different) for played in result.played)
+            say(f"{len(result.played)} of {len(scenarios)}, {different} differ, {rate:.2f} s each")
+    # What differs is played once more: a difference that does not come again was a race.
+    once = [played for played in result.played if played.different]
+    for first, again in zip(once, pool.play_all([played.scenario for played in once]), strict=True):
+        (result.different if again.signature & first.signature else result.unstable).append(first)
+    known = {json.dumps(played.scenario, sort_keys=True): played for played in result.played}
     seen: set[str] = set()
     for played in sorted(result.different, key=lambda p: len(json.dumps(p.scenario))):
         if played.signature <= seen or len(result.found) >= most:

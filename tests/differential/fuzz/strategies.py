@@ -383,7 +383,7 @@ def scenarios(draw: Callable[..., Any], profile: str, themes: tuple[str, ...] = 
         conf = {**draw(_some(_CONF, 3)), **scenario.get("conf", {})}
         if conf:
             scenario["conf"] = conf
-    if theme in ("options", "workflow", "inside", "hooks") and draw(st.booleans()):
+    if theme in ("options", "workflow", "inside", "hooks") and draw(st.integers(0, 3)):
         scenario["cold"] = True
     return finished(scenario)
 
