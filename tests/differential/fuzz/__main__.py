@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from .layers import KINDS, LayerPool, sequences
 from .runner import Pool, described, run
 from .strategies import THEMES, scenarios
 
@@ -28,28 +29,27 @@ def main() -> int:
     parser.add_argument("--shrink", type=float, default=60.0, help="seconds for each difference")
     parser.add_argument("--ignore", default="", help="a regular expression: look past differences that it finds")
     given = parser.parse_args()
+    bad = False
+    with servers(given.broker, given.jobs) as addresses:
+        for profile in KINDS if given.broker == "layer" else [given.broker]:
+            pool: Any = LayerPool(profile, addresses[0][1]) if given.broker == "layer" else Pool(profile, addresses)
+            try:
+                bad |= replay(pool, given.replay) if given.replay else fuzz(pool, profile, given)
+            finally:
+                pool.close()
+    return int(bad)
+
+
+def fuzz(pool: Any, profile: str, given: Any) -> bool:
+    """Play what is drawn, and print what came of it; whether anything differs."""
     began = time.monotonic()
     themes = tuple(filter(None, given.themes.split(",")))
-    with servers(given.broker, given.jobs) as addresses:
-        pool = Pool(given.broker, addresses)
-        try:
-            if given.replay:
-                return replay(pool, given.replay)
-            result = run(
-                pool,
-                scenarios(given.broker, themes),
-                given.n,
-                given.seed,
-                say=say,
-                shrink_for=given.shrink,
-                ignore=given.ignore,
-            )
-        finally:
-            pool.close()
+    strategy = sequences(profile) if given.broker == "layer" else scenarios(profile, themes)
+    result = run(pool, strategy, given.n, given.seed, say=say, shrink_for=given.shrink, ignore=given.ignore)
     count = len(result.played)
     excluded = Counter(name for played in result.played for name in played.excluded)
     say(
-        f"\n{given.broker}, seed {given.seed}: {count} scenarios in {time.monotonic() - began:.0f} s, "
+        f"\n{profile}, seed {given.seed}: {count} scenarios in {time.monotonic() - began:.0f} s, "
         f"{len(result.different)} differ ({len(result.found)} kinds), {len(result.unstable)} differed once and not again; "
         f"{result.in_full:.0%} compared in full"
     )
@@ -57,7 +57,7 @@ def main() -> int:
         say(f"  not compared in {number / count:.0%}: {name}")
     for played in result.unstable:
         say("once: " + described(played))
-    return 1 if result.different else 0
+    return bool(result.different)
 
 
 def say(text: str) -> None:
@@ -65,22 +65,22 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
-def replay(pool: Pool, file: Path) -> int:
+def replay(pool: Any, file: Path) -> bool:
     """Play the scenarios of a file, and print both logs."""
     text = file.read_text()
     try:
         given = [json.loads(text)]
     except ValueError:
         given = [json.loads(line) for line in text.splitlines() if line.strip()]
-    bad = 0
+    bad = False
     for scenario in given:
         played = pool.play(scenario.get("scenario", scenario))
-        bad += bool(played.different)
+        bad |= bool(played.different)
         say(described(played) if played.different else "the same: " + json.dumps(played.scenario))
         if len(given) == 1:
             say("stepped: " + json.dumps(played.stepped, indent=1))
             say("real: " + json.dumps(played.real, indent=1))
-    return 1 if bad else 0
+    return bool(bad)
 
 
 @contextlib.contextmanager
@@ -91,6 +91,9 @@ def servers(broker: str, jobs: int) -> Iterator[list[tuple[str, str]]]:
 
     redis = start_redis()
     try:
+        if broker == "layer":
+            yield [("", redis.database(0))]
+            return
         if broker == "redis":
             yield [(redis.database(2 * job), redis.database(2 * job + 1)) for job in range(min(jobs, 8))]
             return

@@ -74,6 +74,11 @@ def compare(scenario: dict[str, Any], profile: str, stepped: Any, real: Any) -> 
     return Played(scenario, stepped, real, found, [exclusion.name for exclusion in excluded])
 
 
+def compare_plain(scenario: dict[str, Any], stepped: Any, real: Any) -> Played:
+    """Two observations of a layer, compared: nothing is left out."""
+    return Played(scenario, stepped, real, list(differences(stepped, real)))
+
+
 # ---------------------------------------------------------------------------- drawing
 
 
