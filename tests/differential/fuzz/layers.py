@@ -28,6 +28,8 @@ from .values import VALUES
 KINDS = ("core", "pubsub")
 QUIET = 0.15
 """How long nothing must arrive to count as nothing, in seconds."""
+STUCK = 10.0
+"""How long a call may take, in seconds."""
 EXPIRY = 2
 AT_ONCE = 12
 """How many sequences are played at once, each on a layer with a prefix of its own."""
@@ -164,7 +166,10 @@ async def _play(side: Side, sequence: dict[str, Any]) -> list[Any]:
         side.channels[alias] = await side.layer.new_channel()
     seen = []
     for call in sequence["calls"]:
-        seen.append(await _call(side, *call))
+        try:
+            seen.append(await asyncio.wait_for(_call(side, *call), STUCK))
+        except TimeoutError:
+            return [*seen, "stuck"]
     # What is left, wherever somebody could have got it.
     for alias in sorted(side.channels):
         if any(alias in call for call in sequence["calls"]):
