@@ -15,6 +15,23 @@ from ..events import Location
 from .expect.messages import call_text
 
 
+@dataclass(frozen=True, kw_only=True)
+class HandlerError:
+    """The failure of one handler.
+
+    Attributes:
+        handler: which handler, in words: ``on_failure``, ``the errback billing.tasks.tell`` …
+        exception: what it raised.
+        task: the name of the task that it was called for, where it is known.
+        task_id: the id of that task, where it is known.
+    """
+
+    handler: str
+    exception: BaseException
+    task: str | None = None
+    task_id: str | None = None
+
+
 class ResultUnavailable(BackchannelFailure, CeleryTimeoutError):
     """``result.get()`` would wait in vain; the message says why.
 
@@ -79,14 +96,24 @@ class TaskFailure(Outcome):
 
     Attributes:
         exception: what it raised, or what the worker says of it (``WorkerLostError``, ``TimeLimitExceeded``).
+        handlers: the failures of its handlers, errbacks and signal receivers, which came of it or beside it.
     """
 
     exception: BaseException
+    handlers: tuple[HandlerError, ...] = ()
 
     @property
     def traceback(self) -> TracebackType | None:
         """Where it was raised."""
         return self.exception.__traceback__
+
+
+@dataclass(frozen=True, kw_only=True)
+class HandlerFailure(TaskFailure):
+    """A handler of a task failed, though the task itself has not: Celery only logs it.
+
+    ``exception`` is what the handler raised; ``handlers`` says which it was.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)

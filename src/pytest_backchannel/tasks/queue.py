@@ -30,6 +30,7 @@ from .expect.messages import EnqueuedTask, decode
 from .expect.waiting import WaitingTasks
 from .outcomes import (
     Counts,
+    HandlerFailure,
     MisusedQueue,
     NothingToRun,
     Outcome,
@@ -376,6 +377,8 @@ class TaskQueue(WaitingTasks, AsyncTwins):
         if limit < 1:
             raise ValueError(f"limit={limit!r}: give a number above 0")
         self._engine.limit = limit
+        if propagate:
+            self._raise_earlier()
         while True:
             before = len(self._execution.outcomes)
             if not self._engine.step(only):
@@ -395,13 +398,26 @@ class TaskQueue(WaitingTasks, AsyncTwins):
         __tracebackhide__ = True
         for outcome in self._execution.outcomes[before:]:
             if isinstance(outcome, TaskFailure):
-                self._looked_at.add(outcome.id)
-                note = f"in task {outcome.call}\n  id {outcome.id}" + (
-                    f", enqueued at {outcome.where}" if outcome.where else ""
-                )
-                if note not in getattr(outcome.exception, "__notes__", ()):
-                    outcome.exception.add_note(note)
-                raise outcome.exception
+                self._raise_outcome(outcome)
+
+    def _raise_earlier(self) -> None:
+        """Raise the failure of a handler that nobody has heard of, such as of a receiver of before_task_publish."""
+        __tracebackhide__ = True
+        for outcome in self._execution.outcomes:
+            if isinstance(outcome, HandlerFailure) and outcome.id not in self._looked_at:
+                self._raise_outcome(outcome)
+
+    def _raise_outcome(self, outcome: TaskFailure) -> None:
+        __tracebackhide__ = True
+        self._looked_at.add(outcome.id)
+        note = f"in task {outcome.call}\n  id {outcome.id}" + (
+            f", enqueued at {outcome.where}" if outcome.where else ""
+        )
+        for error in outcome.handlers:
+            note += f"\n  {error.handler} failed: {error.exception!r}"
+        if note not in getattr(outcome.exception, "__notes__", ()):
+            outcome.exception.add_note(note)
+        raise outcome.exception
 
     # --------------------------------------------------------------------------- time
 

@@ -9,7 +9,7 @@ from celery import states
 
 from ..events import EventLog
 from .expect.messages import EnqueuedTask
-from .outcomes import Outcome, TaskFailure
+from .outcomes import HandlerError, HandlerFailure, Outcome, TaskFailure
 from .stepped.engine import Engine
 from .stepped.explain import consumed
 
@@ -29,10 +29,11 @@ def unserved_queues(engine: Engine, log: EventLog) -> None:
 
 
 def failed_tasks(outcomes: Sequence[Outcome], looked_at: set[str], log: EventLog) -> None:
-    """A failed task that nobody looked at."""
-    for outcome in outcomes:
-        if isinstance(outcome, TaskFailure) and outcome.id not in looked_at:
-            looked_at.add(outcome.id)
+    """A failed task that nobody looked at, and the handlers that failed beside it."""
+    unseen = [outcome for outcome in outcomes if isinstance(outcome, TaskFailure) and outcome.id not in looked_at]
+    for outcome in unseen:
+        looked_at.add(outcome.id)
+        if not isinstance(outcome, HandlerFailure):
             log.problem(
                 "failed_task",
                 f"{outcome.call} failed with {outcome.exception!r}, and the test has not looked: it ran with "
@@ -40,6 +41,17 @@ def failed_tasks(outcomes: Sequence[Outcome], looked_at: set[str], log: EventLog
                 "Look at task_queue.failures, at what run() returns, or at the task's result.",
                 where=outcome.where,
             )
+        for error in outcome.handlers:
+            log.problem("handler_failed", _handler_text(outcome, error), where=outcome.where)
+
+
+def _handler_text(outcome: TaskFailure, error: HandlerError) -> str:
+    first = "" if isinstance(outcome, HandlerFailure) else f"{outcome.call} failed with {outcome.exception!r}; then "
+    return (
+        f"{first}{error.handler} of {outcome.name} failed with {error.exception!r}. A worker only logs it: what it was "
+        "to do is not done, and nobody hears of it.\nFix the handler; where the failure is intended, look at "
+        "task_queue.failures."
+    )
 
 
 def pending_chords(engine: Engine, app: Any, log: EventLog) -> None:

@@ -19,6 +19,8 @@ Source: celery 5.5 to 5.7, ``celery/backends/``.
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from typing import Any, Protocol
@@ -117,28 +119,35 @@ class MemoryBackend(Stepped, KeyValueStoreBackend):
     """Celery's key-value backend over a dictionary, with a counter for chords."""
 
     implements_incr = True
+    forgets = True
     supports_native_join = True
     supports_autoexpire = True
 
     def __init__(self, app: Any, **kwargs: Any) -> None:
         self._store: dict[Any, Any] = {}
+        self._until: dict[Any, float] = {}
         super().__init__(app=app, **kwargs)  # pyright: ignore[reportCallIssue]
 
     def get(self, key: Any) -> Any:
         """One value, or None."""
+        if self._until.get(key, math.inf) <= time.time():
+            self.delete(key)
         return self._store.get(key)
 
     def mget(self, keys: Any) -> Any:
         """The values of several keys."""
-        return {key: self._store[key] for key in keys if key in self._store}
+        return {key: value for key in keys if (value := self.get(key)) is not None}
 
     def set(self, key: Any, value: Any) -> None:
-        """Keep one value."""
+        """Keep one value, for as long as ``result_expires`` says where the backend forgets by itself."""
         self._store[key] = value
+        if self.forgets and self.expires:
+            self._until[key] = time.time() + self.expires
 
     def delete(self, key: Any) -> None:
         """Forget one value."""
         self._store.pop(key, None)
+        self._until.pop(key, None)
 
     def incr(self, key: Any) -> int:
         """Count one up."""
@@ -154,10 +163,13 @@ class PollingBackend(MemoryBackend):
     """The same without a counter: a chord waits by ``celery.chord_unlock``, which retries every second."""
 
     implements_incr = False
+    forgets = False  # it is the task celery.backend_cleanup that deletes what is old
 
 
 class RpcBackend(MemoryBackend):
     """The same without chords."""
+
+    forgets = False
 
     def ensure_chords_allowed(self) -> None:
         """Refuse, with the words of Celery's rpc backend."""
@@ -255,7 +267,8 @@ def _redis_class() -> type:
 
         def _set(self, key: Any, value: Any, *expires: Any) -> None:
             # Celery's own calls SETEX, of which redis-py 8 warns, and publishes for listeners that do not exist here.
-            seconds = expires[0] if expires else self.expires  # celery 5.7 hands it over
+            # Celery 5.7 hands over that of this one result, or None.
+            seconds = expires[0] if expires and expires[0] is not None else self.expires
             self.client.set(key, value, ex=seconds or None)
 
         # --- end of private API
