@@ -99,7 +99,8 @@ class Side:
     layer: Any
 
     def __init__(self) -> None:
-        self.channels: dict[str, str] = {"worker": "worker"}
+        # Of this sequence alone: the pub/sub layer puts its prefix before groups and its own channels only.
+        self.channels: dict[str, str] = {"worker": f"worker-{uuid.uuid4().hex}"}
         self.listening: dict[str, asyncio.Future[Any]] = {}
         self.number = 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -80,7 +81,7 @@ def results_in(client: Any, decode: Any) -> dict[str, Any]:
             try:
                 entry["value"] = _meta(decode(value))
             except Exception:
-                entry["value"] = repr(value)
+                entry["value"] = _meta(pickle.loads(value)) if value[:1] == b"\x80" else repr(value)
         elif kind == "zset":
             entry["count"] = client.zcard(key)
         elif kind == "list":

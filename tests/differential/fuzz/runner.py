@@ -52,15 +52,19 @@ class Played:
 def _kind(path: tuple[str, ...], left: Any, right: Any) -> str:
     where = [re.sub(r"\b[nce]?\d+(#\d+)?r?(/c?\d+)*\b", "*", part) for part in path]
     text = "/".join(where)
-    if isinstance(left, list) and isinstance(right, list):
+    if _are_events(left) and _are_events(right):
         text += f": {_names(left)} / {_names(right)}"
     elif path[-1:] != ("error",):
         text += f": {str(left)[:60]} / {str(right)[:60]}"
     return text
 
 
+def _are_events(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(each, dict) and "event" in each for each in value)
+
+
 def _names(events: list[Any]) -> str:
-    return ",".join(event["event"] if isinstance(event, dict) else "*" for event in events)
+    return ",".join(event["event"] for event in events)
 
 
 def compare(scenario: dict[str, Any], profile: str, stepped: Any, real: Any) -> Played:
@@ -319,7 +323,8 @@ def described(played: Played) -> str:
 
 
 def _both(left: Any, right: Any) -> list[str]:
-    if isinstance(left, list) and isinstance(right, list) and all(isinstance(e, dict) for e in [*left, *right]):
+    if _are_events(left or []) and _are_events(right or []) and (left or right):
+        left, right = left or [], right or []
         return [f"    stepped: {_names(left)}", f"    real:    {_names(right)}"]
     return [f"    stepped: {_clipped(left)}", f"    real:    {_clipped(right)}"]
 
