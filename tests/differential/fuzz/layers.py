@@ -70,14 +70,14 @@ def sequences(draw: Callable[..., Any], kind: str) -> dict[str, Any]:
     options: dict[str, Any] = {}
     if kind == "core":
         if draw(st.booleans()):
-            options["capacity"] = draw(st.integers(1, 3))
-        if draw(st.integers(0, 2)) == 2:
+            options["capacity"] = draw(st.sampled_from(range(1, 4)))
+        if draw(st.sampled_from(range(0, 3))) == 2:
             options["expiry"] = EXPIRY
-        if draw(st.integers(0, 3)) == 3:
+        if draw(st.sampled_from(range(0, 4))) == 3:
             options["group_expiry"] = EXPIRY
-        if draw(st.integers(0, 4)) == 4:
+        if draw(st.sampled_from(range(0, 5))) == 4:
             options["channel_capacity"] = {"work*": 1}
-    if draw(st.integers(0, 5)) == 5:
+    if draw(st.sampled_from(range(0, 6))) == 5:
         options["serializer_format"] = "json"
     calls = draw(st.lists(_calls(kind), min_size=1, max_size=10))
     kept, pauses = [], 0

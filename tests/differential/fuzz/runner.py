@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import tempfile
 import time
@@ -169,9 +168,9 @@ def _begin(addresses: Any, profile: str) -> None:
     global _player, _profile
     from .real import Player
 
-    broker, results = addresses.get()
+    broker, results, folder = addresses.get()
     _profile = profile
-    _player = Player(broker, results, Path(tempfile.mkdtemp(prefix="fuzz-")))
+    _player = Player(broker, results, Path(folder))
 
 
 def _play(scenario: dict[str, Any]) -> Played:
@@ -199,12 +198,14 @@ class Pool:
     def __init__(self, profile: str, addresses: list[tuple[str, str]]) -> None:
         context = get_context("spawn")
         queue = context.Queue()
-        for pair in addresses:
-            queue.put(pair)
-        folder = str(Path(__file__).parents[1])
-        os.environ["PYTHONPATH"] = os.pathsep.join([folder, *filter(None, [os.environ.get("PYTHONPATH")])])
+        self._folder = tempfile.TemporaryDirectory(prefix="fuzz-")
+        for number, pair in enumerate(addresses):
+            folder = Path(self._folder.name) / str(number)
+            folder.mkdir()
+            queue.put((*pair, str(folder)))
         self.profile = profile
         self.ignore = ""
+        self._jobs = len(addresses)
         self._pool = ProcessPoolExecutor(len(addresses), context, _begin, (queue, profile))
 
     def play(self, scenario: dict[str, Any]) -> Played:
@@ -230,8 +231,9 @@ class Pool:
         """End the processes, their templates and workers."""
         from concurrent.futures import wait
 
-        wait([self._pool.submit(_end) for _ in range(self._pool._max_workers * 4)])
+        wait([self._pool.submit(_end) for _ in range(self._jobs * 4)])
         self._pool.shutdown(cancel_futures=True)
+        self._folder.cleanup()
 
 
 def _end() -> None:

@@ -93,7 +93,7 @@ def _call(draw: Callable[..., Any], names: tuple[str, ...], timed: bool = True, 
     sig: Scenario = {"task": draw(st.sampled_from(names))}
     if args := draw(st.lists(st.one_of(_plain_value, _value), max_size=2)):
         sig["args"] = args
-    if draw(st.integers(0, 7)) == 7:
+    if draw(st.sampled_from(range(0, 8))) == 7:
         sig["immutable"] = True
     options: dict[str, st.SearchStrategy[Any]] = {
         "ignore_result": st.just(True),
@@ -106,13 +106,13 @@ def _call(draw: Callable[..., Any], names: tuple[str, ...], timed: bool = True, 
     }
     if timed:
         options["countdown"] = st.sampled_from([0, LATER, FAR])
-    if draw(st.integers(0, 3)) == 3 and (set_ := draw(_some(options, 2))):
+    if draw(st.sampled_from(range(0, 4))) == 3 and (set_ := draw(_some(options, 2))):
         sig["set"] = set_
     if plain:
         return sig
-    if draw(st.integers(0, 4)) == 4:
+    if draw(st.sampled_from(range(0, 5))) == 4:
         sig["link"] = draw(st.lists(_call(("leaf",), timed=False, plain=True), min_size=1, max_size=2))
-    if draw(st.integers(0, 2)) == 2:
+    if draw(st.sampled_from(range(0, 3))) == 2:
         sig["link_error"] = draw(st.lists(errbacks, min_size=1, max_size=2))
     return sig
 
@@ -155,7 +155,7 @@ def _does(draw: Callable[..., Any], below: tuple[str, ...], kinds: tuple[str, ..
     """The operations of one task; it publishes only tasks that stand below it, so that there is an end."""
     operations: list[list[Any]] = []
     inner = st.one_of(_call(below, timed=False), canvas(below, 1)) if below else None
-    for _ in range(draw(st.integers(0, 1 if below else 0))):
+    for _ in range(draw(st.sampled_from(range(2 if below else 1)))):
         kind = draw(st.sampled_from(["publish", "state", "sleep", "add to chord"]))
         if kind == "sleep":
             operations.append(["sleep", 0.1])
@@ -187,11 +187,11 @@ def _does(draw: Callable[..., Any], below: tuple[str, ...], kinds: tuple[str, ..
 def _task(draw: Callable[..., Any], below: tuple[str, ...] = (), kinds: tuple[str, ...] = ()) -> Scenario:
     spec: Scenario = {"does": draw(_does(below, kinds))}
     options = draw(_some(_TASK_OPTIONS, 3)) if draw(st.booleans()) else {}
-    if draw(st.integers(0, 5)) == 5:
+    if draw(st.sampled_from(range(0, 6))) == 5:
         options.update(draw(_AUTORETRY))
     if options:
         spec["options"] = options
-    if draw(st.integers(0, 7)) == 7:
+    if draw(st.sampled_from(range(0, 8))) == 7:
         spec["takes"] = "one"
     return spec
 
@@ -305,7 +305,7 @@ def _routing(draw: Callable[..., Any], profile: str) -> Scenario:
         scenario["steps"] = [["send", draw(_call(("t0", "leaf"), timed=False))]]
     else:
         scenario["steps"] = [["send", draw(_call(("t0",), timed=False)), way]]
-    if draw(st.integers(0, 3)) == 3:
+    if draw(st.sampled_from(range(0, 4))) == 3:
         scenario["consumes"] = sorted(draw(st.sets(st.sampled_from(names), min_size=1)))
     return scenario
 
@@ -315,8 +315,8 @@ def _priorities(draw: Callable[..., Any], profile: str) -> Scenario:
     """More messages of different priority than are fetched at once, in a queue that was filled before."""
     does: list[list[Any]] = [["return", "tag"]]
     if draw(st.booleans()):
-        does.insert(0, ["publish", {"task": "leaf", "set": {"priority": draw(st.integers(0, 9))}}])
-    sends = draw(st.lists(st.tuples(st.sampled_from(["t0", "leaf"]), st.integers(0, 9)), min_size=2, max_size=4))
+        does.insert(0, ["publish", {"task": "leaf", "set": {"priority": draw(st.sampled_from(range(0, 10)))}}])
+    sends = draw(st.lists(st.tuples(st.sampled_from(["t0", "leaf"]), st.sampled_from(range(0, 10))), min_size=2, max_size=4))
     return {
         "queues": [{"name": "main", "max_priority": 9}],
         "conf": {"worker_prefetch_multiplier": 1},
@@ -337,7 +337,7 @@ def _revokes(draw: Callable[..., Any], profile: str) -> Scenario:
             part.setdefault("set", {})["countdown"] = late
     who = draw(st.sampled_from(ids))
     steps: list[list[Any]] = [["send", sig], ["settle"], ["revoke", who], ["wait", 1.5]]
-    if draw(st.integers(0, 3)) == 3:
+    if draw(st.sampled_from(range(0, 4))) == 3:
         steps = [["revoke", who], ["send", sig]]
     return {"tasks": {"t0": draw(_task(kinds=("return", "raise", "retry")))}, "steps": steps}
 
@@ -379,11 +379,11 @@ def scenarios(draw: Callable[..., Any], profile: str, themes: tuple[str, ...] = 
     """A scenario for a broker of one profile."""
     theme = draw(st.sampled_from(themes or (*_OFTEN, *_OFTEN, *THEMES)))
     scenario: Scenario = _copy({"theme": theme, **draw(THEMES[theme](profile))})
-    if draw(st.integers(0, 2)) == 2:
+    if draw(st.sampled_from(range(0, 3))) == 2:
         conf = {**draw(_some(_CONF, 3)), **scenario.get("conf", {})}
         if conf:
             scenario["conf"] = conf
-    if theme in ("options", "workflow", "inside", "hooks") and draw(st.integers(0, 3)):
+    if theme in ("options", "workflow", "inside", "hooks") and draw(st.sampled_from(range(0, 4))):
         scenario["cold"] = True
     return finished(scenario)
 
