@@ -475,8 +475,19 @@ class TaskQueue(WaitingTasks, AsyncTwins):
 
     # ------------------------------------------------------------------------ results
 
-    def wait_step(self, task_id: str) -> None:
+    def wait_until(self, timeout: float | None) -> float | None:
+        """The moment at which a wait for a result is over; None where it has no timeout, or time can't be moved."""
+        if timeout is None or self._engine.stepping or (is_frozen() and active_clock() is None):
+            return None
+        with self._time() as clock:
+            return clock.time() + timeout
+
+    def wait_step(self, task_id: str, until: float | None = None) -> None:
         """Do one step for somebody who waits for a result, or raise why it will not come.
+
+        Args:
+            task_id: the task.
+            until: how far time may move, in seconds since the epoch; None lets it stand.
 
         Raises:
             ResultUnavailable: the message says why.
@@ -497,9 +508,17 @@ class TaskQueue(WaitingTasks, AsyncTwins):
                 "result.get() was called from a coroutine before its task has run. Fix: await task_queue.arun() first."
             )
         with self._still():
-            stepped = self._engine.step()
+            stepped = self._engine.step() or (until is not None and self._wait(until))
         if not stepped:
             raise ResultUnavailable(why_no_result(task_id, self._engine, self._recorder, self._execution.outcomes))
+
+    def _wait(self, until: float) -> bool:
+        """Move time to what is due next, or to the end of the wait; whether anything is due."""
+        moment = self._engine.next_moment()
+        due = moment is not None and moment <= until
+        with self._time() as clock:
+            self._move(clock, moment if moment is not None and due else until)
+        return due
 
     def looked_at(self, task_id: str) -> None:
         """Somebody asked for the state of a task; while a task runs, that is Celery itself."""

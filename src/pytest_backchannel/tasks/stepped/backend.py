@@ -42,8 +42,11 @@ POLLING = (
 class Stepper(Protocol):
     """Who makes the worker work while somebody waits for a result."""
 
-    def wait_step(self, task_id: str) -> None:
-        """Do one step, or raise the reason why the result will not come."""
+    def wait_until(self, timeout: float | None) -> float | None:
+        """The moment at which a wait that begins now is over, in seconds since the epoch; None without a timeout."""
+
+    def wait_step(self, task_id: str, until: float | None = None) -> None:
+        """Do one step, moving time as far as the moment ``until``; or raise the reason why the result does not come."""
 
     def looked_at(self, task_id: str) -> None:
         """Somebody asked for the state of a task."""
@@ -58,15 +61,24 @@ class Stepped:
     # --- private API: celery.backends.base.Backend and celery.result, seen on celery 5.5–5.7: these are the methods
     # --- by which AsyncResult.get(), GroupResult.get() and chords wait.
 
-    def wait_for(self, task_id: str, on_interval: Callable[[], Any] | None = None, **kwargs: Any) -> dict[str, Any]:
+    def wait_for(
+        self,
+        task_id: str,
+        timeout: float | None = None,
+        on_interval: Callable[[], Any] | None = None,
+        until: float | None = None,
+        **kwargs: Any,
+    ) -> dict[str, Any]:
         """The stored meta data, once it is ready."""
+        if until is None:
+            until = self.stepper.wait_until(timeout)
         while True:
             meta: dict[str, Any] = self.get_task_meta(task_id)
             if meta["status"] in states.READY_STATES:
                 return meta
             if on_interval is not None:
                 on_interval()
-            self.stepper.wait_step(task_id)
+            self.stepper.wait_step(task_id, until)
 
     def wait_for_pending(
         self,
@@ -75,22 +87,26 @@ class Stepped:
         propagate: bool = True,
         on_message: Callable[..., Any] | None = None,
         on_interval: Callable[[], Any] | None = None,
+        timeout: float | None = None,
         **kwargs: Any,
     ) -> Any:
         """What ``AsyncResult.get()`` calls."""
-        meta = self.wait_for(result.id, on_interval=on_interval)
+        meta = self.wait_for(result.id, timeout=timeout, on_interval=on_interval)
         if on_message is not None:
             on_message(meta)
         result._maybe_set_cache(meta)
         return result.maybe_throw(propagate=propagate, callback=callback)
 
-    def iter_native(self, result: Any, on_message: Any = None, **kwargs: Any) -> Iterator[tuple[str, Any]]:
+    def iter_native(
+        self, result: Any, timeout: float | None = None, on_message: Any = None, **kwargs: Any
+    ) -> Iterator[tuple[str, Any]]:
         """What ``GroupResult.get()`` and the join of a chord call."""
+        until = self.stepper.wait_until(timeout)
         for node in result.results:
             if isinstance(node, ResultSet):
                 yield node.id, node.results
             else:
-                meta = self.wait_for(node.id)
+                meta = self.wait_for(node.id, until=until)
                 if on_message is not None:
                     on_message(meta)
                 yield node.id, meta
@@ -197,7 +213,7 @@ class NoBackend(Stepped, DisabledBackend):
 
     get_state = get_status = get_result = get_traceback = get_task_meta
 
-    def wait_for(self, task_id: str, on_interval: Callable[[], Any] | None = None, **kwargs: Any) -> dict[str, Any]:
+    def wait_for(self, task_id: str, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Raise the reason."""
         meta: dict[str, Any] = self.get_task_meta(task_id)
         return meta
