@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "differential"))
 from fuzz import runner  # noqa: E402
 from fuzz.__main__ import servers  # noqa: E402
 from fuzz.layers import KINDS, LayerPool, sequences  # noqa: E402
-from fuzz.strategies import scenarios  # noqa: E402
+from fuzz.strategies import shares  # noqa: E402
 
 # The same ones in each run: what fails here fails again.
 SEED = 20261125
@@ -34,18 +34,19 @@ def test_the_stepped_worker_does_what_a_real_one_does(profile):
     with servers(profile, jobs=3) as addresses:
         pool = runner.Pool(profile, addresses)
         try:
-            result = runner.run(pool, scenarios(profile), SCENARIOS, SEED, shrink_for=20, most=3)
+            result = runner.run(pool, shares(profile, SCENARIOS), SEED, shrink_for=20, most=3)
         finally:
             pool.close()
     assert not result.different, report(result)
     assert len(result.played) > SCENARIOS / 2
+    assert result.in_full > 0.5
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_strict_layer_does_what_a_real_one_does(kind):
     redis = start_redis()
     try:
-        result = runner.run(LayerPool(kind, redis.url), sequences(kind), SEQUENCES, SEED, shrink_for=20, most=3)
+        result = runner.run(LayerPool(kind, redis.url), [(sequences(kind), SEQUENCES)], SEED, shrink_for=20, most=3)
     finally:
         redis.close()
     assert not result.different, report(result)

@@ -14,7 +14,7 @@ from typing import Any
 
 from .layers import KINDS, LayerPool, sequences
 from .runner import Pool, described, run
-from .strategies import THEMES, scenarios
+from .strategies import THEMES, shares
 
 
 def main() -> int:
@@ -44,8 +44,8 @@ def fuzz(pool: Any, profile: str, given: Any) -> bool:
     """Play what is drawn, and print what came of it; whether anything differs."""
     began = time.monotonic()
     themes = tuple(filter(None, given.themes.split(",")))
-    strategy = sequences(profile) if given.broker == "layer" else scenarios(profile, themes)
-    result = run(pool, strategy, given.n, given.seed, say=say, shrink_for=given.shrink, ignore=given.ignore)
+    drawn = [(sequences(profile), given.n)] if given.broker == "layer" else shares(profile, given.n, themes)
+    result = run(pool, drawn, given.seed, say=say, shrink_for=given.shrink, ignore=given.ignore)
     count = len(result.played)
     excluded = Counter(name for played in result.played for name in played.excluded)
     say(

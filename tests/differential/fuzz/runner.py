@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing import get_context
@@ -86,25 +87,62 @@ def compare_plain(scenario: dict[str, Any], stepped: Any, real: Any) -> Played:
 
 
 def drawn(strategy: Any, number: int, seed_: int) -> list[Any]:
-    """As many different values of a strategy; the same ones for the same seed."""
+    """As many different values of a strategy; the same ones for the same seed; fewer where there are no more."""
     found: dict[str, Any] = {}
 
     @seed(seed_)
-    @_quietly(max_examples=number, phases=[Phase.generate])
+    @_quietly(max_examples=_examples(number), phases=[Phase.generate], report_multiple_bugs=False)
     @given(strategy)
     def collect(value: Any) -> None:
-        found.setdefault(json.dumps(value, sort_keys=True), value)
+        if len(found) < number:
+            found.setdefault(_key(value), value)
+        if len(found) == number:
+            raise _Enough
 
-    collect()
+    with _no_constants(), contextlib.suppress(_Enough):
+        collect()
     return list(found.values())
+
+
+def _examples(number: int) -> int:
+    return 3 * number + 10  # Hypothesis repeats itself
+
+
+def _key(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)
 
 
 def _quietly(**options: Any) -> settings:
     return settings(database=None, deadline=None, suppress_health_check=list(HealthCheck), **options)
 
 
+class _Enough(Exception):
+    pass
+
+
 class _Same(Exception):
     pass
+
+
+# --- private API: hypothesis.internal.conjecture.providers, seen on hypothesis 6.151–6.170: it also draws constants that
+# --- stand in the modules which happen to be imported, so that a seed would draw something else in each process.
+
+
+@contextlib.contextmanager
+def _no_constants() -> Generator[None]:
+    from hypothesis.internal.conjecture import providers
+
+    before = providers._get_local_constants
+    providers._get_local_constants = type(before())
+    providers.CONSTANTS_CACHE.cache.clear()
+    try:
+        yield
+    finally:
+        providers._get_local_constants = before
+        providers.CONSTANTS_CACHE.cache.clear()
+
+
+# --- end of private API
 
 
 def shrunk(
@@ -131,14 +169,14 @@ def shrunk(
     smallest = target
     wanted = target.signature
     until = time.monotonic() + budget
-    goal = json.dumps(target.scenario, sort_keys=True)
+    goal = _key(target.scenario)
 
     @seed(seed_)
-    @_quietly(max_examples=number, phases=[Phase.generate, Phase.shrink], report_multiple_bugs=False)
+    @_quietly(max_examples=_examples(number), phases=[Phase.generate, Phase.shrink], report_multiple_bugs=False)
     @given(strategy)
     def differs(value: Any) -> None:
         nonlocal smallest
-        key = json.dumps(value, sort_keys=True)
+        key = _key(value)
         started = goal in seen
         seen.add(key)
         if key not in known:
@@ -146,15 +184,13 @@ def shrunk(
                 return
             known[key] = play(value)
         if (started or key == goal) and known[key].signature & wanted:
-            if len(key) <= len(json.dumps(smallest.scenario, sort_keys=True)):
+            if len(key) <= len(_key(smallest.scenario)):
                 smallest = known[key]
             raise _Same
 
     seen: set[str] = set()
-    try:
+    with _no_constants(), contextlib.suppress(_Same, HypothesisException):
         differs()
-    except (_Same, HypothesisException):
-        pass
     return smallest
 
 
@@ -269,8 +305,7 @@ class Result:
 
 def run(
     pool: Pool,
-    strategy: Any,
-    number: int,
+    shares: list[tuple[Any, int]],
     seed_: int,
     *,
     say: Callable[[str], object] = print,
@@ -282,8 +317,7 @@ def run(
 
     Args:
         pool: plays them.
-        strategy: what they are drawn from.
-        number: how many.
+        shares: the strategies that they are drawn from, and how many of each.
         seed_: of the drawing.
         say: told of the progress, and of what differs.
         shrink_for: how long to shrink each kind of difference, in seconds.
@@ -292,7 +326,12 @@ def run(
     """
     result = Result()
     pool.ignore = ignore
-    scenarios = drawn(strategy, number, seed_)
+    origin: dict[str, tuple[Any, int]] = {}
+    scenarios = []
+    for strategy, number in shares:
+        for value in drawn(strategy, number, seed_):
+            if origin.setdefault(_key(value), (strategy, number)) == (strategy, number):
+                scenarios.append(value)
     began = time.monotonic()
     for played in pool.play_all(scenarios):
         result.played.append(played)
@@ -304,11 +343,12 @@ def run(
     once = [played for played in result.played if played.different]
     for first, again in zip(once, pool.play_all([played.scenario for played in once]), strict=True):
         (result.different if again.signature & first.signature else result.unstable).append(first)
-    known = {json.dumps(played.scenario, sort_keys=True): played for played in result.played}
+    known = {_key(played.scenario): played for played in result.played}
     seen: set[str] = set()
     for played in sorted(result.different, key=lambda p: len(json.dumps(p.scenario))):
         if played.signature <= seen or len(result.found) >= most:
             continue
+        strategy, number = origin[_key(played.scenario)]
         small = shrunk(strategy, number, seed_, known, played, pool.play, shrink_for) if shrink_for else played
         seen |= small.signature | played.signature
         result.found.append(small)

@@ -370,20 +370,32 @@ THEMES: dict[str, Callable[[str], st.SearchStrategy[Scenario]]] = {
     "faults": _faults, "routing": _routing, "priorities": _priorities, "revokes": _revokes, "expiry": _expiry,
     "rates": _rates,
 }  # fmt: skip
-# Those that have most to say come most often.
-_OFTEN = ("options", "workflow", "inside", "hooks")
+# How often each is drawn: those most often that have most to say.
+WEIGHTS = {
+    "options": 4, "workflow": 5, "inside": 5, "hooks": 4, "limits": 2, "faults": 2, "routing": 3, "priorities": 1,
+    "revokes": 2, "expiry": 1, "rates": 1,
+}  # fmt: skip
+
+
+def shares(profile: str, number: int, themes: tuple[str, ...] = ()) -> list[tuple[st.SearchStrategy[Scenario], int]]:
+    """What to draw for so many scenarios: a strategy for each theme, and how many of it.
+
+    Each apart: Hypothesis likes to vary what it has drawn, and would leave whole themes out.
+    """
+    chosen = {theme: weight for theme, weight in WEIGHTS.items() if not themes or theme in themes}
+    total = sum(chosen.values())
+    return [(scenarios(profile, theme), max(1, round(number * weight / total))) for theme, weight in chosen.items()]
 
 
 @st.composite
-def scenarios(draw: Callable[..., Any], profile: str, themes: tuple[str, ...] = ()) -> Scenario:
-    """A scenario for a broker of one profile."""
-    theme = draw(st.sampled_from(themes or (*_OFTEN, *_OFTEN, *THEMES)))
+def scenarios(draw: Callable[..., Any], profile: str, theme: str) -> Scenario:
+    """A scenario of one theme, for a broker of one profile."""
     scenario: Scenario = _copy({"theme": theme, **draw(THEMES[theme](profile))})
     if draw(st.sampled_from(range(0, 3))) == 2:
         conf = {**draw(_some(_CONF, 3)), **scenario.get("conf", {})}
         if conf:
             scenario["conf"] = conf
-    if theme in ("options", "workflow", "inside", "hooks") and draw(st.sampled_from(range(0, 4))):
+    if theme in ("options", "workflow", "inside", "hooks") and draw(st.sampled_from(range(0, 8))):
         scenario["cold"] = True
     return finished(scenario)
 
