@@ -90,7 +90,7 @@ class Player:
                 (faults / " ".join([name, *spec["fault"]])).touch()
 
     def status(self) -> tuple[int, list[int]]:
-        """The process that tells it, and what its worker has to do: reserved, active, limited, due soon, due at all."""
+        """The process that tells it, and what it has to do: reserved, active, limited, due soon, due at all, at work."""
         try:
             pid, *counts = json.loads((self._folder / "status").read_text())
         except (OSError, ValueError):
@@ -187,7 +187,7 @@ class _Run:
                 self.wait(arguments[0])
                 self.settle(soon=False)
             elif step == "revoke":
-                self.app.control.revoke(arguments[0], reply=True, timeout=5)
+                self.app.control.revoke(arguments[0], reply=True, timeout=5, limit=1)
                 self.settle(soon=False)
         self.settle(soon=True)
 
@@ -196,7 +196,8 @@ class _Run:
             options = self.scenario.get("broker_options")
             self.worker = self.integration.worker(
                 queues=self.consumed if "consumes" in self.scenario else (),
-                conf={"broker_transport_options": options} if options else {},
+                # Some of them are read with the command line, before the worker reads its scenario.
+                conf={**self.scenario.get("conf", {}), **({"broker_transport_options": options} if options else {})},
             )
             self._connection = self.app.connection_for_read()
             self._connection.connect()
@@ -241,8 +242,8 @@ class _Run:
         state = (self.player.logged(), ready, unacked, pid, counts)
         if not counts or pid != self.worker._group:
             return False, state
-        reserved, active, limited, due_soon, held = counts
-        busy = reserved or active or limited or ready or unacked > held or (soon and due_soon)
+        reserved, active, limited, due_soon, held, works = counts
+        busy = reserved or active or limited or works or ready or unacked > held or (soon and due_soon)
         return not busy, state
 
     def end(self) -> None:

@@ -65,7 +65,7 @@ def _drive(scenario: dict[str, Any], app: Any, queue: Any) -> None:
         elif step == "wait":
             queue.advance(arguments[0], propagate=False)
         elif step == "revoke":
-            app.control.revoke(arguments[0], reply=True, timeout=5)
+            app.control.revoke(arguments[0], reply=True, timeout=5, limit=1)
             queue.run(propagate=False)
     until = time.time() + HORIZON
     queue.run(propagate=False)
