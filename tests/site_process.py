@@ -66,7 +66,7 @@ class Site:
         found = []
         for process in psutil.Process(self.process.pid).children(recursive=True):
             with contextlib.suppress(psutil.NoSuchProcess):
-                if not any("watchdog_script" in word for word in process.cmdline()):
+                if not any("os.killpg" in word for word in process.cmdline()):
                     found.append(process)
         return found
 

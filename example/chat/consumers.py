@@ -16,15 +16,20 @@ class ChatConsumer(AsyncJsonWebsocketConsumer):
     the system speaks); {"history": [...]} first, if the room has any; {"error": "..."} for what can't be taken.
     """
 
-    async def connect(self):
-        self.room = self.scope["url_route"]["kwargs"]["room"]
-        self.newest_seen = 0
-        await self.channel_layer.group_add(self.room, self.channel_name)
-        await self.accept()
-        await self.send_history()
+    newest_seen = 0
 
-    async def disconnect(self, code):
-        await self.channel_layer.group_discard(self.room, self.channel_name)
+    @property
+    def room(self):
+        return self.scope["url_route"]["kwargs"]["room"]
+
+    async def websocket_connect(self, message):
+        # Channels joins these groups before connect() runs, and leaves them when the socket has closed.
+        self.groups.append(self.room)
+        await super().websocket_connect(message)
+
+    async def connect(self):
+        await super().connect()
+        await self.send_history()
 
     @classmethod
     async def decode_json(cls, text_data):
@@ -34,24 +39,27 @@ class ChatConsumer(AsyncJsonWebsocketConsumer):
             return None
 
     async def receive_json(self, content, **kwargs):
+        if error := self.refusal(content):
+            await self.send_json({"error": error})
+        else:
+            event = await self.keep(content["text"].strip())
+            await self.channel_layer.group_send(self.room, event)
+
+    def refusal(self, content):
+        """Why this can't be taken from this user, or None."""
         text = content.get("text") if isinstance(content, dict) else None
         if not self.scope["user"].is_authenticated:
-            await self.send_json({"error": "Sign in to write."})
-        elif not isinstance(text, str) or not 0 < len(text.strip()) <= LONGEST:
-            await self.send_json({"error": f"A message is a text of 1 to {LONGEST} characters."})
-        else:
-            message = await database_sync_to_async(Message.objects.create)(
-                room=self.room, text=text.strip(), user_id=self.scope["user"].id
-            )
-            await self.channel_layer.group_send(
-                self.room,
-                {
-                    "type": "chat.message",
-                    "id": message.id,
-                    "text": message.text,
-                    "author": self.scope["user"].get_username(),
-                },
-            )
+            return "Sign in to write."
+        if not isinstance(text, str) or not 0 < len(text.strip()) <= LONGEST:
+            return f"A message is a text of 1 to {LONGEST} characters."
+        return None
+
+    @database_sync_to_async
+    def keep(self, text):
+        """Store the message; gives the event that tells the room of it."""
+        author = self.scope["user"]
+        message = author.messages.create(room=self.room, text=text)
+        return {"type": "chat.message", "id": message.id, "text": text, "author": author.get_username()}
 
     async def chat_message(self, event):
         if event.get("id") and event["id"] <= self.newest_seen:

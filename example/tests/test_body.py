@@ -1,22 +1,22 @@
-"""The article's "Eager mode is the workhorse": does the task do its job?
+"""Does the task do its job? `celery_eager` runs its body where it is called, which is all that most tests need.
 
-Below it, what eager mode does not look at: `task_queue` runs the same body in Celery's real worker, in this process.
+What eager mode does not look at comes last: `task_queue` runs the body in Celery's real worker, in this process.
 """
 
 import pytest
 from billing.models import IncompleteInvoice, Invoice
 from billing.tasks import generate_pdf, send_invoice_email, validate_invoice
+from django.utils import timezone
 
 from tests.factories import InvoiceFactory
 
 
-def test_send_invoice_email_marks_invoice(db, celery_eager, mailoutbox):
-    invoice = InvoiceFactory()
-    result = send_invoice_email.delay(invoice.id)  # runs synchronously
-    assert result.get() == invoice.id  # task return value
-    invoice.refresh_from_db()
-    assert invoice.emailed_at is not None
-    assert len(mailoutbox) == 1
+def test_the_task_mails_its_invoice_and_notes_when(db, celery_eager, mailoutbox):
+    started, draft = timezone.now(), InvoiceFactory()
+    returned = send_invoice_email.delay(draft.id).get(timeout=5)
+    assert returned == draft.id
+    assert [mail.to for mail in mailoutbox] == [[draft.customer_email]]
+    assert started <= Invoice.objects.get(id=draft.id).emailed_at <= timezone.now()
 
 
 def test_the_email_carries_the_pdf(db, celery_eager, mailoutbox):
@@ -67,11 +67,11 @@ def test_an_incomplete_invoice_is_refused_with_what_it_lacks(db, celery_eager, i
 
 
 def test_the_same_in_the_worker(db, task_queue, mailoutbox):
-    invoice = InvoiceFactory()
-    result = send_invoice_email.delay(invoice.id)
+    draft = InvoiceFactory()
+    sending = send_invoice_email.delay(draft.id)
     assert not mailoutbox  # it waits in its queue, as in production
     task_queue.run()
-    assert result.get() == invoice.id
+    assert sending.get(timeout=5) == draft.id
     assert len(mailoutbox) == 1
 
 

@@ -1,4 +1,4 @@
-"""The article's "Mocking the call site": does the view enqueue the right task?
+"""Does the view enqueue the right task? What the task does is another module's question.
 
 `patch` answers for one task whose place is known. `task_queue` answers for all that was enqueued, compares arguments
 as the task's own signature does, and sees whether the transaction was committed before.
@@ -6,8 +6,9 @@ as the task's own signature does, and sees whether the transaction was committed
 
 from datetime import timedelta
 from html import unescape
-from unittest.mock import patch
+from unittest.mock import call, patch
 
+import pytest
 from billing.models import Invoice
 from billing.tasks import requeue_stuck_invoices, send_invoice, send_invoice_email, validate_invoice
 from django.utils import timezone
@@ -15,24 +16,32 @@ from django.utils import timezone
 from tests.factories import InvoiceFactory
 
 
-def test_view_enqueues_invoice_email(client, db):
+def click_send(client, invoice):
+    """Send one invoice from its page; gives the page that comes then."""
+    return client.post(f"/invoices/{invoice.pk}/email/", follow=True)
+
+
+@pytest.fixture
+def delay():
+    with patch("billing.tasks.send_invoice_email.delay") as delay:
+        yield delay
+
+
+def test_a_click_enqueues_the_email_once(client, db, delay):
+    draft = InvoiceFactory()
+    click_send(client, draft)
+    click_send(client, draft)  # the page was slow, and someone impatient
+    assert delay.mock_calls == [call(draft.pk)]
+
+
+def test_an_invoice_that_was_sent_is_not_enqueued_again(client, db, delay):
+    assert "is sent already" in click_send(client, InvoiceFactory(status=Invoice.Status.SENT)).text
+    assert not delay.called
+
+
+def test_what_was_enqueued_is_the_call_and_where_it_goes(client, db, task_queue):
     invoice = InvoiceFactory()
-    with patch("billing.tasks.send_invoice_email.delay") as mock_delay:
-        client.post(f"/invoices/{invoice.id}/email/")
-    mock_delay.assert_called_once_with(invoice.id)
-
-
-def test_an_invoice_that_was_sent_is_not_enqueued_again(client, db):
-    invoice = InvoiceFactory(status=Invoice.Status.SENT)
-    with patch("billing.tasks.send_invoice_email.delay") as mock_delay:
-        response = client.post(f"/invoices/{invoice.id}/email/", follow=True)
-    mock_delay.assert_not_called()
-    assert "is sent already" in response.text
-
-
-def test_view_enqueues_with_task_queue(client, db, task_queue):
-    invoice = InvoiceFactory()
-    client.post(f"/invoices/{invoice.id}/email/")
+    click_send(client, invoice)
     task = task_queue.assert_enqueued(send_invoice_email.s(invoice.id))  # a signature is the expectation
     assert task.queue == "mail"
     assert not task.in_transaction
@@ -52,8 +61,7 @@ def test_all_drafts_go_as_workflows(client, db, task_queue):
 def test_a_broker_that_refuses_is_told_to_the_user(client, db, task_queue):
     invoice = InvoiceFactory()
     task_queue.refuse_publish()
-    response = client.post(f"/invoices/{invoice.id}/email/", follow=True)
-    assert "The queue can't be reached now" in unescape(response.text)
+    assert "The queue can't be reached now" in unescape(click_send(client, invoice).text)
     task_queue.assert_empty()
 
 

@@ -1,7 +1,7 @@
-"""The article's "Testing Channels consumers": one consumer, alone, as a state machine.
+"""Does the consumer say the right thing? It is driven alone here, without the router and the middleware before it.
 
-`websocket` drives it too: without a timeout to choose, with the consumer's own error when it breaks, and with an exact
-answer to "does nothing come?".
+Channels' communicator does that. So does `websocket`: without a timeout to choose, with the consumer's own error when
+it breaks, and with an exact answer to "does nothing come?".
 """
 
 import pytest
@@ -12,31 +12,21 @@ from chat.models import Message
 from tests.factories import MessageFactory, UserFactory
 
 
-@pytest.mark.asyncio
-async def test_chat_message_round_trip(db_async):
-    user = await UserFactory.acreate()
-    comm = WebsocketCommunicator(
-        ChatConsumer.as_asgi(),
-        path="/ws/chat/room-42/",
-    )
-    comm.scope["url_route"] = {"kwargs": {"room": "room-42"}}
-    comm.scope["user"] = user
-
-    connected, _ = await comm.connect()
-    assert connected
-
-    await comm.send_json_to({"text": "hello"})
-    reply = await comm.receive_json_from(timeout=2)
-    assert reply == {"text": "hello"}
-
-    await comm.disconnect()
+async def test_who_writes_gets_the_message_back(db_async):
+    writer = WebsocketCommunicator(ChatConsumer.as_asgi(), "/ws/chat/room-42/")
+    writer.scope |= {"user": await UserFactory.acreate(), "url_route": {"kwargs": {"room": "room-42"}}}
+    accepted, _ = await writer.connect(timeout=2)
+    await writer.send_json_to({"text": "Is it on?"})
+    answer = await writer.receive_json_from(timeout=2)
+    await writer.disconnect()
+    assert (accepted, answer) == (True, {"text": "Is it on?"})
 
 
 def chat(websocket, **options):
     return websocket(ChatConsumer, path="/ws/chat/room-42/", url_kwargs={"room": "room-42"}, **options)
 
 
-async def test_round_trip_with_websocket(db_async, websocket):
+async def test_the_same_with_websocket_and_nothing_follows(db_async, websocket):
     async with chat(websocket, user=await UserFactory.acreate()) as client:
         await client.send_json({"text": "hello"})
         assert await client.receive_json() == {"text": "hello"}

@@ -1,19 +1,19 @@
-"""The article's "Testing Channels routing": the real ASGI application, from the origin check to the consumer."""
+"""Can a browser reach it, and another site's page not? All goes through the application that the server serves."""
 
 import pytest
 from channels.testing import WebsocketCommunicator
 from config.asgi import application
 
-from pytest_backchannel import WebSocketRejected
+from pytest_backchannel.errors import WebSocketRejected
 from tests.factories import InvoiceFactory, UserFactory
 
 
-@pytest.mark.asyncio
-async def test_chat_route_reachable(db_async):
-    comm = WebsocketCommunicator(application, "/ws/chat/room-42/")
-    connected, _ = await comm.connect()
-    assert connected
-    await comm.disconnect()
+async def test_a_room_has_a_route_and_no_room_has_none(db_async):
+    lobby, nowhere = (WebsocketCommunicator(application, path) for path in ("/ws/chat/lobby/", "/ws/chat/"))
+    assert await lobby.connect(timeout=2) == (True, None)
+    await lobby.disconnect()
+    with pytest.raises(ValueError, match="No route found"):
+        await nowhere.connect(timeout=2)
 
 
 async def test_every_route_with_websocket(db_async, websocket):

@@ -1,4 +1,4 @@
-"""The article's "Eager mode vs real broker": a real Redis, a real worker process, on the test's database.
+"""The same with what production has: a real Redis and real worker processes, on the test's database.
 
 These are the slow job's tests: `pytest -m celery_integration`. Redis comes from PATH, or from the wheel that
 pytest-backchannel[servers] installs.

@@ -7,22 +7,53 @@ A *slug* is the short, documented name of one way in which a test fails, or warn
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+__all__ = [
+    "AsyncTaskFunction",
+    "BackchannelError",
+    "BackchannelFailure",
+    "BackchannelWarning",
+    "BadExpectation",
+    "BlockedLoop",
+    "ClientDisconnected",
+    "ConsumerCancelled",
+    "ConsumerHung",
+    "ContractViolation",
+    "EndlessLoop",
+    "EnqueuedInTransaction",
+    "GroupSendNotFound",
+    "InMemoryDatabase",
+    "MisusedQueue",
+    "NoFrame",
+    "NotForReal",
+    "NotIdle",
+    "NotSerialisable",
+    "NothingToRun",
+    "OpenToStrangers",
+    "PendingChord",
+    "ProductionSettingsError",
+    "RealBrokerContacted",
+    "ResultUnavailable",
+    "ServerFailed",
+    "ServerMissing",
+    "SharedConnectionBusy",
+    "ThreadOutlivedTest",
+    "UnexpectedFrame",
+    "UnexpectedLoss",
+    "UnknownTask",
+    "WebSocketClosed",
+    "WebSocketRejected",
+]
+
+# ------------------------------------------------------------------------- bases
 
 
 class BackchannelError(Exception):
-    """Base of the errors that say the tool was used wrongly, or that the project cannot be tested as it is."""
+    """Base of the errors that say the tool was used wrongly, or that the project cannot be tested as it is.
 
-
-class BadExpectation(BackchannelError, TypeError):
-    """What an assertion was given can't describe what was enqueued; the message says what to pass instead."""
-
-
-class UnknownTask(BackchannelError):
-    """A task was sent by a name that nobody has registered, and so can't be run."""
-
-
-class AsyncTaskFunction(BackchannelError):
-    """A task's function is ``async def``, which Celery does not run."""
+    Raised itself where nobody would want to tell one such error from another; the message has the fix.
+    """
 
 
 class BackchannelFailure(AssertionError):
@@ -33,14 +64,6 @@ class BackchannelWarning(UserWarning):
     """Base of the warnings, so that one line of pytest's ``filterwarnings`` addresses them all."""
 
 
-class PendingChord(BackchannelWarning):
-    """A chord was begun, and its callback can never run, since a part of its header will not return."""
-
-
-class RealBrokerContacted(BackchannelFailure):
-    """A unit test was about to connect to a real broker; the message says which, and from where."""
-
-
 class UnexpectedLoss(BackchannelFailure):
     """The test's own assertions held, but something was lost or broke behind the request, unseen.
 
@@ -49,28 +72,102 @@ class UnexpectedLoss(BackchannelFailure):
     """
 
 
-class SharedConnectionBusy(BackchannelError):
-    """A thread waited too long for the test's shared database connection, or the test ended while it was in use.
+# ------------------------------------------------------------------------- tasks
 
-    The message names the thread that holds it, and the file and line.
+
+class BadExpectation(BackchannelError, TypeError):
+    """What ``assert_enqueued`` was given can't describe what was enqueued; the message says what to pass instead."""
+
+
+class UnknownTask(BackchannelError):
+    """A task was sent by a name that nobody has registered, and so can't be run where it is called.
+
+    Import the module that registers it, or correct the name; the message shows names that are near.
     """
 
 
-class ThreadOutlivedTest(BackchannelError):
-    """A thread that an earlier test left running asked for the database; the message names that test."""
+class AsyncTaskFunction(BackchannelError):
+    """A task's function is ``async def``: Celery would call it, and nobody would await the coroutine.
 
-
-class EnqueuedInTransaction(BackchannelWarning):
-    """A task was enqueued inside ``transaction.atomic()``, and not through ``on_commit``.
-
-    A worker may run it before the commit, and not find the rows; a rollback does not take it back.
+    Make it a plain function that calls ``async_to_sync``.
     """
+
+
+class NothingToRun(BackchannelFailure):
+    """The test asked for a step of the worker, and nothing is due.
+
+    The message says what waits, and for what: for ``task_queue.advance()``, or for a worker that consumes its queue. Or
+    nothing waits, because no task was enqueued.
+    """
+
+
+class EndlessLoop(BackchannelFailure):
+    """Tasks enqueue each other, or one message is delivered again, without end.
+
+    The message names the cycle. Where that many tasks are meant, give ``run()`` a higher ``limit``.
+    """
+
+
+class MisusedQueue(BackchannelError):
+    """The task queue was used in a way, or at a moment, that can't work, such as ``run()`` in a coroutine.
+
+    The message names the fix, such as ``await task_queue.arun()``.
+    """
+
+
+class ResultUnavailable(BackchannelFailure):
+    """``result.get()`` would wait in vain: nothing is left that could bring the result.
+
+    The message says why, and what helps: moving time to an eta, a worker for the queue, a result backend. It is a
+    ``celery.exceptions.TimeoutError`` too, so that code which is prepared for one behaves as in production.
+    """
+
+
+# Celery's TimeoutError is its second base. errors.py is imported in every run, and Celery may not be installed: so the
+# class with both bases is made when it is first asked for. A type checker sees the one above.
+_WITHOUT_CELERY = ResultUnavailable
+
+if not TYPE_CHECKING:
+    del ResultUnavailable
+
+    def __getattr__(name: str) -> type[BackchannelFailure]:
+        if name != "ResultUnavailable":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        # Two threads that come at once get the same class.
+        return globals().setdefault(name, _result_unavailable())
+
+
+def _result_unavailable() -> type[BackchannelFailure]:
+    try:
+        from celery.exceptions import TimeoutError as CeleryTimeoutError
+    except ImportError:
+        return _WITHOUT_CELERY  # there are no results, and nothing raises it
+    names = {"__module__": __name__, "__doc__": _WITHOUT_CELERY.__doc__}
+    return type("ResultUnavailable", (_WITHOUT_CELERY, CeleryTimeoutError), names)
+
+
+class RealBrokerContacted(BackchannelFailure):
+    """A unit test was about to connect to a real broker; the message says which, and from where.
+
+    Use ``celery_eager`` or ``task_queue``; a test that is meant to reach a broker carries ``celery_integration``.
+    """
+
+
+class PendingChord(BackchannelWarning):
+    """A chord was begun, and its callback can never run, since a part of its header will not return.
+
+    A part that raises ``Ignore``, is rejected or lost never returns. ``allow_lost("pending_chord")`` allows it.
+    """
+
+
+# ---------------------------------------------------------------------- channels
 
 
 class ContractViolation(BackchannelFailure, RuntimeError):
     """An application sent what no ASGI server would carry, or at a time when it may not.
 
-    Raised inside the application, from its ``send``, as uvicorn raises ``RuntimeError``.
+    Raised inside the application, from its ``send``, as uvicorn raises ``RuntimeError``. The consumer is at fault, and
+    the message says what a server would have refused.
     """
 
 
@@ -78,7 +175,7 @@ class ClientDisconnected(OSError):
     """An application sent to a client that is gone.
 
     Raised inside the application, from its ``send``, as the ASGI specification has it since version 2.4 of its
-    WebSocket part, and as uvicorn does.
+    WebSocket part, and as uvicorn does. A consumer that sends late has to expect it.
     """
 
 
@@ -143,11 +240,90 @@ class ConsumerCancelled(BackchannelFailure):
 
 
 class NotIdle(BackchannelFailure):
-    """It can't be said that nothing more will happen: something still runs; the message names it."""
+    """It can't be said that nothing more will happen: something still runs; the message names it.
+
+    Let it end or wait: a task that never rests keeps every ``receive_nothing()`` from an answer.
+    """
+
+
+class OpenToStrangers(BackchannelFailure):
+    """Other WebSocket routes than the test says let in an anonymous caller, or a page of a foreign origin.
+
+    The message has the table of all handshakes. Guard the route, or name it in the test as one that is open.
+    """
+
+
+class GroupSendNotFound(BackchannelFailure):
+    """``channel_layer.assert_group_sent()`` found no such group send, or another number of them.
+
+    The message shows the nearest, with the line that sent it. ``assert_not_group_sent()`` raises it where there is one.
+    """
 
 
 class BlockedLoop(BackchannelWarning):
-    """A call in async code blocked the event loop."""
+    """A call in async code blocked the event loop; looked for where ``backchannel_blocking`` asks for it.
+
+    The message names the call and the line. ``sync_to_async`` or an async library keeps the loop free.
+    """
+
+
+# ---------------------------------------------------------------------- database
+
+
+class SharedConnectionBusy(BackchannelError):
+    """A thread waited too long for the test's shared database connection, or the test ended while it was in use.
+
+    The message names the thread that holds it, and the file and line.
+    """
+
+
+class ThreadOutlivedTest(BackchannelError):
+    """A thread that an earlier test left running asked for the database; the message names that test.
+
+    Let that test join what it has started.
+    """
+
+
+class EnqueuedInTransaction(BackchannelWarning):
+    """A task was enqueued inside ``transaction.atomic()``, and not through ``on_commit``.
+
+    A worker may run it before the commit, and not find the rows; a rollback does not take it back. Call
+    ``delay_on_commit``, or enqueue in ``transaction.on_commit``.
+    """
+
+
+# ----------------------------------------------------------------------- servers
+
+
+class ServerMissing(BackchannelError):
+    """The program of a server is not on this machine; the message says how to get it.
+
+    The fixtures skip the test with this reason; where the environment variable ``CI`` is set, they fail it.
+    """
+
+
+class ServerFailed(BackchannelError):
+    """A server or a worker process did not start, did not stop, or died, and the test had not asked for that.
+
+    The message ends with the last lines of its log, in which the cause stands.
+    """
+
+
+class NotForReal(BackchannelError):
+    """What the test asks of ``task_queue`` can't be had with a real broker, such as an hour of virtual time.
+
+    The fixture skips that variant of the test with this reason; the stepped worker can do it.
+    """
+
+
+class InMemoryDatabase(BackchannelError):
+    """The test database is an SQLite in the memory of the test's own process, where no worker process can see it.
+
+    Put it in a file: ``DATABASES["default"]["TEST"] = {"NAME": …}``, as the message says.
+    """
+
+
+# --------------------------------------------------------- more than one of them
 
 
 class NotSerialisable(TypeError):
@@ -157,6 +333,16 @@ class NotSerialisable(TypeError):
     ``TypeError``, as the serialiser of channels-redis raises for most such values, so that code which expects that
     goes on as in production.
     """
+
+
+class ProductionSettingsError(BackchannelError):
+    """The settings module that ``backchannel_production_settings`` names can't be imported, or takes too long.
+
+    The message has the reason. What the module reads from the environment must be there when the tests run.
+    """
+
+
+# ------------------------------------------------------------------------- slugs
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +412,11 @@ declare_slug("failed_task", "A task failed, and the test has not looked at it.")
 declare_slug(
     "handler_failed",
     "on_failure, on_success, after_return, an errback or a signal receiver failed where Celery only logs it.",
+)
+declare_slug(
+    "late_ack_beyond_visibility",
+    "A task with acks_late ran, or may run, for longer than the visibility timeout: Redis delivers it again meanwhile.",
+    fatal=False,
 )
 declare_slug("swallowed_retry", "A task called self.retry() and caught the Retry that it raises.")
 declare_slug("undecodable_message", "A worker could not read a message, and has thrown it away.")

@@ -18,6 +18,7 @@ from functools import lru_cache
 from types import FrameType
 from typing import Any, NamedTuple, TypeVar
 
+from .active import Slot
 from .errors import SLUGS, UnexpectedLoss
 
 _cause: ContextVar[int | None] = ContextVar("pytest_backchannel_cause", default=None)
@@ -247,22 +248,23 @@ class EventLog:
         return [event for event in self.events if isinstance(event, kind)]
 
 
-_current: EventLog | None = None
+_log = Slot[EventLog]("log")
 # What the log of the running test is made with, when something asks for it: most tests never do.
-_expected: tuple[str, bool] = ("", False)
+_expected = Slot[tuple[str, bool]]("expected log")
 
 
 def current_log() -> EventLog:
     """The log of the test that runs now; a fresh one where none was begun."""
-    global _current
-    if _current is None:
-        _current = EventLog(_expected[0], enforced=_expected[1])
-    return _current
+    log = _log.value
+    if log is None:
+        test, enforced = _expected.value or ("", False)
+        log = _log.value = EventLog(test, enforced=enforced)
+    return log
 
 
 def log_in_use() -> EventLog | None:
     """The log of the test that runs now, or None where nothing has asked for it: then nothing has happened."""
-    return _current
+    return _log.value
 
 
 def begin_log(test: str = "", *, enforced: bool = False) -> EventLog:
@@ -273,14 +275,13 @@ def begin_log(test: str = "", *, enforced: bool = False) -> EventLog:
 
 def expect_log(test: str, *, enforced: bool) -> None:
     """Replace the current log by an empty one that is made when it is first asked for."""
-    global _current, _expected
-    _current = None
-    _expected = (test, enforced)
+    _log.value = None
+    _expected.value = (test, enforced)
 
 
 def end_log() -> None:
     """Drop the current log."""
-    expect_log("", enforced=False)
+    _log.value = _expected.value = None
 
 
 class caused_by:

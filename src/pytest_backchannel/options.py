@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
 ASYNC_DB_CHOICES = ("shared", "off")
 BLOCKING_CHOICES = ("off", "warn", "error")
@@ -144,6 +145,10 @@ def _read(config: pytest.Config) -> Options:
         raise pytest.UsageError(
             f"backchannel_blocking = {blocking!r}: choose one of {', '.join(map(repr, BLOCKING_CHOICES))}"
         )
+    if blocking != "off" and find_spec("blockbuster") is None:
+        raise pytest.UsageError(
+            f"backchannel_blocking = {blocking!r} needs blockbuster: pip install 'pytest-backchannel[blocking]'"
+        )
     return Options(
         celery_app=_dotted("backchannel_celery_app", config.getini("backchannel_celery_app")),
         production_settings=config.getini("backchannel_production_settings").strip(),
@@ -213,20 +218,3 @@ def once_per_config(make: Callable[[pytest.Config], Any]) -> Callable[[pytest.Co
         return config.stash[key]
 
     return get
-
-
-def marked(items: Iterable[pytest.Item], name: str) -> list[pytest.Item]:
-    """The items with a marker: what ``iter_markers`` says of each, but a class or module is looked at once."""
-    known: dict[pytest.Collector | pytest.Item, bool] = {}
-
-    def has(node: Any) -> bool:
-        if any(marker.name == name for marker in node.own_markers):
-            return True
-        parent = node.parent
-        if parent is None:
-            return False
-        if parent not in known:
-            known[parent] = has(parent)
-        return known[parent]
-
-    return [item for item in items if has(item)]

@@ -1,22 +1,25 @@
-"""pytest's hooks: options, markers, the log of each test, and what fails a test without being asked.
+"""Every hook of pytest's that the plugin has; what they do is in harness/, markers.py and options.py.
 
 Thin on purpose, and it imports neither Django, Celery nor Channels: the fixtures' modules, registered here, import
-them when a test asks for a fixture. What a test that uses none of them pays is a few calls of hooks.
+them when a test asks for a fixture. What a test that uses none of them pays is a few calls of hooks: one for each
+phase, since what every test pays is mostly pytest's calling of hooks, and next to nothing where neither Celery nor
+Channels is loaded.
+
+Hooks of an object are registered later than those of this module: when pytest is configured, so that they come before
+those of plugins and conftest files that are there by then, or when something needs them.
 """
 
 from __future__ import annotations
 
 import sys
-import warnings
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from . import events
-from .errors import SLUGS
-from .fixtures import channels, database, tasks, websocket
-from .options import add_options, add_server_options, marked, options_of
+from .harness import judging, late_hooks, layers, lending, queues, real_servers, watching
+from .markers import MARKERS, check_allow_lost, check_task_queue
+from .options import add_options, add_server_options, options_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -27,16 +30,10 @@ FIXTURE_MODULES = (
     "pytest_backchannel.fixtures.channels",
     "pytest_backchannel.fixtures.websocket",
     "pytest_backchannel.fixtures.servers",
-    "pytest_backchannel.fixtures.blocking",
 )
 
-MARKERS = (
-    "celery_integration: needs a real broker and a real worker; for the slower job of the CI.",
-    "allow_lost(slug, ...): what is lost or breaks under these slugs is intended in this test.",
-)
 
-_OBSERVED = pytest.StashKey[list[dict[str, str]]]()
-_FAILED = pytest.StashKey[bool]()
+# ---------------------------------------------------------------- the run
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -46,79 +43,89 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare the markers, check the options, and register the modules of the fixtures."""
+    """Declare the markers, check the options, and register the modules of the fixtures and the hooks below."""
     for marker in MARKERS:
         config.addinivalue_line("markers", marker)
-    options_of(config)
-    config.pluginmanager.register(_Begin(), "backchannel-begin")
+    blocking = options_of(config).blocking
+    late_hooks.offer(config, {late_hooks.LENT: _AroundFixtures, late_hooks.SERVERS: _WithServers})
+    manager = config.pluginmanager
+    manager.register(_First(), "backchannel-begin")
     if not hasattr(config, "workerinput"):  # with pytest-xdist, only the controller sums up
-        from .questions.report.terminal import ObservedSummary
-
-        config.pluginmanager.register(ObservedSummary(), "backchannel-observed")
+        manager.register(_Summary(), "backchannel-observed")
     for module in FIXTURE_MODULES:
         # Not by import_plugin(): a module that the project has imported already would be warned about, for pytest
         # can't rewrite its assertions any more, and there are none.
-        if not config.pluginmanager.has_plugin(module) and not config.pluginmanager.is_blocked(module):
-            config.pluginmanager.register(import_module(module), module)
+        if not manager.has_plugin(module) and not manager.is_blocked(module):
+            manager.register(import_module(module), module)
+    if blocking != "off":
+        manager.register(_WatchLoop(fails=blocking == "error"), "backchannel-blocking")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Check the arguments of ``allow_lost``, before any test has run."""
-    for item in marked(items, "allow_lost"):
-        for marker in item.iter_markers("allow_lost"):
-            unknown = [slug for slug in marker.args if slug not in SLUGS]
-            if unknown or not marker.args or marker.kwargs:
-                raise pytest.UsageError(
-                    f"{item.nodeid}: allow_lost takes one or more slugs"
-                    + (f", and {unknown[0]!r} is none" if unknown else "")
-                    + f"; choose from {', '.join(sorted(SLUGS))}"
-                )
+def _has(config: pytest.Config, fixtures: str) -> bool:
+    """Whether a module of fixtures is registered: ``-p no:`` switches off what belongs to it, too."""
+    return config.pluginmanager.has_plugin(f"pytest_backchannel.fixtures.{fixtures}")
 
 
-# ------------------------------------------------------ the log of each test
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Check the arguments of the markers, before any test has run."""
+    if _has(config, "tasks"):
+        check_task_queue(items)
+    check_allow_lost(items)
 
-# One hook for each phase, and it calls the fixtures' modules: what every test pays is mostly pytest's calling of hooks,
-# and next to nothing where neither Celery nor Channels is loaded.
 
+class _First:
+    """Before all others: what they record belongs to this test, and what they sort by is marked."""
 
-class _Begin:
-    """Before all others: what they record belongs to this test."""
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        """Have pytest-django's fixtures lend the test's connection."""
+        if _has(session.config, "database"):
+            lending.begin_session(session)
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Run a test against each of the brokers that its marker lists."""
+        if _has(metafunc.config, "servers"):
+            queues.parametrise(metafunc)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        """Mark what needs a real broker, before pytest-django sorts by its own marker."""
+        if _has(config, "servers"):
+            queues.mark_integration_tests(items)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Begin an empty log."""
-        events.expect_log(item.nodeid, enforced=options_of(item.config).strict)
-        if _FAILED in item.stash:
-            del item.stash[_FAILED]  # a plugin runs the item again
+        judging.begin(item)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_unconfigure(self, config: pytest.Config) -> None:
+        """End every process of the run."""
+        real_servers.close(config)
+
+
+# --------------------------------------------------------------- each test
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Observe the project's own layers and consumers, or hold the test to the strict layer."""
-    websocket.begin(item)
-    channels.begin(item)
+    watching.begin(item)
+    layers.begin(item)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """At the end of the body, ask the doubles in use what went unseen."""
-    end_watch = tasks.watch_brokers(item)
+    end_watch = queues.watch_brokers(item)
     try:
-        websocket.begin_body(item)
+        watching.begin_body(item)
         try:
-            database.begin_body(item)
+            lending.begin_body(item)
             result = yield
         except BaseException:
-            # The test has failed by itself: what went unseen is told in its report, and fails nothing once more.
-            item.stash[_FAILED] = True
-            log = events.log_in_use()
-            if log is not None:
-                log.run_checks()
-                log.take_problems()
+            judging.body_failed(item)
             raise
-        log = events.log_in_use()
-        if log is not None:
-            log.run_checks()
-            _judge(item, log)
+        judging.judge_body(item)
         return result
     finally:
         if end_watch is not None:
@@ -134,44 +141,11 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object
         # Only where a module of ours for Channels is loaded has anything begun.
         if "pytest_backchannel.channels.watch.consumers" in sys.modules:
             try:
-                websocket.end(item)
+                watching.end(item)
             finally:
-                channels.end(item)
-    log = events.log_in_use()
-    # A test that failed half-way leaves things open: that is its failure, and no error beside it.
-    if log is not None and _FAILED not in item.stash:
-        _judge(item, log)
+                layers.end(item)
+    judging.judge_fixtures(item)
     return result
-
-
-def _judge(item: pytest.Item, log: events.EventLog) -> None:
-    problems = log.take_problems()
-    if not problems:
-        return
-    allowed = {slug for marker in item.iter_markers("allow_lost") for slug in marker.args}
-    problems = [problem for problem in problems if problem.slug not in allowed]
-    if not log.enforced:
-        seen = item.stash.setdefault(_OBSERVED, [])
-        seen += [{"slug": p.slug, "text": p.text, "where": str(p.where or "")} for p in problems if p.decided is None]
-        problems = [problem for problem in problems if problem.decided is not None]
-    for problem in problems:
-        if not problem.fatal:
-            _warn(problem)
-    fatal = [problem for problem in problems if problem.fatal]
-    if fatal:
-        # Without a traceback: it would show the plugin's own frames, and the message names the project's lines.
-        pytest.fail(events.unexpected_loss(fatal), pytrace=False)
-
-
-def _warn(problem: events.Problem) -> None:
-    category = SLUGS[problem.slug].warning
-    if problem.where is None:
-        warnings.warn(category(problem.text), stacklevel=1)
-    else:
-        warnings.warn_explicit(category(problem.text), None, problem.where.path, problem.where.line)
-
-
-# --------------------------------------------------------------- the reports
 
 
 @pytest.hookimpl(wrapper=True)
@@ -180,19 +154,104 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Tell the story of a failed test, and carry what was observed to where the summary is made."""
     report = yield
-    if call.when != "teardown" and call.excinfo is None:
-        return report
     if report.failed and call.excinfo is not None:
-        from .questions.report.story import story
-
-        log = events.log_in_use()
-        text = story(log) if log is not None else ""
-        if text:
-            report.sections.append(("Behind the request", text))
+        judging.tell_story(report)
     if call.when == "teardown":
-        observed = item.stash.get(_OBSERVED, None)
-        if observed:
-            # A plain attribute of plain values: pytest-xdist sends it to the controller with the report.
-            report.backchannel_observed = observed  # type: ignore[attr-defined]
-        events.end_log()
+        judging.end(item, report)
     return report
+
+
+class _WatchLoop:
+    """With ``backchannel_blocking``: find the calls that block the event loop.
+
+    Args:
+        fails: whether such a call fails the test, or warns.
+    """
+
+    def __init__(self, fails: bool) -> None:
+        self._fails = fails
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self) -> Generator[None, object, object]:
+        """Watch while the test runs."""
+        with watching.event_loop(fails=self._fails):
+            return (yield)
+
+
+# ------------------------------------------------------ once there is a need
+
+
+class _AroundFixtures:
+    """Once something was lent: a suite that lends nothing does not pay for a hook around each fixture."""
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(self, fixturedef: Any, request: Any) -> Generator[None, object, object]:
+        """What a fixture leaves running, or holds, around the test is not the code's under test."""
+        __tracebackhide__ = True
+        if fixturedef.scope != "function":
+            with lending.of_no_test():
+                return (yield)
+        lending.adopt(request.node)  # of the fixture that is being set up, and has asked for this one
+        result = yield
+        lending.adopt(request.node)
+        return result
+
+
+class _WithServers:
+    """Once a server runs: a suite that starts none does not pay for these hooks."""
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self) -> None:
+        """What the servers write from now on belongs to this test."""
+        real_servers.mark_logs()
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self) -> Generator[None, object, object]:
+        """What can't be had for real is skipped, with its reason."""
+        try:
+            return (yield)
+        except Exception as error:
+            real_servers.skip_what_is_simulated(error)
+            raise
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_teardown(
+        self, item: pytest.Item, nextitem: pytest.Item | None
+    ) -> Generator[None, object, object]:
+        """Make the servers as they were found."""
+        try:
+            return (yield)
+        finally:
+            if nextitem is not None:
+                real_servers.restore(item.config)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Show what servers and workers wrote during a failed test."""
+        report = yield
+        if report.failed:
+            real_servers.add_logs(report)
+        return report
+
+
+# --------------------------------------------------------------- the summary
+
+
+class _Summary:
+    """At the end of a run: what went unseen in tests that use none of the fixtures."""
+
+    def __init__(self) -> None:
+        from .questions.report.terminal import Observed
+
+        self._observed = Observed()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take what the report of a teardown carries."""
+        self._observed.add(report.nodeid, getattr(report, "backchannel_observed", ()))
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Print it."""
+        if self._observed:
+            terminalreporter.section(self._observed.TITLE)
+            for line in self._observed.lines():
+                terminalreporter.write_line(line)

@@ -14,8 +14,9 @@ from pytest_backchannel.events import begin_log
 from pytest_backchannel.servers.brokers.rabbitmq import start_rabbitmq
 from pytest_backchannel.servers.brokers.redis import start_redis
 from pytest_backchannel.servers.integration import Integration
-from pytest_backchannel.servers.queue.real_queue import RealTaskQueue
+from pytest_backchannel.servers.queue import real_driver
 from pytest_backchannel.servers.workers.template import close_templates
+from pytest_backchannel.tasks.queue import TaskQueue
 
 pytestmark = [pytest.mark.celery_integration, pytest.mark.slow]
 
@@ -57,7 +58,7 @@ class RealDriver(Driver):
     """Drives a real worker."""
 
     def revoke(self, label):
-        self.queue._start_worker()  # it stands still between two runs, and would not hear of it
+        self.queue._driver.start()  # it stands still between two runs, and would not hear of it
         differential_app.app.control.revoke(self.results[label].id, reply=True, timeout=5)
 
 
@@ -83,14 +84,16 @@ def test_real(scenario, profile, tmp_path, monkeypatch, redis, request):
     try:
         with (
             integration,
-            RealTaskQueue(
-                integration, folder=tmp_path, queues=scenario.queues or None, conf=conf, real_limit=10
+            TaskQueue.over(
+                real_driver.RealDriver(
+                    integration, folder=tmp_path, queues=scenario.queues or None, conf=conf, real_limit=10
+                )
             ) as queue,
         ):
             driver = RealDriver(queue)
             if scenario.warm:
                 # RabbitMQ itself drops a message whose time is over before a worker has it, and one without a binding.
-                queue._start_worker()
+                queue._driver.start()
             scenario.drive(driver)
             states = {label: driver.state(label) for label in scenario.states}
             results = {label: driver.results[label].get(timeout=20) for label in scenario.results}

@@ -1,6 +1,8 @@
-"""The article's own tests, as it writes them, in the example project: with the plugin, an empty conftest.py does.
+"""Tests in the article's manner pass with an empty conftest.py.
 
-Added are only the imports that the article leaves out, and what it elides ("... open communicator, send ...").
+That is eager mode by `celery_eager`, the call site by `patch`, Channels' own communicator, and `db_async`. They run in
+the example project, whose own tests are left out: nothing but the plugin stands behind them. What the plugin has beyond
+that manner (`task_queue`, `websocket`, ...) they do not use.
 """
 
 from __future__ import annotations
@@ -8,173 +10,211 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pytest
+
 EXAMPLE = Path(__file__).parents[2] / "example"
 
-IMPORTS = """
+BODIES = """
 import pytest
 from billing.mail import TransientSMTPError
-from billing.tasks import generate_pdf, send_invoice_email, validate_invoice
-from chat.models import Message
-from tests.factories import InvoiceFactory, UserFactory
-"""
-
-TASKS = """
-def test_send_invoice_email_marks_invoice(db, celery_eager, mailoutbox):
-    invoice = InvoiceFactory()
-    result = send_invoice_email.delay(invoice.id)        # runs synchronously
-    assert result.get() == invoice.id                    # task return value
-    invoice.refresh_from_db()
-    assert invoice.emailed_at is not None
-    assert len(mailoutbox) == 1
-
-
+from billing.models import EmailLog, Invoice
+from billing.tasks import send_invoice_email
+from celery.exceptions import Retry
+from tests.factories import InvoiceFactory
 from unittest.mock import patch
 
-def test_view_enqueues_invoice_email(client, db):
-    invoice = InvoiceFactory()
-    with patch("billing.tasks.send_invoice_email.delay") as mock_delay:
-        client.post(f"/invoices/{invoice.id}/email/")
-    mock_delay.assert_called_once_with(invoice.id)
+
+@pytest.fixture
+def unsent(db):
+    return InvoiceFactory()
 
 
-from celery.exceptions import Retry
-
-def test_send_invoice_email_retries_on_transient_smtp(db, celery_eager):
-    invoice = InvoiceFactory()
-    with patch("billing.tasks.EmailLog.send", side_effect=TransientSMTPError):
-        with pytest.raises(Retry):
-            send_invoice_email.delay(invoice.id).get()
-    invoice.refresh_from_db()
-    assert invoice.emailed_at is None                    # didn't mark prematurely
+def test_delay_runs_the_body_and_get_has_what_it_returned(unsent, celery_eager, mailoutbox):
+    assert send_invoice_email.delay(unsent.pk).get(timeout=5) == unsent.pk
+    unsent.refresh_from_db()
+    assert (unsent.status, len(mailoutbox)) == (Invoice.Status.SENT, 1)
+    assert unsent.emailed_at
 
 
-from celery import chain
+def test_the_decision_to_retry_comes_out_of_delay(unsent, celery_eager, mailoutbox):
+    with patch("billing.tasks.EmailLog.send", side_effect=TransientSMTPError), pytest.raises(Retry):
+        send_invoice_email.delay(unsent.pk).get(timeout=5)
+    unsent.refresh_from_db()
+    assert (unsent.status, unsent.emailed_at, mailoutbox) == (Invoice.Status.DRAFT, None, [])
 
-def test_invoice_workflow(db, celery_eager):
-    invoice = InvoiceFactory()
-    workflow = chain(
-        validate_invoice.s(invoice.id),
-        generate_pdf.s(),
-        send_invoice_email.s(),
-    )
-    workflow.apply_async().get()
-    invoice.refresh_from_db()
-    assert invoice.status == "sent"
+
+def test_an_error_of_the_body_comes_out_as_it_is(db, celery_eager):
+    with pytest.raises(Invoice.DoesNotExist):
+        send_invoice_email.delay(7)
 """
 
-CONSUMERS = """
+CALL_SITE = """
 import pytest
+from tests.factories import InvoiceFactory
+from unittest.mock import patch
+
+
+@pytest.mark.parametrize("status", ["draft", "failed"])
+def test_the_view_hands_the_key_over_and_mails_nothing_itself(client, db, mailoutbox, status):
+    key = InvoiceFactory(status=status).pk
+    with patch("billing.tasks.send_invoice_email.delay") as enqueue:
+        assert client.post(f"/invoices/{key}/email/").status_code == 302
+    enqueue.assert_called_once_with(key)
+    assert not mailoutbox
+"""
+
+WORKFLOWS = """
+from billing.models import Invoice, MonthTotal
+from billing.tasks import generate_pdf, send_invoice_email, store_month_total, total_invoice, validate_invoice
+from celery import chain, chord, group
+from tests.factories import InvoiceFactory
+
+
+def test_a_chain_passes_the_key_from_step_to_step(db, celery_eager):
+    key = InvoiceFactory().pk
+    steps = [validate_invoice.s(key), *(task.s() for task in (generate_pdf, send_invoice_email))]
+    assert chain(*steps).apply_async().get(timeout=5) == key
+    assert Invoice.objects.filter(status="sent").exclude(pdf="").count() == 1
+
+
+def test_a_group_and_a_chord_gather_what_their_tasks_return(db, celery_eager):
+    totals = [total_invoice.s(InvoiceFactory().pk) for _ in range(2)]
+    assert group(totals).apply_async().get(timeout=5) == ["190.00", "190.00"]
+    assert chord(totals)(store_month_total.s("2026-06-01")).get(timeout=5) == "380.00"
+    assert MonthTotal.objects.get().invoices == 2
+"""
+
+CONSUMER = """
+import pytest
+from channels.db import database_sync_to_async
 from channels.testing import WebsocketCommunicator
 from chat.consumers import ChatConsumer
+from chat.models import Message
+from tests.factories import UserFactory
 
-@pytest.mark.asyncio
-async def test_chat_message_round_trip(db_async):
-    user = await UserFactory.acreate()
-    comm = WebsocketCommunicator(
-        ChatConsumer.as_asgi(),
-        path="/ws/chat/room-42/",
-    )
-    comm.scope["url_route"] = {"kwargs": {"room": "room-42"}}
-    comm.scope["user"] = user
-
-    connected, _ = await comm.connect()
-    assert connected
-
-    await comm.send_json_to({"text": "hello"})
-    reply = await comm.receive_json_from(timeout=2)
-    assert reply == {"text": "hello"}
-
-    await comm.disconnect()
+pytestmark = pytest.mark.asyncio
 
 
-from channels.db import database_sync_to_async
+async def answers_to(*texts):
+    '''Somebody writes in the room, to the consumer alone; gives each answer.'''
+    writer = WebsocketCommunicator(ChatConsumer.as_asgi(), path="/ws/chat/room-42/")
+    # Nothing stands before the consumer that would fill the scope.
+    writer.scope["user"] = await UserFactory.acreate()
+    writer.scope["url_route"] = {"args": (), "kwargs": {"room": "room-42"}}
+    assert (await writer.connect(timeout=2))[0]
+    answers = []
+    for text in texts:
+        await writer.send_json_to({"text": text})
+        answers.append(await writer.receive_json_from(timeout=2))
+    await writer.disconnect(timeout=2)
+    return answers
+
 
 @database_sync_to_async
-def _count_messages(room):
-    return Message.objects.filter(room=room).count()
+def kept():
+    return [(message.room, message.text) for message in Message.objects.all()]
 
-@pytest.mark.asyncio
-async def test_message_is_persisted(db_async):
-    comm = WebsocketCommunicator(ChatConsumer.as_asgi(), path="/ws/chat/room-42/")
-    comm.scope["url_route"] = {"kwargs": {"room": "room-42"}}
-    comm.scope["user"] = await UserFactory.acreate()
-    await comm.connect()
-    await comm.send_json_to({"text": "hello"})
-    await comm.receive_json_from(timeout=2)
-    assert await _count_messages("room-42") == 1
-    await comm.disconnect()
+
+async def test_the_consumer_answers(db_async):
+    assert await answers_to("good morning") == [{"text": "good morning"}]
+
+
+async def test_what_the_consumer_stored_is_seen_from_a_thread(db_async):
+    await answers_to("first", "second")
+    assert await kept() == [("room-42", "first"), ("room-42", "second")]
+
+
+async def test_the_test_before_has_left_nothing(db_async):
+    assert await kept() == []
 """
 
-ROUTING = """
-from channels.testing import WebsocketCommunicator
-from config.asgi import application                  # the actual ASGI router
-
-@pytest.mark.asyncio
-async def test_chat_route_reachable(db_async):
-    comm = WebsocketCommunicator(application, "/ws/chat/room-42/")
-    connected, _ = await comm.connect()
-    assert connected
-    await comm.disconnect()
-
-
+APPLICATION = """
+import contextlib
+import pytest
+from asgiref.sync import async_to_sync, sync_to_async
 from channels.layers import get_channel_layer
-from asgiref.sync import async_to_sync
+from channels.testing import WebsocketCommunicator
+from config.asgi import application
 
-@pytest.mark.asyncio
-async def test_external_broadcast_reaches_client(db_async):
-    comm = WebsocketCommunicator(application, "/ws/chat/room-42/")
-    connected, _ = await comm.connect()
-    assert connected
+pytestmark = pytest.mark.asyncio
 
-    # Simulate something outside the consumer (a Celery task, a signal) firing
-    # a group_send. We use the same channel layer the consumer subscribed to.
-    layer = get_channel_layer()
-    await layer.group_send(
-        "room-42",
-        {"type": "chat.message", "text": "system: server restarting in 30s"},
-    )
 
-    reply = await comm.receive_json_from(timeout=2)
-    assert reply["text"].startswith("system:")
-    await comm.disconnect()
+@contextlib.asynccontextmanager
+async def visitor(path="/ws/chat/room-42/"):
+    browser = WebsocketCommunicator(application, path)
+    accepted, _ = await browser.connect(timeout=2)
+    yield browser if accepted else None
+    await browser.disconnect(timeout=2)
+
+
+async def test_the_route_leads_through_all_middleware_to_the_chat(db_async):
+    async with visitor() as browser:
+        assert browser
+
+
+async def test_invoices_are_not_for_visitors(db_async):
+    async with visitor("/ws/invoices/7/") as browser:
+        assert browser is None
+
+
+async def test_a_group_send_from_the_test_or_from_a_thread_reaches_the_socket(db_async):
+    send = get_channel_layer().group_send
+    async with visitor() as browser:
+        for way, text in ((send, "from the loop"), (sync_to_async(async_to_sync(send)), "from a thread")):
+            await way("room-42", {"type": "chat.message", "text": text})
+            assert (await browser.receive_json_from(timeout=2))["text"] == text
 """
 
-MARKER = """
+SLOW_JOB = """
+import pytest
+
+
 @pytest.mark.celery_integration
 def test_of_the_slow_job():
     pass
 """
 
-TESTS = 9
+MODULES = {
+    "test_bodies.py": BODIES,
+    "test_call_site.py": CALL_SITE,
+    "test_workflows.py": WORKFLOWS,
+    "test_consumer.py": CONSUMER,
+    "test_application.py": APPLICATION,
+    "test_slow_job.py": SLOW_JOB,
+}
+TESTS = 14
 
 
-def project(pytester):
+@pytest.fixture
+def in_the_example(pytester):
+    """The example project with an empty conftest.py, and the tests above in place of its own."""
+
     def unwanted(folder, names):
         tests = {name for name in names if name.startswith("test_")} if Path(folder).name == "tests" else set()
         return tests | shutil.ignore_patterns("__pycache__", ".*")(folder, names)
 
     shutil.copytree(EXAMPLE, pytester.path, ignore=unwanted, dirs_exist_ok=True)
     (pytester.path / "conftest.py").write_text("")
-    for name, text in {"tasks": TASKS, "consumers": CONSUMERS, "routing": ROUTING, "marker": MARKER}.items():
-        (pytester.path / f"test_{name}.py").write_text(IMPORTS + text)
+    for name, text in MODULES.items():
+        (pytester.path / name).write_text(text)
 
-
-def test_as_written(pytester):
-    project(pytester)
-    result = pytester.runpytest_subprocess("test_tasks.py", "test_consumers.py", "test_routing.py", "test_marker.py")
-    assert result.parseoutcomes()["passed"] == TESTS
-    assert result.ret == 0
-
-
-def test_in_any_order_and_in_parallel(pytester):
-    project(pytester)
-    for arguments in (["-p", "no:xdist"], ["-n2", "--dist", "loadscope"]):
-        result = pytester.runpytest_subprocess(*arguments, *map(str, sorted(pytester.path.glob("test_*.py"))))
-        assert result.parseoutcomes()["passed"] == TESTS, arguments
+    def run(*arguments, **outcomes):
+        result = pytester.runpytest_subprocess(*arguments)
+        result.assert_outcomes(**outcomes)
         assert result.ret == 0
 
+    return run
 
-def test_the_fast_job_leaves_the_marked_ones_out(pytester):
-    project(pytester)
-    result = pytester.runpytest_subprocess("-m", "not celery_integration", "test_marker.py", "test_routing.py")
-    result.assert_outcomes(passed=2, deselected=1)
+
+def test_an_empty_conftest_is_enough(in_the_example):
+    in_the_example(*MODULES, passed=TESTS)
+
+
+@pytest.mark.parametrize("arguments", [["-p", "no:xdist"], ["-n2", "--dist", "loadscope"]], ids=" ".join)
+def test_the_order_is_of_no_matter_nor_is_the_process(in_the_example, arguments):
+    in_the_example(*arguments, *reversed(MODULES), passed=TESTS)
+
+
+def test_the_fast_job_leaves_the_marked_ones_out(in_the_example):
+    modules = ("test_slow_job.py", "test_application.py")
+    in_the_example("-m", "not celery_integration", *modules, passed=3, deselected=1)

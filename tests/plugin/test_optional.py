@@ -26,13 +26,15 @@ SETTINGS = """
     INSTALLED_APPS = ["django.contrib.contenttypes", "django.contrib.auth"]
     DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
 """
+LAYERS = """    CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+"""
 
 
-def run(pytester, blocked, test):
+def run(pytester, blocked, test, settings=""):
     # A plugin given by -p is imported before every other: as if the packages were not installed.
     for name, text in {
         "blocker.py": BLOCKER.format(names=blocked),
-        "settings.py": SETTINGS,
+        "settings.py": SETTINGS + settings,
         "test_it.py": test,
     }.items():
         lines = text.strip("\n").splitlines()
@@ -83,6 +85,7 @@ def test_celery_without_channels(pytester):
         pytester,
         ("channels", "channels_redis", "daphne"),
         """
+        import pytest
         from celery import Celery
 
         app = Celery("only", broker="redis://127.0.0.1:1", backend="cache+memory://")
@@ -91,24 +94,38 @@ def test_celery_without_channels(pytester):
         def add(x, y):
             return x + y
 
+        from pytest_backchannel.errors import ResultUnavailable
+        from pytest_backchannel.typing import EnqueuedTask, TaskQueue
+
         def test_eager(celery_eager):
             assert add.delay(1, 2).get() == 3
+
+        def test_types(task_queue: TaskQueue):
+            add.delay(1, 2)
+            assert isinstance(task_queue, TaskQueue)
+            assert isinstance(task_queue[0], EnqueuedTask)
+            task_queue.run()
+            with pytest.raises(ResultUnavailable):
+                app.AsyncResult("unknown").get()
 
         def test_queue(task_queue):
             add.delay(1, 2)
             task_queue.assert_enqueued(add.s(1, 2))
             task_queue.run()
         """,
-    ).assert_outcomes(passed=2)
+    ).assert_outcomes(passed=3)
 
 
 def test_channels_without_celery(pytester):
     run(
         pytester,
         ("celery", "kombu", "billiard"),
-        """
+        r"""
         import pytest
         from channels.generic.websocket import AsyncJsonWebsocketConsumer
+
+        from pytest_backchannel.errors import BackchannelFailure, ResultUnavailable
+        from pytest_backchannel.typing import StrictLayer
 
         class Echo(AsyncJsonWebsocketConsumer):
             async def receive_json(self, content, **kwargs):
@@ -119,5 +136,14 @@ def test_channels_without_celery(pytester):
             async with websocket(Echo) as browser:
                 await browser.send_json({"a": 1})
                 assert await browser.receive_json() == {"a": 1}
+
+        def test_types(channel_layer: StrictLayer):
+            assert isinstance(channel_layer, StrictLayer)
+            assert issubclass(ResultUnavailable, BackchannelFailure)
+
+        def test_what_is_not_installed_is_named():
+            with pytest.raises(ImportError, match=r"TaskQueue needs celery.*pytest-backchannel\[celery\]"):
+                from pytest_backchannel.typing import TaskQueue
         """,
-    ).assert_outcomes(passed=1)
+        LAYERS,
+    ).assert_outcomes(passed=3)

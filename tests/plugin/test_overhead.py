@@ -67,7 +67,7 @@ def test_it_pays_for_no_log_and_no_hook_around_fixtures(project):
     result.assert_outcomes(passed=4, skipped=1)
 
 
-def test_only_a_loan_needs_the_hook_around_fixtures(project):
+def test_only_sharing_needs_the_hook_around_fixtures(project):
     project.write("conftest.py", CONFTEST)
     result = project.test(
         """

@@ -24,7 +24,7 @@ TASKS = """
             cls.charged.append(order_id)
 
 
-    @shared_task(bind=True, max_retries=3, default_retry_delay=10)
+    @shared_task(bind=True, default_retry_delay=10, max_retries=3)
     def confirm_order(self, order_id):
         try:
             Gateway.send(order_id)

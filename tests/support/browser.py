@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 
-from pytest_backchannel.fixtures.servers import missing
+from pytest_backchannel.harness.real_servers import missing
 from pytest_backchannel.servers.process import find_binary
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")

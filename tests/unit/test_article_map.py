@@ -70,7 +70,7 @@ def exists(name: str) -> bool:
     if name.startswith("backchannel_"):
         return f'"{name}"' in (SOURCE / "options.py").read_text(encoding="utf-8")
     if name == "celery_integration":
-        return f'"{name}:' in (SOURCE / "plugin.py").read_text(encoding="utf-8")
+        return f'"{name}:' in (SOURCE / "markers.py").read_text(encoding="utf-8")
     return name in fixtures()
 
 

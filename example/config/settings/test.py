@@ -1,4 +1,4 @@
-"""The async-safe minimum, and what keeps tests fast and off the disk."""
+"""No test reaches a broker, Redis or a mail server, nor the disk but for the test database."""
 
 import os
 from pathlib import Path
@@ -8,16 +8,12 @@ from .base import *  # noqa: F403
 from .base import MIDDLEWARE
 from .mail import mail_settings
 
-CELERY_TASK_ALWAYS_EAGER = True
-CELERY_TASK_EAGER_PROPAGATES = True
-CELERY_BROKER_URL = "memory://"
-CELERY_RESULT_BACKEND = "cache+memory://"
-
-CHANNEL_LAYERS = {
-    "default": {"BACKEND": "channels.layers.InMemoryChannelLayer"},
-}
-
-# Disable real outbound services in tests
+# Of these two addresses none is ever opened: a test that forgets its fixture stays in this process.
+CELERY_BROKER_URL, CELERY_RESULT_BACKEND = "memory://", "cache+memory://"
+CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+# Such a test runs its tasks at once, and gets their exceptions: unless it is told so, Celery keeps them in the result.
+CELERY_TASK_EAGER_PROPAGATES = CELERY_TASK_ALWAYS_EAGER = True
+# What is mailed can be read in pytest-django's mailoutbox.
 globals().update(mail_settings("locmem"))
 
 SECRET_KEY = "tests only"

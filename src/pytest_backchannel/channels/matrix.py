@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
-from ..errors import BackchannelError, BackchannelFailure, ConsumerHung, NoFrame, NotIdle, WebSocketRejected
+from ..errors import BackchannelError, ConsumerHung, NoFrame, NotIdle, OpenToStrangers, WebSocketRejected
 from ..events import current_log
 from .client.client import WebSocketClient
 from .routes import Route, websocket_routes
@@ -15,10 +15,6 @@ from .watch.crash import is_crash, summary
 
 FOREIGN_ORIGIN = "https://foreign.example"
 ORIGINS = ("own", "foreign", "none")
-
-
-class OpenToStrangers(BackchannelFailure):
-    """Other routes than the test says let an anonymous or a foreign caller in; the message has the whole table."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +113,31 @@ class AccessMatrix:
 
 
 _NAMES = {"own": "own origin", "foreign": "foreign origin", "none": "no origin"}
+
+
+class WebSocketMatrix(Protocol):
+    """What the ``websocket_matrix`` fixture gives: await it to have every WebSocket route tried."""
+
+    async def __call__(
+        self,
+        user: Any = None,
+        *,
+        application: Any = None,
+        url_kwargs: Mapping[str, Any] | None = None,
+        origin: str | None = None,
+    ) -> AccessMatrix:
+        """Try every WebSocket route, as :func:`access_matrix` does.
+
+        Args:
+            user: who is signed in where somebody is; None tries anonymous callers only.
+            application: an ASGI application; the project's own by default.
+            url_kwargs: real values for parameters of paths, by the parameter's name or by route.
+            origin: the site's own origin; by default made of ``ALLOWED_HOSTS``.
+
+        Raises:
+            BackchannelError: there is no WebSocket route, or a route for which no path can be made up.
+        """
+        ...
 
 
 async def access_matrix(

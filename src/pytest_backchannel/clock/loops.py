@@ -24,6 +24,8 @@ from asyncio.base_events import BaseEventLoop
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from ..active import Slot
+
 # Where a thread's innermost frame is when it waits for another thread: Python's files, and their functions. A thread
 # that is only just starting has its innermost frame in threading.py too, and does not wait.
 _WAITING_IN = frozenset(module.__file__ for module in (threading, queue, concurrent.futures.thread))
@@ -99,7 +101,7 @@ class Loops:
             state.sleepers -= 1
         # What the loop has waited for real meanwhile counts as slept, so that the clock comes out exact.
         missing = end - self._time
-        if missing > 1e-9 and _installed is self:
+        if missing > 1e-9 and _installed.value is self:
             state.ahead = max(0.0, state.ahead - missing)
             self._move(missing)
         return result
@@ -186,20 +188,19 @@ class Loops:
 
     def install(self) -> None:
         """Put all loops under this clock."""
-        global _installed
+        _uncover_time(BaseEventLoop)
         for name, virtual in _VIRTUAL.items():
             setattr(BaseEventLoop, name, virtual)
-        _installed = self
+        _installed.value = self
 
     def uninstall(self) -> None:
         """Give the loops their real time back; a timer that is still pending keeps what was left of its wait."""
-        global _installed
-        if _installed is not self:
+        if _installed.value is not self:
             return
         left = [(loop, state, self.time(loop)) for loop, state in list(self._states.items())]
         for name, real in _REAL.items():
             setattr(BaseEventLoop, name, real)
-        _installed = None
+        _installed.value = None
         for loop, state, virtual in left:
             if loop.is_closed():
                 continue
@@ -214,7 +215,7 @@ def _nothing() -> None:
     pass
 
 
-_installed: Loops | None = None
+_installed = Slot[Loops]("virtual clock of loops")
 
 
 # --- private API: asyncio.base_events.BaseEventLoop, seen on Python 3.11-3.13: its one iteration, its ready queue, its
@@ -224,19 +225,22 @@ _REAL: dict[str, Any] = {name: BaseEventLoop.__dict__[name] for name in ("time",
 
 
 def _time(loop: BaseEventLoop) -> float:
-    return _installed.time(loop) if _installed is not None else _REAL["time"](loop)
+    loops = _installed.value
+    return loops.time(loop) if loops is not None else _REAL["time"](loop)
 
 
 def _run_once(loop: BaseEventLoop) -> None:
-    if _installed is not None:
-        _installed.before_iteration(loop)
+    loops = _installed.value
+    if loops is not None:
+        loops.before_iteration(loop)
     _REAL["_run_once"](loop)
 
 
 def _run_in_executor(loop: BaseEventLoop, executor: Any, func: Callable[..., Any], *args: Any) -> Any:
-    if _installed is None:
+    loops = _installed.value
+    if loops is None:
         return _REAL["run_in_executor"](loop, executor, func, *args)
-    job, jobs = _Job(), _installed._state(loop).jobs
+    job, jobs = _Job(), loops._state(loop).jobs
 
     def run(*args: Any) -> Any:
         job.thread = threading.get_ident()
@@ -249,6 +253,17 @@ def _run_in_executor(loop: BaseEventLoop, executor: Any, func: Callable[..., Any
 
 
 _VIRTUAL: dict[str, Any] = {"time": _time, "_run_once": _run_once, "run_in_executor": _run_in_executor}
+
+
+def _uncover_time(base: type[BaseEventLoop]) -> None:
+    """Remove the copies of ``BaseEventLoop.time`` that ``freeze_time(real_asyncio=True)`` leaves at its subclasses.
+
+    They would hide the virtual one; seen on freezegun 1.5, which puts back by setattr what it had read by getattr.
+    """
+    for loop_class in base.__subclasses__():
+        if vars(loop_class).get("time") is _REAL["time"]:
+            del loop_class.time
+        _uncover_time(loop_class)
 
 
 def _delay_timers(loop: Any, seconds: float) -> None:

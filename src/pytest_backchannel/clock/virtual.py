@@ -32,6 +32,7 @@ from datetime import UTC, datetime, timedelta
 from types import ModuleType
 from typing import Any
 
+from ..active import Slot
 from ..errors import BackchannelError
 from ..events import Event, Location, caller, current_log, is_project_file
 from .loops import Loops
@@ -105,12 +106,12 @@ class VirtualClock:
     # ---------------------------------------------------------------- begin, end
 
     def __enter__(self) -> VirtualClock:
-        global _active
-        if _active is not None:
-            _active._depth += 1
+        active = _active.value
+        if active is not None:
+            active._depth += 1
             if self._start is not None:
-                _active.move_to(self._start)
-            return _active
+                active.move_to(self._start)
+            return active
         time_machine = _time_machine()
         start = self._start
         if start is None:
@@ -123,7 +124,7 @@ class VirtualClock:
         self._traveller.shift(round(start - whole, 6))
         self._depth, self._moved, self.sleeps, self.began = 1, 0.0, [], float(start)
         self._loops = Loops(self._move, _real["monotonic"])
-        _active = self
+        _active.value = self
         try:
             self._loops.install()
             _references.replace()
@@ -133,8 +134,7 @@ class VirtualClock:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        global _active
-        clock = self if self._depth else _active
+        clock = self if self._depth else _active.value
         if clock is None:
             raise BackchannelError("this VirtualClock is not active: leave it as often as it was entered")
         clock._depth -= 1
@@ -142,7 +142,7 @@ class VirtualClock:
             return
         _references.restore()
         clock._loops.uninstall()
-        _active = None
+        _active.value = None
         clock._travel.stop()
 
     # ---------------------------------------------------------------------- read
@@ -190,7 +190,7 @@ class VirtualClock:
         self._move(_timestamp(when) - time.time(), back=True)
 
     def _move(self, seconds: float, *, back: bool = False) -> None:
-        if _active is not self:
+        if _active.value is not self:
             raise BackchannelError("this VirtualClock is not active: use the one that `with VirtualClock() as …` gave")
         with self._lock:
             target = time.time() + seconds
@@ -250,17 +250,17 @@ class VirtualClock:
         self.sleeps.append(current_log().record(Slept, where=where, seconds=seconds, kind=kind))
 
 
-_active: VirtualClock | None = None
+_active = Slot[VirtualClock]("virtual clock")
 
 
 def active_clock() -> VirtualClock | None:
     """The clock that rules now; None where time is real."""
-    return _active
+    return _active.value
 
 
 def time_is_real() -> bool:
     """Whether nobody holds the time: no virtual clock, and neither time-machine nor freezegun."""
-    return _active is None and not is_frozen() and not _time_machine().escape_hatch.is_travelling()
+    return _active.value is None and not is_frozen() and not _time_machine().escape_hatch.is_travelling()
 
 
 def is_frozen() -> bool:
@@ -346,7 +346,7 @@ def _is_real(module: str) -> bool:
 
 
 def _sleep(seconds: Any, /) -> None:
-    clock = _active
+    clock = _active.value
     if clock is None or isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < math.inf:
         return _real["sleep"](seconds)
     where = None if _is_real(sys._getframe(1).f_globals.get("__name__", "")) else caller(2)
@@ -359,7 +359,7 @@ def _sleep(seconds: Any, /) -> None:
 
 def _asyncio_sleep(delay: float, result: Any = None) -> Coroutine[Any, Any, Any]:
     # Not itself a coroutine function: who calls it is known now, not when a task first runs it.
-    if _active is None or not 0 < delay < math.inf:
+    if _active.value is None or not 0 < delay < math.inf:
         return _real_asyncio_sleep(delay, result)
     where = None if _is_real(sys._getframe(1).f_globals.get("__name__", "")) else caller(2)
     if where is None:
@@ -368,7 +368,7 @@ def _asyncio_sleep(delay: float, result: Any = None) -> Coroutine[Any, Any, Any]
 
 
 async def _pass_time(delay: float, result: Any, where: Location) -> Any:
-    clock = _active
+    clock = _active.value
     if clock is None:
         return await _real_asyncio_sleep(delay, result)
     clock._record("asyncio.sleep", delay, where)
@@ -383,19 +383,19 @@ else:
 
 
 def _monotonic() -> float:
-    return _real["monotonic"]() + (_active._moved if _active is not None else 0.0)
+    return _real["monotonic"]() + (_active.value._moved if _active.value is not None else 0.0)
 
 
 def _monotonic_ns() -> int:
-    return _real["monotonic_ns"]() + (round(_active._moved * 1e9) if _active is not None else 0)
+    return _real["monotonic_ns"]() + (round(_active.value._moved * 1e9) if _active.value is not None else 0)
 
 
 def _perf_counter() -> float:
-    return _real["perf_counter"]() + (_active._moved if _active is not None else 0.0)
+    return _real["perf_counter"]() + (_active.value._moved if _active.value is not None else 0.0)
 
 
 def _perf_counter_ns() -> int:
-    return _real["perf_counter_ns"]() + (round(_active._moved * 1e9) if _active is not None else 0)
+    return _real["perf_counter_ns"]() + (round(_active.value._moved * 1e9) if _active.value is not None else 0)
 
 
 _virtual: dict[str, Callable[..., Any]] = {

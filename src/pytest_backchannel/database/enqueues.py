@@ -9,7 +9,8 @@ from contextvars import ContextVar
 from typing import Any
 
 from ..events import Location, caller, current_log
-from .loan import current_loan, in_code_transaction
+from ..restoring import replaced
+from .sharing import current_sharing, in_code_transaction
 
 # Within an enqueuing that has been told: what it enqueues in its turn, as a workflow does, is the same problem.
 _told: ContextVar[bool] = ContextVar("pytest_backchannel_enqueue_told", default=False)
@@ -26,7 +27,7 @@ def watched_enqueues() -> Generator[None]:
     seen: set[tuple[str, Location | None]] = set()
     with contextlib.ExitStack() as stack:
         for owner, method in _entrances():
-            stack.enter_context(_watched(owner, method, seen))
+            stack.enter_context(replaced(owner, method, _watched(owner, method, seen)))
         yield
 
 
@@ -35,8 +36,9 @@ def _tell(name: str, seen: set[tuple[str, Location | None]]) -> None:
     if (name, where) in seen:
         return
     seen.add((name, where))
-    loan = current_loan()
-    lines = [shared.lock.entered for shared in loan.shared.values() if shared.in_code_transaction] if loan else []
+    sharing = current_sharing()
+    shared = sharing.shared.values() if sharing else ()
+    lines = [connection.lock.entered for connection in shared if connection.in_code_transaction]
     entered = next((f" (entered at {line})" for line in lines if line), "")
     current_log().problem(
         "enqueued_in_transaction",
@@ -60,8 +62,7 @@ def _entrances() -> list[tuple[Any, str]]:
     return [(Task, "apply_async"), (Celery, "send_task"), *((workflow, "apply_async") for workflow in workflows)]
 
 
-@contextlib.contextmanager
-def _watched(owner: Any, method: str, seen: set[tuple[str, Location | None]]) -> Generator[None]:
+def _watched(owner: Any, method: str, seen: set[tuple[str, Location | None]]) -> Callable[..., Any]:
     original: Callable[..., Any] = owner.__dict__[method]
 
     @functools.wraps(original)
@@ -75,11 +76,7 @@ def _watched(owner: Any, method: str, seen: set[tuple[str, Location | None]]) ->
         finally:
             _told.reset(token)
 
-    setattr(owner, method, enqueue)
-    try:
-        yield
-    finally:
-        setattr(owner, method, original)
+    return enqueue
 
 
 def _name(enqueuer: Any, method: str, args: tuple[Any, ...], options: dict[str, Any]) -> str:

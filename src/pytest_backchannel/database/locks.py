@@ -29,7 +29,7 @@ class SharedLock:
         self.limit = limit
         #: The line that entered the atomic block that holds the lock; None outside, or where no such line is known.
         self.entered: Location | None = None
-        #: The test that has ended, and with it the loan.
+        #: The test that has ended, and with it the sharing.
         self.ended: str | None = None
         self._lock = threading.RLock()
         self._holder: int | None = None

@@ -1,4 +1,4 @@
-"""What of Django is replaced while connections are lent, and put back after."""
+"""What of Django is replaced while connections are shared, and put back after."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import contextlib
 from collections.abc import Callable, Generator
 from typing import Any, TypeAlias
 
-from .shared import SharedConnection
+from ..restoring import replaced
+from .shared_connection import SharedConnection
 
-#: Finds the lent connection of an alias; None where it is not lent.
+#: Finds the shared connection of an alias; None where it is not shared.
 Find: TypeAlias = Callable[[str], SharedConnection | None]
 
 # --- private API: django.db.transaction.Atomic and TestCase.captureOnCommitCallbacks, Django 5.2–6.1 ---------------
@@ -18,7 +19,7 @@ Find: TypeAlias = Callable[[str], SharedConnection | None]
 
 @contextlib.contextmanager
 def atomic_blocks(find: Find) -> Generator[None]:
-    """Let the lent connections know who enters and leaves ``transaction.atomic()``."""
+    """Let the shared connections know who enters and leaves ``transaction.atomic()``."""
     from django.db import DEFAULT_DB_ALIAS
     from django.db.transaction import Atomic
 
@@ -36,13 +37,13 @@ def atomic_blocks(find: Find) -> Generator[None]:
         else:
             leave(self, kind, error, traceback)
 
-    with _replaced(Atomic, "__enter__", __enter__), _replaced(Atomic, "__exit__", __exit__):
+    with replaced(Atomic, "__enter__", __enter__), replaced(Atomic, "__exit__", __exit__):
         yield
 
 
 @contextlib.contextmanager
 def captures(find: Find) -> Generator[None]:
-    """Let the lent connections know when ``captureOnCommitCallbacks`` takes their callbacks over."""
+    """Let the shared connections know when ``captureOnCommitCallbacks`` takes their callbacks over."""
     from django.db import DEFAULT_DB_ALIAS
     from django.test import TestCase
 
@@ -57,15 +58,5 @@ def captures(find: Find) -> Generator[None]:
         ):
             yield callbacks
 
-    with _replaced(TestCase, "captureOnCommitCallbacks", classmethod(captureOnCommitCallbacks)):
+    with replaced(TestCase, "captureOnCommitCallbacks", classmethod(captureOnCommitCallbacks)):
         yield
-
-
-@contextlib.contextmanager
-def _replaced(owner: Any, name: str, replacement: Any) -> Generator[None]:
-    before = owner.__dict__[name]
-    setattr(owner, name, replacement)
-    try:
-        yield
-    finally:
-        setattr(owner, name, before)

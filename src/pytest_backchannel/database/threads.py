@@ -16,13 +16,14 @@ import threading
 from collections.abc import Generator
 from types import CodeType, FrameType
 
+from ..active import tracked
 from ..errors import ThreadOutlivedTest
 
 #: How often half a millisecond is waited for work that is about to end.
 GRACE = 100
 
-_left: dict[int, tuple[FrameType, str]] = {}
-_watches: list[Watch] = []
+_left: dict[int, tuple[FrameType, str]] = tracked("threads that outlived their test", {}, of_the_run=True)
+_tests: list[ThreadsOfTest] = tracked("watched threads of a test", [])
 
 
 def outlived(test: str) -> ThreadOutlivedTest:
@@ -34,7 +35,7 @@ def outlived(test: str) -> ThreadOutlivedTest:
     )
 
 
-class Watch:
+class ThreadsOfTest:
     """What ran when a test began; :meth:`end` remembers what the test left running.
 
     Args:
@@ -44,11 +45,11 @@ class Watch:
     def __init__(self, test: str) -> None:
         self.test = test
         self._before = _work()
-        _watches.append(self)
+        _tests.append(self)
 
     def end(self) -> None:
         """Remember the work that began since and still runs."""
-        _watches.remove(self)
+        _tests.remove(self)
         left = self._new()
         for _ in range(GRACE):
             if not left:
@@ -67,10 +68,10 @@ class Watch:
 @contextlib.contextmanager
 def of_no_test() -> Generator[None]:
     """Work that begins in the block belongs to no test: it is of something that serves later tests too."""
-    before = _work() if _watches else {}
+    before = _work() if _tests else {}
     yield
-    for watch in _watches:
-        watch._before |= {ident: frame for ident, frame in _work().items() if before.get(ident) is not frame}
+    for test in _tests:
+        test._before |= {ident: frame for ident, frame in _work().items() if before.get(ident) is not frame}
 
 
 def any_left() -> bool:

@@ -19,7 +19,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ..errors import BackchannelError
+from ..errors import ProductionSettingsError
 
 READ_TIMEOUT = 60.0
 """How long the settings module may take to be imported, in seconds."""
@@ -37,10 +37,6 @@ _LAYERS = {
     "channels_redis.core.RedisChannelLayer": "core",
     "channels_redis.pubsub.RedisPubSubChannelLayer": "pubsub",
 }
-
-
-class ProductionSettingsError(BackchannelError):
-    """The settings module that ``backchannel_production_settings`` names can't be read; the message says why."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,8 +13,8 @@ import time
 from collections.abc import Awaitable, Callable, Generator, Iterator
 from typing import Any, cast
 
-from ..errors import BackchannelError
-from .process import LOOPBACK, ServerFailed, free_port
+from ..errors import BackchannelError, ServerFailed
+from .process import LOOPBACK, free_port
 
 START_TIMEOUT = 10.0
 GRACE = 1

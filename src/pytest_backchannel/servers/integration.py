@@ -1,15 +1,20 @@
-"""One test against a real broker: its own process pointed at it, its workers, and a broker as empty as before."""
+"""One test against a real broker: its own process redirected to it, its workers, and a broker as empty as before."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
 from typing import Any, Self
 
+from ..errors import BackchannelError
+from ..inventory.celery_app import find_app
+from ..inventory.production import production_profile
 from .brokers.declarations import Declarations
-from .redirection import pointed
+from .redirection import redirected
 from .workers.template import Project, template_for
-from .workers.worker_process import Worker
+from .workers.worker_process import Worker, database_names
 
 # A result backend of these kinds lives in one process, or is the server that the test replaces.
 _REPLACED = ("redis", "rediss", "sentinel", "valkey", "memory", "cache+memory", "amqp", "filesystem", "file")
@@ -67,7 +72,7 @@ class Integration:
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
-            stack.enter_context(pointed(self.app, self.conf))
+            stack.enter_context(redirected(self.app, self.conf))
             if self._channel_layers is not None:
                 from django.test import override_settings
 
@@ -130,6 +135,56 @@ class Integration:
         self.workers.append(worker)
         worker.start(wait=wait)
         return worker
+
+
+def integration_of_the_project(
+    broker: str,
+    *,
+    celery_app: str,
+    production_settings: str,
+    redis: Callable[[], Any],
+    rabbitmq: Callable[[], Any],
+) -> Integration:
+    """The project's own app on a real broker, with what its settings and its production settings say.
+
+    Args:
+        broker: ``redis`` or ``rabbitmq``.
+        celery_app: where the app is, as ``package.module:attribute``; empty finds it.
+        production_settings: the settings module that says what runs in production; empty uses the test settings.
+        redis: gives the Redis of the run; it keeps the results and carries the channel layer, whatever the broker is.
+        rabbitmq: gives the RabbitMQ of the run; called where it is the broker.
+
+    Raises:
+        BackchannelError: no such broker; the settings are not a module; no app is found.
+    """
+    from django.conf import settings
+
+    if broker not in ("redis", "rabbitmq"):
+        raise BackchannelError(f"broker={broker!r}: choose 'redis' or 'rabbitmq'")
+    module = os.environ.get("DJANGO_SETTINGS_MODULE", "")
+    if not module:
+        raise BackchannelError(
+            "the settings are not in a module (settings.configure()), and a worker process could not load them: set "
+            "DJANGO_SETTINGS_MODULE"
+        )
+    path, app = find_app(celery_app, module)
+    databases = database_names()
+    redis_url = redis().url
+    server = rabbitmq() if broker == "rabbitmq" else None
+    layers = None
+    if getattr(settings, "CHANNEL_LAYERS", None) and find_spec("channels_redis") is not None:
+        profile = production_profile(production_settings)
+        layers = redis_channel_layers(redis_url, profile.channel_layer, profile.channel_layer_options)
+    return Integration(
+        app=app,
+        app_path=path,
+        settings=module,
+        databases=databases,
+        broker_url=redis_url if server is None else server.url,
+        result_backend=result_backend_for(app.conf.result_backend, redis_url),
+        channel_layers=layers,
+        declarations=None if server is None else server.declarations,
+    )
 
 
 def result_backend_for(configured: object, redis_url: str | None) -> str | None:

@@ -19,22 +19,15 @@ from typing import TypeVar
 from mirakuru import SimpleExecutor
 from mirakuru.exceptions import ExecutorError
 
-from ..errors import BackchannelError
-from .watchdog import guard, make_folder, remove_folder
+from ..active import tracked
+from ..errors import BackchannelError, ServerFailed
+from .watchdog import current_watchdog, make_folder, remove_folder
 
 LOG_LINES = 40
 LOOPBACK = "127.0.0.1"
 PAUSE_TIMEOUT = 10.0  # seconds; a thread that waits for a disk stops only when that has answered
 
-_servers: list[ProcessGroup] = []
-
-
-class ServerMissing(BackchannelError):
-    """The binary of a server is not on this machine; the message says how to get it."""
-
-
-class ServerFailed(BackchannelError):
-    """A server or a worker did not start, or died; the message ends with the last lines of its log."""
+_servers: list[ProcessGroup] = tracked("servers", [], of_the_run=True)
 
 
 def free_port() -> int:
@@ -90,12 +83,12 @@ class ProcessGroup:
 
     def _began(self, group: int) -> None:
         self._group = group
-        guard().add(group)
+        current_watchdog().add(group)
 
     def _ended(self) -> None:
         self.paused = False
         if self._group is not None:
-            guard().drop(self._group)
+            current_watchdog().drop(self._group)
             self._group = None
 
     def _closed(self) -> None:

@@ -7,6 +7,8 @@ from base64 import b64encode
 from collections.abc import Callable, Generator
 from typing import Any
 
+from ..restoring import replaced
+
 Raw = dict[str, Any]
 
 
@@ -49,11 +51,8 @@ def published(sent: Callable[[Raw], object]) -> Generator[None]:
             )
         return result
 
-    Producer._publish = publish
-    try:
+    with replaced(Producer, "_publish", publish):
         yield
-    finally:
-        Producer._publish = before
 
 
 # --- end of private API

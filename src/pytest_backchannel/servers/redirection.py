@@ -1,4 +1,4 @@
-"""The test's own process, pointed at the test's broker, result backend and channel layer, and restored exactly."""
+"""The test's own process, redirected to the test's broker and result backend, and restored exactly."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import threading
 from collections.abc import Generator, Mapping
 from typing import Any
 
+from ..restoring import MISSING, changed
+
 
 @contextlib.contextmanager
-def pointed(app: Any, conf: Mapping[str, Any]) -> Generator[None]:
+def redirected(app: Any, conf: Mapping[str, Any]) -> Generator[None]:
     """Within the block, ``app`` has this configuration, and connections, producers and result backend to match.
 
     Args:
@@ -20,38 +22,17 @@ def pointed(app: Any, conf: Mapping[str, Any]) -> Generator[None]:
     # The lazy configuration must be loaded before it is changed: what is set before is merged differently.
     app.conf.finalize()
     with contextlib.ExitStack() as stack:
-        stack.enter_context(_environment(_url_variables(conf)))
+        stack.enter_context(changed(os.environ, _url_variables(conf)))
         stack.enter_context(_overlay(app, conf))
         stack.enter_context(_fresh_connections(app))
         yield
 
 
-def _url_variables(conf: Mapping[str, Any]) -> dict[str, str | None]:
+def _url_variables(conf: Mapping[str, Any]) -> dict[str, Any]:
     # celery/app/utils.py, Settings: these variables win over every configuration (5.5–5.7).
-    return {
-        "CELERY_BROKER_URL": conf.get("broker_url") if "CELERY_BROKER_URL" in os.environ else None,
-        "CELERY_BROKER_READ_URL": None,
-        "CELERY_BROKER_WRITE_URL": None,
-        "CELERY_RESULT_BACKEND": conf.get("result_backend") if "CELERY_RESULT_BACKEND" in os.environ else None,
-    }
-
-
-@contextlib.contextmanager
-def _environment(values: Mapping[str, str | None]) -> Generator[None]:
-    before = {name: os.environ.get(name) for name in values}
-    _set_environment(values)
-    try:
-        yield
-    finally:
-        _set_environment(before)
-
-
-def _set_environment(values: Mapping[str, str | None]) -> None:
-    for name, value in values.items():
-        if value is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = value
+    wins = {"CELERY_BROKER_URL": "broker_url", "CELERY_RESULT_BACKEND": "result_backend"}
+    values = {name: conf.get(key) or MISSING for name, key in wins.items() if name in os.environ}
+    return {**values, "CELERY_BROKER_READ_URL": MISSING, "CELERY_BROKER_WRITE_URL": MISSING}
 
 
 @contextlib.contextmanager

@@ -16,14 +16,14 @@ import tempfile
 import threading
 from pathlib import Path
 
+from ..active import Slot
 from ..errors import BackchannelError
 
 _lock = threading.Lock()
-_guard: Guard | None = None
 
 
-class Guard:
-    """The connection to the watchdog of this process; :func:`guard` makes the one that is needed."""
+class Watchdog:
+    """The connection to the watchdog of this process; :func:`current_watchdog` makes the one that is needed."""
 
     def __init__(self) -> None:
         self.pid = os.getpid()
@@ -79,12 +79,15 @@ class Guard:
                 ) from error
 
 
-def guard() -> Guard:
+_watchdog = Slot[Watchdog]("watchdog", of_the_run=True)
+
+
+def current_watchdog() -> Watchdog:
     """The watchdog of this process; started at the first call, and again in a forked child."""
-    global _guard
-    if _guard is None or _guard.pid != os.getpid():
-        _guard = Guard()
-    return _guard
+    found = _watchdog.value
+    if found is None or found.pid != os.getpid():
+        found = _watchdog.value = Watchdog()
+    return found
 
 
 def make_folder(name: str) -> Path:
@@ -95,7 +98,7 @@ def make_folder(name: str) -> Path:
     """
     folder = Path(tempfile.gettempdir()) / f"backchannel-{name}-{secrets.token_hex(8)}"
     # Before it exists: the run may be killed at any line.
-    guard().add_folder(folder)
+    current_watchdog().add_folder(folder)
     folder.mkdir(mode=0o700)
     return folder
 
@@ -103,12 +106,12 @@ def make_folder(name: str) -> Path:
 def remove_folder(folder: Path) -> None:
     """Remove what :func:`make_folder` made, with everything in it."""
     shutil.rmtree(folder, ignore_errors=True)
-    guard().forget_folder(folder)
+    current_watchdog().forget_folder(folder)
 
 
-def close_guard() -> None:
+def close_watchdog() -> None:
     """End the watchdog of this process, if there is one."""
-    global _guard
-    if _guard is not None and _guard.pid == os.getpid():
-        _guard.close()
-    _guard = None
+    found = _watchdog.value
+    if found is not None and found.pid == os.getpid():
+        found.close()
+    _watchdog.value = None

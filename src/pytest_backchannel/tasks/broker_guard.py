@@ -1,12 +1,5 @@
 """Notices a connection to a real broker, from any Celery app of the process."""
 
-# What pyright infers of Celery and kombu, which bring no types, is mostly not what they are.
-# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
-# pyright: reportIncompatibleMethodOverride=false, reportIncompatibleVariableOverride=false
-# pyright: reportOptionalMemberAccess=false, reportOptionalOperand=false, reportOptionalSubscript=false
-# pyright: reportPrivateImportUsage=false, reportOperatorIssue=false, reportGeneralTypeIssues=false
-# pyright: reportIndexIssue=false
-
 from __future__ import annotations
 
 import functools

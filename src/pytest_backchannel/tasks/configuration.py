@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
-_MISSING: Any = object()
-
+from ..restoring import changed
 
 # --- private API: celery.utils.collections.ConfigurationView, seen on celery 5.5-5.7: how it looks up a key. A key of a
 # --- configuration with a namespace goes by two names, task_always_eager and CELERY_TASK_ALWAYS_EAGER.
@@ -25,25 +24,12 @@ def overridden(conf: Any, values: Mapping[str, Any]) -> Generator[None]:
         conf: the app's configuration, loaded.
         values: the values by Celery's own names, such as ``task_always_eager``.
     """
-    changes = conf.changes
-    before: dict[str, Any] = {}
-
-    def change(name: str, value: Any) -> None:
-        before[name] = changes.get(name, _MISSING)
-        changes[name] = value
-
-    for key, value in values.items():
-        change(conf._key(key), value)
-        if conf[key] is not value:
-            change(conf._to_keys(key)[0], value)
-    try:
+    with ExitStack() as stack:
+        for key, value in values.items():
+            stack.enter_context(changed(conf.changes, {conf._key(key): value}))
+            if conf[key] is not value:
+                stack.enter_context(changed(conf.changes, {conf._to_keys(key)[0]: value}))
         yield
-    finally:
-        for name, value in before.items():
-            if value is _MISSING:
-                changes.pop(name, None)
-            else:
-                changes[name] = value
 
 
 # --- end of private API

@@ -12,7 +12,8 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable, Generator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from types import FrameType
 from typing import Any
 
 import celery._state
@@ -27,8 +28,10 @@ from kombu import Connection
 from kombu import pools as kombu_pools
 from kombu.utils.uuid import uuid
 
+from ..active import Slot
 from ..errors import AsyncTaskFunction, BackchannelError, RealBrokerContacted, UnknownTask
-from ..events import caller, caused_by, current_log
+from ..events import Location, caller, caused_by, current_log
+from ..restoring import MISSING, exchange, put, replaced
 from .broker_guard import needs_server
 from .configuration import overridden
 from .eager_records import CalledEagerly, EndedEagerly
@@ -40,11 +43,9 @@ from .serialising import carry_arguments, check_result
 LOCAL_BACKENDS = ("disabled", "django-db", "django-cache", "file", "filesystem")
 
 _OVERRIDES = {"task_always_eager": True, "task_eager_propagates": True}
-_MISSING: Any = object()
 _state: Any = celery._state  # the type stubs leave out what is private
 _pools: Any = kombu_pools
 _cache: Any = celery.backends.cache
-_active: EagerMode | None = None
 
 
 class EagerMode:
@@ -72,8 +73,7 @@ class EagerMode:
         self._apps: weakref.WeakSet[Celery] = weakref.WeakSet()
 
     def __enter__(self) -> EagerMode:
-        global _active
-        if _active is not None:
+        if _active.value is not None:
             raise BackchannelError("eager mode is active already: one EagerMode at a time")
         try:
             self._stack.enter_context(_method(Task, "apply", _apply))
@@ -86,8 +86,8 @@ class EagerMode:
         except BaseException:
             self._stack.close()
             raise
-        _active = self
-        self._stack.callback(_deactivate)
+        _active.value = self
+        self._stack.callback(setattr, _active, "value", None)
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -105,30 +105,32 @@ class EagerMode:
         if app in self._apps:
             return
         self._apps.add(app)
-        if load:
-            # What is bound late would keep what holds in this test: bind the tasks, and load the configuration, first.
-            # An app that can't be loaded can't be used either; should it be, it is adopted then.
-            try:
-                # First, as in a worker: receivers of on_after_configure find no task while an app finalizes.
-                app.conf.get("task_always_eager")
-                if app.autofinalize:
-                    app.finalize()
-            except Exception:
-                load = False
+        loaded = load and _loaded(app)
+        self._set_aside(app)
+        if loaded:
+            self._override(app.conf)
+        self._override_later(app)
+
+    def _set_aside(self, app: Any) -> None:
+        """Take away what the app keeps open or bound, such as its connections and its result backend."""
         own = vars(app)
-        changed: dict[str, Any] = {"_pool": None, "_backend_cache": None, "_local": threading.local()}
         make_backend = app._get_backend
-        changed["_get_backend"] = lambda: _backend(app, make_backend)
-        before = {name: own.get(name, _MISSING) for name in changed}
-        own.update(changed)
+        changed: dict[str, Any] = {
+            "_pool": None,
+            "_backend_cache": None,
+            "_local": threading.local(),
+            "_get_backend": lambda: _backend(app, make_backend),
+        }
+        before = exchange(own, changed)
         if "amqp" in own:
             self._stack.callback(setattr, own["amqp"], "_producer_pool", own["amqp"]._producer_pool)
             own["amqp"]._producer_pool = None
         else:
-            before["amqp"] = _MISSING
+            before["amqp"] = MISSING
         self._stack.callback(_put_back, weakref.ref(app), before)
-        if load:
-            self._override(app.conf)
+
+    def _override_later(self, app: Any) -> None:
+        """Override the configuration again when the app loads it anew."""
 
         def configured(sender: Any = None, source: Any = None, **kwargs: Any) -> None:
             self._override(source)
@@ -141,37 +143,39 @@ class EagerMode:
         self._stack.enter_context(overridden(conf, _OVERRIDES))
 
 
-def _deactivate() -> None:
-    global _active
-    _active = None
+_active = Slot[EagerMode]("eager mode")
+
+
+def _loaded(app: Any) -> bool:
+    """Bind the app's tasks and load its configuration: what is bound late would keep what holds in this test.
+
+    An app that can't be loaded can't be used either; should it be, its configuration is overridden then.
+    """
+    try:
+        # First, as in a worker: receivers of on_after_configure find no task while an app finalizes.
+        app.conf.get("task_always_eager")
+        if app.autofinalize:
+            app.finalize()
+    except Exception:
+        return False
+    return True
 
 
 def _put_back(app: weakref.ref[Any], before: dict[str, Any]) -> None:
     target = app()
-    if target is None:
-        return
-    own = vars(target)
-    for name, value in before.items():
-        if value is _MISSING:
-            own.pop(name, None)
-        else:
-            own[name] = value
+    if target is not None:
+        put(vars(target), before)
 
 
-@contextmanager
-def _method(owner: Any, name: str, replacement: Callable[..., Any]) -> Generator[None]:
+def _method(owner: Any, name: str, replacement: Callable[..., Any]) -> AbstractContextManager[None]:
     """Replace a function or method by one that gets the original as ``original=``."""
     original = vars(owner)[name]
 
-    def replaced(*args: Any, **kwargs: Any) -> Any:
+    def calls(*args: Any, **kwargs: Any) -> Any:
         __tracebackhide__ = True
         return replacement(*args, original=original, **kwargs)
 
-    setattr(owner, name, replaced)
-    try:
-        yield
-    finally:
-        setattr(owner, name, original)
+    return replaced(owner, name, calls)
 
 
 @contextmanager
@@ -219,7 +223,7 @@ def _backend(app: Any, make: Callable[[], Any]) -> Any:
 
 def _establish_connection(connection: Any, *, original: Callable[..., Any]) -> Any:
     __tracebackhide__ = True
-    if _active is None or not needs_server(connection):
+    if _active.value is None or not needs_server(connection):
         return original(connection)
     where = caller(3)
     text = (
@@ -240,7 +244,7 @@ def _send_task(
     app: Any, name: str, args: Any = None, kwargs: Any = None, *rest: Any, original: Callable[..., Any], **options: Any
 ) -> Any:
     __tracebackhide__ = True
-    if _active is None or not app.conf.task_always_eager:
+    if _active.value is None or not app.conf.task_always_eager:
         return original(app, name, args, kwargs, *rest, **options)
     task = _registered(app, name)
     if rest:
@@ -272,52 +276,76 @@ def _apply(
 ) -> Any:
     __tracebackhide__ = True
     app = task._get_app()
-    if _active is None or not app.conf.task_always_eager:
+    if _active.value is None or not app.conf.task_always_eager:
         return original(task, args, kwargs, *rest, **options)
-    args, kwargs = tuple(args or ()), dict(kwargs or {})
     # The frame above is that of the replaced method.
-    above = sys._getframe(2)
-    dump = getattr(task, "_dump_pydantic_arguments", None)  # since celery 5.7; apply_async() has done it already
-    if dump is not None and above.f_code is not Task.apply_async.__code__:
-        args, kwargs = dump(args, kwargs)
-    carried = carry_arguments(task, args, kwargs, options.get("serializer"))
-    if above.f_globals.get("__name__") == "celery.canvas":
-        args, kwargs = carried
-    task_id = options["task_id"] = options.get("task_id") or uuid()
-    log = current_log()
-    call = call_text(task.name, args, kwargs)
-    event = log.record(CalledEagerly, where=caller(3), task=task.name, task_id=task_id, call=call)
-
-    def ended(state: str, result: str = "", where: Any = None) -> None:
-        log.record(
-            EndedEagerly, cause=event.id, where=where, task=task.name, task_id=task_id, state=state, result=result
-        )
-
-    with caused_by(event):
+    caller_of_apply = sys._getframe(2)
+    args, kwargs = _as_carried(task, tuple(args or ()), dict(kwargs or {}), options, caller_of_apply)
+    options["task_id"] = options.get("task_id") or uuid()
+    call = _RecordedCall(task, args, kwargs, options["task_id"], caller(3))
+    with caused_by(call.event):
         try:
             result = original(task, args, kwargs, *rest, **options)
-        except (Retry, Ignore, Reject) as signal:
-            ended(type(signal).__name__.upper(), str(signal))
-            raise
         except Exception as error:
-            if type(error).__name__ == "SynchronousOnlyOperation" or "AsyncToSync" in str(error):
-                error.add_note(_IN_A_LOOP.format(task.name))
-            ended("FAILURE", f"{type(error).__name__}: {error}")
+            call.raised(error)
             raise
-    value = result._result
+    _refuse_coroutine(task, result._result)
+    if result.state == "SUCCESS" and _stores_result(task, app, options):
+        check_result(task, result._result)
+    call.returned(result)
+    return result
+
+
+def _as_carried(
+    task: Any, args: tuple[Any, ...], kwargs: dict[str, Any], options: dict[str, Any], caller_of_apply: FrameType
+) -> tuple[Any, Any]:
+    """The arguments as the task gets them; they are checked against what a message can carry."""
+    __tracebackhide__ = True
+    dump = getattr(task, "_dump_pydantic_arguments", None)  # since celery 5.7; apply_async() has done it already
+    if dump is not None and caller_of_apply.f_code is not Task.apply_async.__code__:
+        args, kwargs = dump(args, kwargs)
+    carried = carry_arguments(task, args, kwargs, options.get("serializer"))
+    return carried if caller_of_apply.f_globals.get("__name__") == "celery.canvas" else (args, kwargs)
+
+
+class _RecordedCall:
+    """The events of one task that was called."""
+
+    def __init__(self, task: Any, args: Any, kwargs: Any, task_id: str, where: Location | None) -> None:
+        self._fields: dict[str, Any] = {"task": task.name, "task_id": task_id}
+        self._log = current_log()
+        call = call_text(task.name, args, kwargs)
+        self.event = self._log.record(CalledEagerly, where=where, call=call, **self._fields)
+
+    def raised(self, error: Exception) -> None:
+        """An exception ended it: a signal to Celery, such as ``Retry``, or a failure."""
+        if isinstance(error, (Retry, Ignore, Reject)):
+            self._ended(type(error).__name__.upper(), str(error))
+            return
+        if type(error).__name__ == "SynchronousOnlyOperation" or "AsyncToSync" in str(error):
+            error.add_note(_IN_A_LOOP.format(self._fields["task"]))
+        self._ended("FAILURE", f"{type(error).__name__}: {error}")
+
+    def returned(self, result: Any) -> None:
+        """Celery made a result of it: its value, or where it does not propagate the exception."""
+        value = result._result
+        if result.state == "SUCCESS":
+            self._ended("SUCCESS", "" if value is None else cut(repr(value)))
+        else:
+            self._ended(result.state, f"{type(value).__name__}: {value}")
+
+    def _ended(self, state: str, result: str) -> None:
+        self._log.record(EndedEagerly, cause=self.event.id, state=state, result=result, **self._fields)
+
+
+def _refuse_coroutine(task: Any, value: Any) -> None:
+    __tracebackhide__ = True
     if inspect.iscoroutine(value):
         value.close()
         raise AsyncTaskFunction(
             f"{task.name} is async def: Celery does not await it, a worker would run nothing of it. "
             "Fix: make it a plain function that calls async_to_sync(...)."
         )
-    if result.state == "SUCCESS":
-        if _stores_result(task, app, options):
-            check_result(task, value)
-        ended("SUCCESS", "" if value is None else cut(repr(value)))
-    else:
-        ended(result.state, f"{type(value).__name__}: {value}")
-    return result
 
 
 _IN_A_LOOP = (

@@ -8,9 +8,6 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any
 
-from celery.exceptions import TimeoutError as CeleryTimeoutError
-
-from ..errors import BackchannelError, BackchannelFailure
 from ..events import Location
 from .expect.messages import call_text
 
@@ -30,25 +27,6 @@ class HandlerError:
     exception: BaseException
     task: str | None = None
     task_id: str | None = None
-
-
-class ResultUnavailable(BackchannelFailure, CeleryTimeoutError):
-    """``result.get()`` would wait in vain; the message says why.
-
-    It is a ``celery.exceptions.TimeoutError`` too, so that code which is prepared for one behaves as in production.
-    """
-
-
-class NothingToRun(BackchannelFailure):
-    """The test asked for a step, and nothing is due; the message says what waits, and for what."""
-
-
-class EndlessLoop(BackchannelFailure):
-    """Tasks enqueue each other without end; the message names the cycle."""
-
-
-class MisusedQueue(BackchannelError):
-    """The task queue was used in a way, or at a moment, that can't work; the message names the fix."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +55,11 @@ class Outcome:
     def call(self) -> str:
         """The call, as one would write it."""
         return call_text(self.name, self.args, self.kwargs)
+
+    @property
+    def handlers_key(self) -> str:
+        """What stands for its handlers where it is noted what a test has seen: a look at its state shows none."""
+        return f"handlers of {self.id}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,8 @@ CONSUMERS = """
             await self.channel_layer.group_discard("room", self.channel_name)
 
         async def room_message(self, event):
-            await self.send_json({"text": event["text"]})
+            text = event["text"]
+            await self.send_json({"text": text})
 
     class Leaky(Room):
         async def disconnect(self, code):

@@ -150,7 +150,7 @@ def test_a_block_that_a_fixture_holds_around_the_test_belongs_to_the_test(projec
         def late(asks, rolled_back):
             yield
 
-        def test_loan_begun_by_a_fixture(late):
+        def test_sharing_begun_by_a_fixture(late):
             assert asyncio.run(Order.objects.acount()) == 2
 
         async def test_nothing_is_left(db):
@@ -161,7 +161,7 @@ def test_a_block_that_a_fixture_holds_around_the_test_belongs_to_the_test(projec
 
 
 @pytest.mark.parametrize(("fixture", "count"), [("held", 0), ("order", 1)])
-def test_the_first_loan_of_a_run_may_begin_within_the_set_up_of_a_fixture(project, fixture, count):
+def test_the_first_sharing_of_a_run_may_begin_within_the_set_up_of_a_fixture(project, fixture, count):
     """Before it there is no hook around fixtures: what they hold is taken over all the same."""
     result = project.test(
         """
@@ -180,7 +180,7 @@ def test_the_first_loan_of_a_run_may_begin_within_the_set_up_of_a_fixture(projec
         def order(held):
             return asyncio.run(Order.objects.acreate(reference="of a loop in a fixture"))
 
-        def test_of_no_loan(db):
+        def test_of_no_sharing(db):
             '''pytest-django creates the databases that some test asks for by name.'''
 
         def test_first(FIRST):

@@ -134,10 +134,10 @@ def test_a_test_that_ends_inside_an_atomic_block_names_the_holder(project):
     result = project.test(
         OUTLIVING
         + """
-    from pytest_backchannel.database import current_loan
+    from pytest_backchannel.database import current_sharing
 
     def shorten():
-        current_loan().shared["default"].lock.limit = 0.2
+        current_sharing().shared["default"].lock.limit = 0.2
 
     def hold():
         try:
@@ -151,7 +151,7 @@ def test_a_test_that_ends_inside_an_atomic_block_names_the_holder(project):
         thread = threading.Thread(target=hold, name=name)
         thread.start()
         threads.append(thread)
-        while current_loan().shared["default"].lock.entered is None:
+        while current_sharing().shared["default"].lock.entered is None:
             time.sleep(0.01)
 
     @pytest.mark.asyncio

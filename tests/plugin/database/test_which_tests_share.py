@@ -87,13 +87,13 @@ def test_sync_tests_share_only_with_a_fixture_of_ours(project):
 
 
 def test_fixtures_that_bring_it(project):
-    from pytest_backchannel.fixtures.database import LENDING
+    from pytest_backchannel.harness.lending import LENDING
 
     assert set(LENDING) == {"db_async", "task_queue", "asgi_server", "websocket", "channel_layer"}
     result = project.test(
         SHARED
         + """
-    from pytest_backchannel.fixtures.database import LENDING
+    from pytest_backchannel.harness.lending import LENDING
 
     @pytest.mark.parametrize("name", LENDING)
     def test_late(db, request, name):

@@ -1,4 +1,4 @@
-"""The loan as a plain context manager, for those who do not use pytest; and what of Django's private API it needs."""
+"""Sharing as a plain context manager, for those who do not use pytest; and what of Django's private API it needs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SCRIPT = """
     from django.db import connection, connections, transaction
     from shop.models import Order
 
-    from pytest_backchannel.database import current_loan, in_code_transaction, lend
+    from pytest_backchannel.database import current_sharing, in_code_transaction, lend, share_connections
     from pytest_backchannel.errors import BackchannelError, SharedConnectionBusy
 
     call_command("migrate", run_syncdb=True, verbosity=0)
@@ -53,12 +53,13 @@ SCRIPT = """
             assert seen == [False], "the block is this thread's"
         assert not in_code_transaction()
 
-    assert refused(lend).startswith("there is nothing to lend")
+    assert lend is share_connections
+    assert refused(share_connections).startswith("there is nothing to lend")
     with transaction.atomic():
         assert in_code_transaction()
-        with lend("scenario") as loan:
-            assert current_loan() is loan
-            assert refused(lend) == "the connections are lent already, to scenario"
+        with share_connections("scenario") as sharing:
+            assert current_sharing() is sharing
+            assert refused(share_connections) == "the connections are lent already, to scenario"
             assert asyncio.run(scenario()) == 2
             guarded()
             own = connection.copy()
@@ -66,12 +67,12 @@ SCRIPT = """
             assert connections["default"] is own
             del connections["default"]
         transaction.set_rollback(True)
-    assert current_loan() is None
+    assert current_sharing() is None
     assert Order.objects.count() == 0
 
     for kind in (ZeroDivisionError, KeyboardInterrupt):
         try:
-            with transaction.atomic(), lend():
+            with transaction.atomic(), share_connections():
                 asyncio.run(scenario())
                 raise kind
         except kind:
@@ -84,7 +85,7 @@ SCRIPT = """
 """
 
 
-def test_lend_as_a_context_manager(project):
+def test_share_connections_as_a_context_manager(project):
     project.write("script.py", dedent(SCRIPT))
     project.settings('DATABASES["default"]["NAME"] = "script.sqlite3"')
     done = subprocess.run(

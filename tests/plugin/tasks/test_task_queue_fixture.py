@@ -70,15 +70,15 @@ PASSING = """
     @pytest.mark.task_queue(profile="redis", visibility_timeout=60, queues=["celery", "other"])
     class TestMarked:
         def test_it(self, task_queue):
-            assert task_queue._broker.profile == "redis"
-            assert task_queue._broker.visibility_timeout == 60
+            assert task_queue._driver.broker.profile == "redis"
+            assert task_queue._driver.broker.visibility_timeout == 60
             add.apply_async((1, 1), queue="other")
             assert task_queue.run() == {"SUCCESS": 1}
 
         @pytest.mark.task_queue(visibility_timeout=30)
         def test_what_is_nearer_wins(self, task_queue):
-            assert task_queue._broker.visibility_timeout == 30
-            assert task_queue._broker.profile == "redis"
+            assert task_queue._driver.broker.visibility_timeout == 30
+            assert task_queue._driver.broker.profile == "redis"
 
 
     @pytest.mark.task_queue(workers={"fast": ["celery"], "slow": ["reports"]})
@@ -327,10 +327,10 @@ def test_the_configuration_of_production_decides(project):
     result = project.test(
         """
         def test_it(task_queue):
-            broker = task_queue._broker
+            broker = task_queue._driver.broker
             assert (broker.profile, broker.visibility_timeout) == ("redis", 120)
             assert type(task_queue.app.backend).__name__ == "RpcBackend"
-            assert task_queue._engine.workers["worker"].queues == ("celery", "mail")
+            assert task_queue._driver.engine.workers["worker"].queues == ("celery", "mail")
         """
     )
     result.assert_outcomes(passed=1)

@@ -8,7 +8,7 @@ def add(x, y):
     return x + y
 
 
-@shared_task(bind=True, max_retries=3, default_retry_delay=10)
+@shared_task(bind=True, default_retry_delay=10, max_retries=3)
 def confirm_order(self, order_id, notify=True):
     Order.objects.filter(pk=order_id).update(confirmed=True)
     return order_id

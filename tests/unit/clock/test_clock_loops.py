@@ -366,3 +366,21 @@ def test_anyios_sleep_follows(clock):
     with VirtualClock():  # anyio's backend is imported by now
         pass
     anyio.run(again)
+
+
+def test_what_freezegun_leaves_at_the_loops_class_does_not_hide_the_clock():
+    # What freeze_time(real_asyncio=True) does at its end; itself it takes too long to load.
+    loop = asyncio.new_event_loop()
+    loop.close()
+    setattr(type(loop), "time", type(loop).time)  # noqa: B010 - a method, for type checkers
+
+    async def wait():
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(30):
+                await asyncio.sleep(3600)
+
+    with VirtualClock() as clock:
+        started = clock.time()
+        asyncio.run(wait())
+        assert clock.time() - started == 30
+    assert "time" not in vars(type(loop))

@@ -46,7 +46,7 @@ def in_thread(function):
 
 
 def test_a_thread_started_in_the_test(work):
-    watch = threads.Watch("test_a")
+    watch = threads.ThreadsOfTest("test_a")
     result = in_thread(work)
     watch.end()
     assert threads.any_left()
@@ -56,7 +56,7 @@ def test_a_thread_started_in_the_test(work):
 
 def test_a_thread_that_ran_before_is_none_of_the_test(work):
     result = in_thread(work)
-    watch = threads.Watch("test_a")
+    watch = threads.ThreadsOfTest("test_a")
     watch.end()
     assert not threads.any_left()
     work.end.set()
@@ -64,7 +64,7 @@ def test_a_thread_that_ran_before_is_none_of_the_test(work):
 
 
 def test_a_thread_that_ended(work):
-    watch = threads.Watch("test_a")
+    watch = threads.ThreadsOfTest("test_a")
     result = in_thread(work)
     work.end.set()
     result()
@@ -77,12 +77,12 @@ def test_the_idle_thread_of_a_pool_is_not_left_over(work, make):
     with make(1) as pool:
         submit = getattr(pool, "submit", None) or pool.apply_async
         wait = "result" if make is ThreadPoolExecutor else "get"
-        watch = threads.Watch("test_a")
+        watch = threads.ThreadsOfTest("test_a")
         getattr(submit(int), wait)(10)
         watch.end()
         assert not threads.any_left()
 
-        watch = threads.Watch("test_b")
+        watch = threads.ThreadsOfTest("test_b")
         job = submit(work)
         assert work.begun.wait(10)
         watch.end()
@@ -97,11 +97,11 @@ def test_anyios_worker_threads_are_a_pool(work):
     from anyio import run, to_thread
 
     async def scenario():
-        watch = threads.Watch("test_a")
+        watch = threads.ThreadsOfTest("test_a")
         await to_thread.run_sync(int)
         watch.end()
         assert not threads.any_left()
-        watch = threads.Watch("test_b")
+        watch = threads.ThreadsOfTest("test_b")
         job = asyncio.ensure_future(to_thread.run_sync(work))
         assert await to_thread.run_sync(work.begun.wait, 10)
         watch.end()

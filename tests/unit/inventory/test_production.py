@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from pytest_backchannel.inventory.production import ProductionSettingsError, production_profile
+from pytest_backchannel.errors import ProductionSettingsError
+from pytest_backchannel.inventory.production import production_profile
 
 
 @pytest.fixture

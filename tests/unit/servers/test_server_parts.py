@@ -23,9 +23,10 @@ from pytest_backchannel.inventory.celery_app import find_app
 from pytest_backchannel.servers.brokers.declarations import Declarations
 from pytest_backchannel.servers.integration import redis_channel_layers, result_backend_for
 from pytest_backchannel.servers.process import free_port, listens, tail
-from pytest_backchannel.servers.queue.real_queue import RealTaskQueue
-from pytest_backchannel.servers.redirection import pointed
+from pytest_backchannel.servers.queue.real_driver import RealDriver
+from pytest_backchannel.servers.redirection import redirected
 from pytest_backchannel.servers.urls import secrets_in, with_database, without_secrets
+from pytest_backchannel.tasks.queue import TaskQueue
 
 
 @pytest.mark.parametrize(
@@ -144,12 +145,12 @@ def test_channel_layers_on_redis():
     }
 
 
-def test_an_app_is_pointed_and_restored_exactly(monkeypatch):
+def test_an_app_is_redirected_and_restored_exactly(monkeypatch):
     monkeypatch.setenv("CELERY_BROKER_URL", "amqp://from-the-environment//")
     app = Celery("a", set_as_current=False, broker="memory://", backend="cache+memory://")
     app.conf.finalize()
     before = dict(app.conf.changes), list(app.conf.maps), app._pool, app._local, app._backend_cache
-    with pointed(app, {"broker_url": "redis://127.0.0.1:1/0", "result_backend": "redis://127.0.0.1:1/1"}):
+    with redirected(app, {"broker_url": "redis://127.0.0.1:1/0", "result_backend": "redis://127.0.0.1:1/1"}):
         assert app.conf.broker_url == app.conf.broker_write_url == "redis://127.0.0.1:1/0"
         assert type(app.backend).__name__ == "RedisBackend"
     assert app.conf.broker_url == "amqp://from-the-environment//"
@@ -252,6 +253,6 @@ def test_amqp_declares_through_the_methods_that_are_watched():
 
 @pytest.mark.parametrize(("seconds", "error"), [("1", TypeError), (-1, ValueError), (float("nan"), ValueError)])
 def test_the_real_queue_takes_the_seconds_that_the_stepped_one_takes(seconds, error):
-    queue = object.__new__(RealTaskQueue)  # refused before any broker is asked
+    queue = TaskQueue.over(object.__new__(RealDriver))  # refused before any broker is asked
     with pytest.raises(error, match=r"^advance\(\)"):
         queue.advance(seconds)

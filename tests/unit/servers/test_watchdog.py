@@ -20,15 +20,15 @@ from pytest_backchannel.servers.watchdog import make_folder, remove_folder
 def told(monkeypatch):
     """What the watchdog hears, and whether the folder was there when it did."""
     heard = []
-    guard = watchdog.guard()
+    running = watchdog.current_watchdog()
     for name in ("add_folder", "forget_folder"):
-        real = getattr(guard, name)
+        real = getattr(running, name)
 
         def hears(path, name=name, real=real):
             heard.append((name, path, path.exists()))
             real(path)
 
-        monkeypatch.setattr(guard, name, hears)
+        monkeypatch.setattr(running, name, hears)
     return heard
 
 

@@ -311,7 +311,7 @@ def test_an_async_function(t, eager):
 def test_one_at_a_time(eager):
     with pytest.raises(BackchannelError, match="active already"), EagerMode():
         pass
-    assert eager_module._active is eager
+    assert eager_module._active.value is eager
 
 
 # ------------------------------------------------------------------- the story
@@ -379,7 +379,7 @@ def test_everything_is_as_before_also_after_a_failure(used):
             use()
     assert state_of(app) == before
     assert app.backend is backend
-    assert eager_module._active is None
+    assert eager_module._active.value is None
     app.close()
 
 

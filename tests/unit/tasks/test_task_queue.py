@@ -16,10 +16,16 @@ from celery import chain, group
 from kombu.exceptions import OperationalError
 
 from pytest_backchannel.clock.virtual import VirtualClock, active_clock
-from pytest_backchannel.errors import AsyncTaskFunction, BackchannelError, BackchannelFailure
+from pytest_backchannel.errors import (
+    AsyncTaskFunction,
+    BackchannelError,
+    BackchannelFailure,
+    EndlessLoop,
+    MisusedQueue,
+    NothingToRun,
+)
 from pytest_backchannel.events import begin_log
 from pytest_backchannel.questions.report.story import story
-from pytest_backchannel.tasks.outcomes import EndlessLoop, MisusedQueue, NothingToRun
 from pytest_backchannel.tasks.queue import TaskQueue
 
 

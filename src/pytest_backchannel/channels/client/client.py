@@ -71,7 +71,7 @@ class WebSocketClient(ConnectedClient):
             Exception: what the consumer has raised meanwhile.
         """
         __tracebackhide__ = True
-        if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not isinstance(text, str):
             raise BackchannelError(f"send_text({text!r}): give a str; send_json and send_bytes take the others")
         self._require_open().send_frame(text)
 
@@ -83,7 +83,7 @@ class WebSocketClient(ConnectedClient):
             Exception: what the consumer has raised meanwhile.
         """
         __tracebackhide__ = True
-        if not isinstance(data, bytes | bytearray | memoryview):  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not isinstance(data, bytes | bytearray | memoryview):
             raise BackchannelError(f"send_bytes({data!r}): give bytes; send_json and send_text take the others")
         self._require_open().send_frame(bytes(data))
 
@@ -275,7 +275,7 @@ class WebSocketClient(ConnectedClient):
                 await channel_layer.group_send("news", {"type": "news.item", "text": "…"})
                 await browser.wait_idle()
         """
-        if not isinstance(buffer, int) or buffer < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not isinstance(buffer, int) or buffer < 1:
             raise BackchannelError(f"pause_reading(buffer={buffer!r}): give the number of frames that fit, from 1 on")
         self._require_open().set_limit(buffer)
         return Paused(self)

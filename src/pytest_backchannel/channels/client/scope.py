@@ -13,6 +13,7 @@ from urllib.parse import quote, unquote
 from ...errors import BackchannelError
 
 Headers = Mapping[str, str] | Iterable[tuple[str | bytes, str | bytes]]
+_HeaderList = list[tuple[bytes, bytes]]
 
 _HTTP_TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 
@@ -135,25 +136,6 @@ def websocket_scope(
     decoded, raw_path, query_string = split_path(path)
     given = header_list(headers)
     offered = check_subprotocols(subprotocols)
-    host = next((value for name, value in given if name == b"host"), None) or default_host().encode("latin-1")
-    sent = [(b"host", host), *_HANDSHAKE]
-    if origin is None:
-        sent.append((b"origin", b"http://" + host))
-    elif origin:
-        given = [(name, value) for name, value in given if name != b"origin"]
-        sent.append((b"origin", _header_bytes(origin)))
-    if offered:
-        sent.append((b"sec-websocket-protocol", ", ".join(offered).encode("ascii")))
-    else:
-        offered = [
-            token.strip()
-            for name, value in given
-            if name == b"sec-websocket-protocol"
-            for token in value.decode("latin-1").split(",")
-        ]
-    if given:
-        names = {name for name, _ in given}
-        sent = [(name, value) for name, value in sent if name not in names] + given
     return {
         "type": "websocket",
         "asgi": {"version": "3.0", "spec_version": "2.4"},
@@ -165,11 +147,35 @@ def websocket_scope(
         "path": decoded,
         "raw_path": raw_path,
         "query_string": query_string,
-        "headers": with_cookies(sent, {}),
-        "subprotocols": offered,
+        "headers": with_cookies(_sent(given, origin, offered), {}),
+        "subprotocols": offered or _offered_in(given),
         "state": {},
         "extensions": {"websocket.http.response": {}},
     }
+
+
+def _sent(given: _HeaderList, origin: str | None, offered: list[str]) -> _HeaderList:
+    """What a client sends: a browser's headers, and in place of those of the same name the given ones."""
+    host = next((value for name, value in given if name == b"host"), None) or default_host().encode("latin-1")
+    sent = [(b"host", host), *_HANDSHAKE]
+    if origin is None:
+        sent.append((b"origin", b"http://" + host))
+    elif origin:
+        given = [(name, value) for name, value in given if name != b"origin"]
+        sent.append((b"origin", _header_bytes(origin)))
+    if offered:
+        sent.append((b"sec-websocket-protocol", ", ".join(offered).encode("ascii")))
+    names = {name for name, _ in given}
+    return [(name, value) for name, value in sent if name not in names] + given
+
+
+def _offered_in(headers: _HeaderList) -> list[str]:
+    return [
+        token.strip()
+        for name, value in headers
+        if name == b"sec-websocket-protocol"
+        for token in value.decode("latin-1").split(",")
+    ]
 
 
 def with_cookies(headers: list[tuple[bytes, bytes]], cookies: Mapping[str, str]) -> list[tuple[bytes, bytes]]:

@@ -11,24 +11,22 @@ most of. Where a connection ends, in ``websocket_disconnect``, the closing is do
 
 from __future__ import annotations
 
+import sys
 import types
 from collections.abc import Generator
 from importlib import import_module
-from typing import Any
+
+from ...active import Replaced, Replacement
 
 # --- private API: channels.db.close_old_connections and channels.consumer.aclose_old_connections, seen on channels
 # 4.2–4.3: the names under which Channels calls Django's function, in threads and before each async handler ---
 
-_users = 0
-_originals: dict[str, Any] = {}
-_connections: Any = None
-
 
 def _close_old_connections() -> None:
-    if not _users:
-        _originals["close_old_connections"]()
+    if not _closing.users:
+        _closing.originals["close_old_connections"]()
         return
-    for connection in _connections.all(initialized_only=True):
+    for connection in sys.modules["django.db"].connections.all(initialized_only=True):
         if not connection.in_atomic_block:
             connection.close_if_unusable_or_obsolete()
 
@@ -39,41 +37,31 @@ def _one_turn() -> Generator[None]:
 
 
 async def _aclose_old_connections() -> None:
-    if not _users:
-        await _originals["aclose_old_connections"]()
+    if not _closing.users:
+        await _closing.originals["aclose_old_connections"]()
         return
     await _one_turn()
 
 
-_REPLACED = (
-    ("channels.db", "close_old_connections", _close_old_connections),
-    ("channels.consumer", "aclose_old_connections", _aclose_old_connections),
-)
+def _replacements() -> tuple[Replacement, Replacement]:
+    import_module("django.db")
+    return (
+        Replacement(import_module("channels.db"), "close_old_connections", _close_old_connections),
+        Replacement(import_module("channels.consumer"), "aclose_old_connections", _aclose_old_connections),
+    )
+
+
+_closing = Replaced("closing of old connections", _replacements)
 
 
 def keep() -> None:
     """Spare connections inside a transaction from now on; each call needs its :func:`release`."""
-    global _users, _connections
-    if not _users:
-        _connections = import_module("django.db").connections
-        for module_name, name, ours in _REPLACED:
-            module = import_module(module_name)
-            current = getattr(module, name)
-            if current is not ours:
-                _originals[name] = current
-                setattr(module, name, ours)
-    _users += 1
+    _closing.install()
 
 
 def release() -> None:
     """Undo one :func:`keep`; the last one restores Channels, unless somebody has replaced ours meanwhile."""
-    global _users
-    _users -= 1
-    if not _users:
-        for module_name, name, ours in _REPLACED:
-            module = import_module(module_name)
-            if getattr(module, name) is ours:
-                setattr(module, name, _originals[name])
+    _closing.remove()
 
 
 # --- end of private API ---

@@ -17,7 +17,7 @@ from .readers import Copy
 from .records import Delivered, GroupSend, Lost, Sent, short
 
 
-class Account(Observer):
+class MessageAccount(Observer):
     """Who sent what to whom, and what became of it.
 
     Args:
@@ -264,7 +264,7 @@ def _unread(copy: Copy) -> str:
 
 def _summary(losses: Sequence[Lost]) -> str:
     lost = losses[0]
-    call = f"group_send({lost.group!r}, " if lost.group else f"send({short(lost.channel, 40)}, "
+    call = f"group_send({lost.group!r}, " if lost.group else f"send({short(lost.channel, width=40)}, "
     whom = f" to {lost.consumer}" if lost.consumer else ""
     count = f" ({len(losses)} times)" if len(losses) > 1 else ""
     return f"{call}{short(lost.message)}){whom}{count}: {lost.text}"

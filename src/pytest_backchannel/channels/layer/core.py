@@ -8,8 +8,8 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from .kind import LayerOptions, Lose
 from .readers import Copy, Reader
+from .semantics import LayerOptions, LayerSemantics, Lose
 
 
 @dataclass(eq=False)
@@ -37,7 +37,7 @@ def _connection_error() -> Exception:
     return error
 
 
-class CoreTransport:
+class CoreSemantics(LayerSemantics):
     """``channels_redis.core``: one queue in Redis for all consumers of a process, and a buffer for each of them.
 
     A message goes to the queue, where it counts against the capacity; over it, the newest is dropped. Whoever receives
@@ -54,7 +54,7 @@ class CoreTransport:
         self._queues: dict[str, _Queue] = {}
         self._buffers: dict[str, deque[Copy]] = {}
         self._readers: dict[str, deque[Reader]] = {}
-        self.groups: dict[str, dict[str, float]] = {}
+        self.groups = {}
         self._groups_vanish: dict[str, float] = {}
 
     def new_channel(self, prefix: str | None) -> str:
@@ -87,13 +87,6 @@ class CoreTransport:
         now = time.time()
         self.groups.setdefault(group, {})[channel] = now
         self._groups_vanish[group] = now + self.options.group_expiry
-
-    def leave(self, group: str, channel: str) -> None:
-        """Nothing happens where the channel is not in the group."""
-        joined = self.groups.get(group, {})
-        joined.pop(channel, None)
-        if not joined:
-            self.groups.pop(group, None)
 
     def full(self, channels: Sequence[str]) -> list[str]:
         """The channels whose queue has no room."""

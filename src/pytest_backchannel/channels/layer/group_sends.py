@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...errors import BackchannelFailure
+from ...errors import GroupSendNotFound
 from .records import GroupSend, short
 
 MAX_SHOWN = 5
-
-
-class GroupSendNotFound(BackchannelFailure):
-    """No group send (or another number of them) is as the test expected; the message shows the nearest."""
 
 
 def find_group_sends(sends: Sequence[GroupSend], group: str, message: Any, count: int | None) -> list[GroupSend]:

@@ -11,8 +11,8 @@ from channels.layers import channel_layers
 
 from ...events import current_log
 from ..watch.consumers import observing, probing
-from .kind import LayerOptions
 from .layer import StrictLayer
+from .semantics import LayerOptions
 
 _API = ("send", "receive", "new_channel", "group_add", "group_discard", "group_send", "flush")
 

@@ -15,19 +15,19 @@ from channels.layers import BaseChannelLayer
 
 from ...errors import BackchannelError, NotSerialisable
 from ...events import EventLog, Location, caller, current_log
-from .account import Account
-from .core import CoreTransport
+from .account import MessageAccount
+from .core import CoreSemantics
 from .group_sends import find_group_sends
-from .kind import LayerOptions, Transport
-from .pubsub import PubSubTransport
+from .pubsub import PubSubSemantics
 from .readers import Copy, Reader
 from .records import GroupSend, Lost, Sent
-from .wire import wire_of
+from .round_trip import round_trip_of
+from .semantics import LayerOptions, LayerSemantics
 
 PATIENCE = 0.1
 """How long a sender lets a reader run before a message counts as over capacity, in seconds of real time."""
 
-KINDS: dict[str, type[CoreTransport] | type[PubSubTransport]] = {"core": CoreTransport, "pubsub": PubSubTransport}
+KINDS: dict[str, type[CoreSemantics] | type[PubSubSemantics]] = {"core": CoreSemantics, "pubsub": PubSubSemantics}
 
 F = TypeVar("F", bound=Callable[..., Coroutine[Any, Any, Any]])
 
@@ -92,10 +92,10 @@ class StrictLayer(BaseChannelLayer):
         super().__init__(expiry=int(options.expiry), capacity=options.capacity)
         self.kind = kind
         self.options = options
-        self.account = Account(log or current_log(), alias)
-        self._wire = wire_of(options.serializer_format)
+        self.account = MessageAccount(log or current_log(), alias)
+        self._round_trip = round_trip_of(options.serializer_format)
         self._lock = threading.RLock()
-        self._transport: Transport = KINDS[kind](options, self.account.lose)
+        self._semantics: LayerSemantics = KINDS[kind](options, self.account.lose)
         self._stalled: set[str] = set()
 
     def __repr__(self) -> str:
@@ -116,7 +116,7 @@ class StrictLayer(BaseChannelLayer):
         only when the test ends. The test has looked at these from now on: they do not fail it at its end.
         """
         with self._lock:
-            self.account.find_unread(self._transport.waiting(), final=False)
+            self.account.find_unread(self._semantics.waiting(), final=False)
         return self.account.lost
 
     def assert_group_sent(self, group: str, message: Any = None, *, count: int | None = None) -> GroupSend:
@@ -167,12 +167,12 @@ class StrictLayer(BaseChannelLayer):
         """
         self._check_group(group)
         with self._lock:
-            return self._transport.members(group)
+            return self._semantics.members(group)
 
     def report_losses(self) -> None:
         """Make problems of the test's log of what was lost and not looked at; nothing is said twice."""
         with self._lock:
-            self.account.find_unread(self._transport.waiting(), final=True)
+            self.account.find_unread(self._semantics.waiting(), final=True)
         self.account.report()
 
     # ------------------------------------------------------- what Channels asks for
@@ -214,13 +214,13 @@ class StrictLayer(BaseChannelLayer):
             self.account.listens()
             self._stalled.clear()
             reader = Reader(channel)
-            self._transport.start(reader)
+            self._semantics.start(reader)
         if reader.copy is None:
             try:
                 await reader.future
             except BaseException:
                 with self._lock:
-                    self._transport.cancel(reader)
+                    self._semantics.cancel(reader)
                 raise
         copy = reader.copy
         assert copy is not None, "a reader is woken only when it was given a copy"
@@ -231,7 +231,7 @@ class StrictLayer(BaseChannelLayer):
         """Make a channel that only this process receives from."""
         with self._lock:
             self.account.listens()
-            return self._transport.new_channel(prefix)
+            return self._semantics.new_channel(prefix)
 
     async def group_add(self, group: str, channel: str) -> None:
         """Put a channel into a group.
@@ -243,7 +243,7 @@ class StrictLayer(BaseChannelLayer):
         self._check_group(group)
         self._check_channel(channel)
         with self._lock:
-            self._transport.join(group, channel)
+            self._semantics.join(group, channel)
             self.account.joined(group)
 
     async def group_discard(self, group: str, channel: str) -> None:
@@ -255,12 +255,12 @@ class StrictLayer(BaseChannelLayer):
         self._check_group(group)
         self._check_channel(channel)
         with self._lock:
-            self._transport.leave(group, channel)
+            self._semantics.leave(group, channel)
 
     async def flush(self) -> None:
         """Forget all messages and groups."""
         with self._lock:
-            for copy in self._transport.clear():
+            for copy in self._semantics.clear():
                 self.account.flushed(copy)
 
     # ----------------------------------------------------------------- within
@@ -269,8 +269,8 @@ class StrictLayer(BaseChannelLayer):
         self._check_channel(channel)
         self._check_message(message)
         packed = self._pack(message, lambda carried: self.account.sent(channel, carried, where))
-        send = self.account.sent(channel, self._wire.unpack(packed), where)
-        copy = Copy(send, "", channel, self._wire.unpack(packed))
+        send = self.account.sent(channel, self._round_trip.unpack(packed), where)
+        copy = Copy(send, "", channel, self._round_trip.unpack(packed))
         if await self._put([copy]):
             raise ChannelFull(channel)
 
@@ -278,25 +278,25 @@ class StrictLayer(BaseChannelLayer):
         self._check_group(group)
         self._check_message(message)
         with self._lock:
-            members = self._transport.members(group)
-            occupied = {} if members else self._transport.occupied()
+            members = self._semantics.members(group)
+            occupied = {} if members else self._semantics.occupied()
 
         def record(carried: Any) -> GroupSend:
             return self.account.group_sent(group, carried, members, occupied, where)
 
         packed = self._pack(message, record)
-        send = record(self._wire.unpack(packed))
+        send = record(self._round_trip.unpack(packed))
         # As on Redis, the consumers of one process share one message: what a handler changes in it, the next one sees.
         messages: dict[str, Any] = {}
         for channel in members:
-            messages.setdefault(self._transport.queue_of(channel), self._wire.unpack(packed))
+            messages.setdefault(self._semantics.queue_of(channel), self._round_trip.unpack(packed))
         await self._put(
-            [Copy(send, group, channel, messages[self._transport.queue_of(channel)]) for channel in members]
+            [Copy(send, group, channel, messages[self._semantics.queue_of(channel)]) for channel in members]
         )
 
     def _pack(self, message: Any, record: Callable[[Any], GroupSend | Sent]) -> bytes:
         try:
-            return self._wire.packed(message)
+            return self._round_trip.packed(message)
         except NotSerialisable as error:
             self.account.refused(record(message), error)
             raise
@@ -305,8 +305,8 @@ class StrictLayer(BaseChannelLayer):
         await self._make_room([copy.channel for copy in copies])
         with self._lock:
             for copy in copies:
-                self.account.address(copy, listened=self._transport.listened(copy.channel))
-            refused = self._transport.put(copies)
+                self.account.address(copy, listened=self._semantics.listened(copy.channel))
+            refused = self._semantics.put(copies)
             for copy in refused:
                 capacity = self.options.capacity_of(copy.channel)
                 self.account.lose(
@@ -325,7 +325,7 @@ class StrictLayer(BaseChannelLayer):
         deadline = time.perf_counter() + PATIENCE
         while True:
             with self._lock:
-                full = {self._transport.queue_of(channel) for channel in self._transport.full(channels)}
+                full = {self._semantics.queue_of(channel) for channel in self._semantics.full(channels)}
             if not full - self._stalled:
                 return
             if time.perf_counter() > deadline:
@@ -334,15 +334,15 @@ class StrictLayer(BaseChannelLayer):
             await _turn(0.0005)
 
     def _check_channel(self, channel: str) -> None:
-        if self._transport.checks_names:
+        if self._semantics.checks_names:
             _checker(self, "valid_channel_name")(channel)
 
     def _check_group(self, group: str) -> None:
-        if self._transport.checks_names:
+        if self._semantics.checks_names:
             _checker(self, "valid_group_name")(group)
 
     def _check_message(self, message: Any) -> None:
-        if self._transport.checks_names:
+        if self._semantics.checks_names:
             assert isinstance(message, dict), f"message is not a dict: {message!r}"
             assert "__asgi_channel__" not in message, "the key '__asgi_channel__' is reserved by channels-redis"
 

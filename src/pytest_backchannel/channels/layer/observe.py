@@ -11,13 +11,14 @@ from weakref import WeakKeyDictionary
 from channels.exceptions import ChannelFull
 from channels.layers import InMemoryChannelLayer, channel_layers
 
+from ...active import Replaced, Replacement, Slot
 from ...errors import NotSerialisable
 from ...events import EventLog, caller, current_log
 from ..watch import consumers
-from .account import Account
+from .account import MessageAccount
 from .readers import Copy
 from .records import GroupSend, Sent
-from .wire import Wire
+from .round_trip import RoundTrip
 
 #: The group send within which a message is put on a channel.
 _within: ContextVar[GroupSend | None] = ContextVar("pytest_backchannel_group_send", default=None)
@@ -26,7 +27,7 @@ _within: ContextVar[GroupSend | None] = ContextVar("pytest_backchannel_group_sen
 class _Observed:
     """One in-memory layer, and what is on its channels in this test."""
 
-    def __init__(self, account: Account) -> None:
+    def __init__(self, account: MessageAccount) -> None:
         self.account = account
         self.waiting: list[Copy] = []
 
@@ -44,11 +45,11 @@ class LayerObserver:
     It does nothing more before a layer is used: it stands around every test of a project that imports Channels.
 
     Args:
-        wire: the round trip of the production layer, or None to leave that unobserved.
+        round_trip: the round trip of the production layer, or None to leave that unobserved.
     """
 
-    def __init__(self, wire: Wire | None) -> None:
-        self._wire = wire
+    def __init__(self, round_trip: RoundTrip | None) -> None:
+        self._round_trip = round_trip
         # Both are there from the first use of a layer on.
         self._log: EventLog | None = None
         self._layers: WeakKeyDictionary[Any, _Observed] | None = None
@@ -57,11 +58,14 @@ class LayerObserver:
     def start(self) -> None:
         """Watch from now on; when the test's body has ended, what was lost is in its log."""
         consumers.install()
-        _install(self)
+        _methods.install()
+        _watching.value = self
 
     def stop(self) -> None:
         """Watch no more; what was lost since the body ended is in the log too."""
-        _remove(self)
+        if _watching.value is self:
+            _watching.value = None
+        _methods.remove()
         consumers.remove()
         while self._observers:
             consumers.forget(self._observers.pop())
@@ -144,16 +148,16 @@ class LayerObserver:
             self._log.at_end(self.report, first=True)
         observed = self._layers.get(layer)
         if observed is None:
-            account = Account(self._log, _alias(layer))
+            account = MessageAccount(self._log, _alias(layer))
             consumers.tell(account)
             self._observers.append(account)
             observed = self._layers[layer] = _Observed(account)
         return observed
 
     def _check(self, observed: _Observed, event: GroupSend | Sent, message: Any) -> None:
-        if self._wire is not None:
+        if self._round_trip is not None:
             try:
-                self._wire.packed(message)
+                self._round_trip.packed(message)
             except NotSerialisable as error:
                 observed.account.refused(event, error)
 
@@ -175,8 +179,7 @@ def _newest(layer: Any, channel: str) -> Any:
 # --- end of private API ---
 
 _NAMES = ("new_channel", "group_add", "send", "receive", "group_send")
-_watching: LayerObserver | None = None
-_originals: dict[str, Callable[..., Any]] = {}
+_watching = Slot[LayerObserver]("observer of the project's layers")
 
 
 @functools.cache
@@ -184,31 +187,15 @@ def _wrapper(name: str) -> Callable[..., Any]:
     # Made once in a run: a test that uses no layer is to cost nothing.
     @functools.wraps(vars(InMemoryChannelLayer)[name])
     async def wrapped(layer: Any, *args: Any, **kwargs: Any) -> Any:
-        original = _originals[name]
-        if _watching is None:
+        original, observer = _methods.originals[name], _watching.value
+        if observer is None:
             return await original(layer, *args, **kwargs)
-        return await getattr(_watching, name)(original, layer, *args, **kwargs)
+        return await getattr(observer, name)(original, layer, *args, **kwargs)
 
     return wrapped
 
 
-def _install(observer: LayerObserver) -> None:
-    global _watching
-    _watching = observer
-    known = vars(InMemoryChannelLayer)
-    for name in _NAMES:
-        current, ours = known[name], _wrapper(name)
-        if current is not ours:
-            _originals[name] = current
-            setattr(InMemoryChannelLayer, name, ours)
-
-
-def _remove(observer: LayerObserver) -> None:
-    global _watching
-    if _watching is observer:
-        _watching = None
-    known = vars(InMemoryChannelLayer)
-    for name in _NAMES:
-        # Where somebody has patched it meanwhile, theirs is kept: it calls ours, which passes everything through.
-        if known[name] is _wrapper(name):
-            setattr(InMemoryChannelLayer, name, _originals[name])
+_methods = Replaced(
+    "methods of the project's layers",
+    lambda: [Replacement(InMemoryChannelLayer, name, _wrapper(name)) for name in _NAMES],
+)

@@ -8,11 +8,11 @@ import uuid
 from collections import deque
 from collections.abc import Sequence
 
-from .kind import LayerOptions, Lose
 from .readers import Copy, Reader
+from .semantics import LayerOptions, LayerSemantics, Lose
 
 
-class PubSubTransport:
+class PubSubSemantics(LayerSemantics):
     """``channels_redis.pubsub``: nothing is kept in Redis; each process keeps an unbounded queue for each channel.
 
     Who has not subscribed when a message is sent never gets it. There is no capacity and no expiry, and names are not
@@ -27,7 +27,7 @@ class PubSubTransport:
         self._channels: dict[str, deque[Copy]] = {}
         self._loops: dict[str, asyncio.AbstractEventLoop] = {}
         self._readers: dict[str, deque[Reader]] = {}
-        self.groups: dict[str, dict[str, float]] = {}
+        self.groups = {}
 
     def new_channel(self, prefix: str | None) -> str:
         """A channel that is subscribed from now on."""
@@ -61,13 +61,6 @@ class PubSubTransport:
                 "use self.channel_layer.group_add(group, self.channel_name)."
             )
         self.groups.setdefault(group, {}).setdefault(channel, time.time())
-
-    def leave(self, group: str, channel: str) -> None:
-        """Nothing happens where the channel is not in the group."""
-        joined = self.groups.get(group, {})
-        joined.pop(channel, None)
-        if not joined:
-            self.groups.pop(group, None)
 
     def full(self, channels: Sequence[str]) -> list[str]:
         """None: the queues are unbounded."""

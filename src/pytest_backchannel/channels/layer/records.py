@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ...events import Event
+from ..watch.records import shortened
 
-
-def short(value: object, width: int = 72) -> str:
-    """The ``repr`` of a value, cut to ``width`` characters."""
-    text = repr(value)
-    return text if len(text) <= width else text[: width - 1] + "…"
+#: A message as text, shorter where more stands on its line.
+short = partial(shortened, width=72)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +52,7 @@ class Sent(Event):
 
     def headline(self) -> str:
         """The channel and the message."""
-        return f"sent to {short(self.channel, 40)}: {short(self.message)}"
+        return f"sent to {short(self.channel, width=40)}: {short(self.message)}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +75,7 @@ class Delivered(Event):
         """The consumer and its handler."""
         if self.consumer:
             return f"delivered to {self.consumer}.{self.handler}"
-        return f"received on {short(self.channel, 40)}"
+        return f"received on {short(self.channel, width=40)}"
 
 
 @dataclass(frozen=True, kw_only=True)

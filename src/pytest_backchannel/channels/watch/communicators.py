@@ -10,6 +10,7 @@ import weakref
 from importlib import import_module
 from typing import Any
 
+from ...active import Replaced, Replacement
 from ...events import caller
 from . import background, leftovers
 from .consumers import Opening, opening
@@ -17,14 +18,12 @@ from .consumers import Opening, opening
 # --- private API: asgiref.testing.ApplicationCommunicator.future, .receive_output and .stop, seen on asgiref 3.9–3.13:
 # the application's task is made by the property, cancelled after a time out, and cancelled by stop ---
 
-_users = 0
-_originals: dict[str, Any] = {}
 _openings: weakref.WeakKeyDictionary[Any, Opening] = weakref.WeakKeyDictionary()
 
 
 def _future(self: Any) -> Any:
-    make = _originals["future"].fget
-    if not _users or self._future is not None:
+    make = _watch.originals["future"].fget
+    if not _watch.users or self._future is not None:
         return make(self)
     found = Opening(type(self).__name__, self.scope, caller(), weakref.ref(self))
     application = self.application
@@ -54,7 +53,7 @@ def _future(self: Any) -> Any:
 
 async def _receive_output(self: Any, timeout: float = 1) -> Any:
     try:
-        return await _originals["receive_output"](self, timeout)
+        return await _watch.originals["receive_output"](self, timeout)
     except TimeoutError:
         _give_up(self)
         raise
@@ -63,7 +62,7 @@ async def _receive_output(self: Any, timeout: float = 1) -> Any:
 def _stop(self: Any, exceptions: bool = True) -> Any:
     if sys._getframe(1).f_code.co_name != "__del__":
         _give_up(self)
-    return _originals["stop"](self, exceptions)
+    return _watch.originals["stop"](self, exceptions)
 
 
 def _give_up(communicator: Any) -> None:
@@ -75,35 +74,22 @@ def _give_up(communicator: Any) -> None:
 _REPLACED = {"future": property(_future), "receive_output": _receive_output, "stop": _stop}
 
 
+def _replacements() -> list[Replacement]:
+    testing: Any = sys.modules.get("asgiref.testing") or import_module("asgiref.testing")
+    return [Replacement(testing.ApplicationCommunicator, name, ours) for name, ours in _REPLACED.items()]
+
+
+_watch = Replaced("watch of communicators", _replacements)
+
+
 def install() -> None:
     """Watch from now on; each call needs its :func:`remove`."""
-    global _users
-    if not _users:
-        communicator = _class()
-        known = vars(communicator)
-        for name, ours in _REPLACED.items():
-            current = known[name]
-            if current is not ours:
-                _originals[name] = current
-                setattr(communicator, name, ours)
-    _users += 1
+    _watch.install()
 
 
 def remove() -> None:
     """Undo one :func:`install`; the last one restores asgiref, but for what somebody else has replaced meanwhile."""
-    global _users
-    _users -= 1
-    if _users:
-        return
-    communicator = _class()
-    known = vars(communicator)
-    for name, ours in _REPLACED.items():
-        if known[name] is ours:
-            setattr(communicator, name, _originals[name])
-
-
-def _class() -> Any:
-    return (sys.modules.get("asgiref.testing") or import_module("asgiref.testing")).ApplicationCommunicator
+    _watch.remove()
 
 
 # --- end of private API ---

@@ -19,6 +19,7 @@ from importlib import import_module
 from typing import Any
 from weakref import ReferenceType
 
+from ...active import Replaced, Replacement, tracked
 from ...errors import BackchannelError
 from ...events import Event, Location, caused_by, current_log, is_project_file
 from .crash import is_crash, summary
@@ -140,7 +141,7 @@ class Observer:
 
 
 _live: dict[int, LiveConsumer] = {}
-_observers: list[Observer] = []
+_observers: list[Observer] = tracked("observers of consumers", [])
 _current: ContextVar[LiveConsumer | None] = ContextVar("pytest_backchannel_consumer", default=None)
 
 
@@ -272,9 +273,6 @@ def _crashed(live: LiveConsumer, error: BaseException, handler: str, cause: int 
 # message to every consumer passes, whichever class overrides dispatch. It is called with the consumer's own dispatch:
 # a bound method, or for sync consumers asgiref's partial with the consumer as its argument ---
 
-_installed = 0
-_originals: dict[str, Any] = {}
-
 
 def _stop_consumer() -> type[Exception]:
     from channels.exceptions import StopConsumer
@@ -290,9 +288,9 @@ def _consumer_with(dispatch: Any) -> Any:
 
 
 async def _await_many_dispatch(consumer_callables: Sequence[Any], dispatch: Dispatch) -> None:
-    original = _originals["await_many_dispatch"]
+    original = _dispatch.originals["await_many_dispatch"]
     consumer = _consumer_with(dispatch)
-    if not _installed or consumer is None:
+    if not _dispatch.users or consumer is None:
         await original(consumer_callables, dispatch)
         return
     live = LiveConsumer(consumer, consumer.scope, asyncio.current_task(), opening.get())
@@ -312,25 +310,27 @@ async def _await_many_dispatch(consumer_callables: Sequence[Any], dispatch: Disp
         del _live[id(live)]
 
 
+def _replacement() -> tuple[Replacement]:
+    # Twice for each test: the look-up, which is a tenth of import_module() for what is there.
+    consumer = sys.modules.get("channels.consumer") or import_module("channels.consumer")
+    if not hasattr(consumer, "await_many_dispatch"):
+        raise BackchannelError(
+            "channels.consumer has no await_many_dispatch: this version of Channels is not supported; install "
+            "channels>=4.2,<4.4"
+        )
+    return (Replacement(consumer, "await_many_dispatch", _await_many_dispatch),)
+
+
+_dispatch = Replaced("probe of consumers", _replacement)
+
+
 def install() -> None:
     """Install the probe; each call needs its :func:`remove`.
 
     Raises:
         BackchannelError: this version of Channels is built differently.
     """
-    global _installed
-    if not _installed:
-        consumer = _module()
-        current = getattr(consumer, "await_many_dispatch", None)
-        if current is None:
-            raise BackchannelError(
-                "channels.consumer has no await_many_dispatch: this version of Channels is not supported; install "
-                "channels>=4.2,<4.4"
-            )
-        if current is not _await_many_dispatch:
-            _originals["await_many_dispatch"] = current
-            consumer.await_many_dispatch = _await_many_dispatch
-    _installed += 1
+    _dispatch.install()
 
 
 def remove() -> None:
@@ -338,17 +338,7 @@ def remove() -> None:
 
     Where somebody has patched the same place meanwhile, theirs is kept, and ours below it only passes through.
     """
-    global _installed
-    _installed -= 1
-    if not _installed:
-        consumer = _module()
-        if consumer.await_many_dispatch is _await_many_dispatch:
-            consumer.await_many_dispatch = _originals["await_many_dispatch"]
-
-
-def _module() -> Any:
-    # Twice for each test: the look-up, which is a tenth of import_module() for what is there.
-    return sys.modules.get("channels.consumer") or import_module("channels.consumer")
+    _dispatch.remove()
 
 
 # --- end of private API ---

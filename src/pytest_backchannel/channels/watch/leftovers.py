@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from ...active import Slot, tracked
 from ...events import current_log
 from . import background
 from .consumers import Opening, raised_at
@@ -24,18 +25,34 @@ class _Entry:
     in_setup: bool
 
 
-_entries: list[_Entry] = []
-_in_setup = False
-# Whether the body of a test runs that has no connection to judge, so far.
-_body_without = False
+@dataclass
+class _Phase:
+    """The setup or the body of a test.
+
+    Attributes:
+        setup: whether it is the setup.
+        unjudged: whether it is a body whose end nothing judges so far, since it has no connection.
+    """
+
+    setup: bool
+    unjudged: bool
+
+
+# A connection of a fixture of a wider scope stays open between two tests.
+_entries: list[_Entry] = tracked("connections to judge", [], of_the_run=True)
+_phase = Slot[_Phase]("phase of a test with connections to judge")
 
 
 def begin(*, setup: bool) -> None:
     """A phase of a test begins: its setup, or its body, which is judged when it has ended."""
-    global _in_setup, _body_without
-    _in_setup = setup
-    _body_without = not setup and not _entries
-    if not setup and _entries:
+    _phase.value = _Phase(setup, unjudged=not setup)
+    if _entries:
+        _judge_at_end(_phase.value)
+
+
+def _judge_at_end(phase: _Phase) -> None:
+    if phase.unjudged:
+        phase.unjudged = False
         current_log().at_end(check_body)
 
 
@@ -46,11 +63,10 @@ def add(opening: Opening, unseen_crash: Callable[[], BaseException | None]) -> N
         opening: the connection.
         unseen_crash: gives what ended the application, if no code of the test has seen it.
     """
-    global _body_without
-    _entries.append(_Entry(opening, unseen_crash, _in_setup))
-    if _body_without:
-        _body_without = False
-        current_log().at_end(check_body)
+    phase = _phase.value
+    _entries.append(_Entry(opening, unseen_crash, in_setup=phase is not None and phase.setup))
+    if phase is not None:
+        _judge_at_end(phase)
 
 
 def discard(opening: Opening) -> None:
@@ -73,8 +89,7 @@ def check_all() -> None:
 
     A connection that the setup opened and that lives on belongs to a fixture of a wider scope, and is left alone.
     """
-    global _body_without
-    _body_without = False
+    _phase.value = None
     for entry in tuple(_entries):
         task = entry.opening.task
         if entry.in_setup and task is not None and not task.done() and not task.get_loop().is_closed():
@@ -108,6 +123,7 @@ def _tell_crash(entry: _Entry, name: str, error: BaseException) -> None:
 
 
 def _judge_open(entry: _Entry) -> bool:
+    """Tell what is wrong with a connection whose application has not ended by itself; returns whether anything is."""
     opening = entry.opening
     if opening.scope.get("type") != "websocket" or opening.given_up or opening.task is None:
         return False
@@ -116,28 +132,42 @@ def _judge_open(entry: _Entry) -> bool:
     if opening.task.done() and not cancelled:
         return False
     if live is not None and live.failed_in is not None and isinstance(live.error, asyncio.CancelledError):
-        current_log().problem(
-            "consumer_crashed",
-            f"{cancelled_itself(opening.name, live.failed_in)} ({opening.path})\n{_opened(entry)}",
-            where=raised_at(live.error) or opening.where,
-        )
-        return True
-    if live is not None and live.handler == "websocket_disconnect":
-        current_log().problem(
-            "consumer_hung",
-            f"{opening.name}.websocket_disconnect ({opening.path}) did not end, and was cancelled\n{_opened(entry)}",
-            where=opening.where,
-        )
-        return True
-    if opening.sent & {"websocket.close", "websocket.http.response.start"}:
+        _tell_cancelled(entry, live.failed_in, live.error)
+    elif live is not None and live.handler == "websocket_disconnect":
+        _tell_hung(entry)
+    elif opening.sent & {"websocket.close", "websocket.http.response.start"}:
         return False  # the application has closed it by itself
+    else:
+        _tell_left_open(entry)
+    return True
+
+
+def _tell_cancelled(entry: _Entry, handler: str, error: BaseException) -> None:
+    opening = entry.opening
+    current_log().problem(
+        "consumer_crashed",
+        f"{cancelled_itself(opening.name, handler)} ({opening.path})\n{_opened(entry)}",
+        where=raised_at(error) or opening.where,
+    )
+
+
+def _tell_hung(entry: _Entry) -> None:
+    opening = entry.opening
+    current_log().problem(
+        "consumer_hung",
+        f"{opening.name}.websocket_disconnect ({opening.path}) did not end, and was cancelled\n{_opened(entry)}",
+        where=opening.where,
+    )
+
+
+def _tell_left_open(entry: _Entry) -> None:
+    opening = entry.opening
     current_log().problem(
         "consumer_left_open",
         f"{opening.name} ({opening.path}) was still open at the end of the test: its disconnect has not run\n"
         f"{_opened(entry)}\n{_advice(opening)}",
         where=opening.where,
     )
-    return True
 
 
 def _opened(entry: _Entry) -> str:

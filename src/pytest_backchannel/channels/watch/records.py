@@ -6,13 +6,11 @@ from dataclasses import dataclass
 
 from ...events import Event
 
-_SHOWN = 80
 
-
-def shortened(value: object) -> str:
-    """The value's ``repr``, cut to what fits a line of a report."""
+def shortened(value: object, width: int = 80) -> str:
+    """The value's ``repr``, cut to ``width`` characters: what fits a line of a report."""
     text = repr(value)
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+    return text if len(text) <= width else text[: width - 1] + "…"
 
 
 @dataclass(frozen=True, kw_only=True)

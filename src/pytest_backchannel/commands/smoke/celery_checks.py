@@ -11,7 +11,7 @@ from ...servers.urls import without_secrets
 from .expected import Expected, expected_tasks
 from .limits import TooSlow, limited
 from .live_workers import Workers, ask_workers
-from .results import FAILED, PASSED, SKIPPED, Outcome
+from .results import FAILED, PASSED, Check, Outcome
 from .stored_schedule import stored_entries
 
 # Every Celery app has it (celery/app/builtins.py, 5.5–5.7): it returns its arguments and touches nothing.
@@ -62,24 +62,24 @@ def celery_checks(app: Any, *, timeout: float, results: bool = True) -> Iterator
     broker = yield from _broker(app, timeout)
     wanted = expected_tasks(app, (yield from stored_entries(app, timeout)))
     if not broker:
-        yield Outcome("worker", "", SKIPPED, "not asked, since there is no broker to ask by")
+        yield Check("worker").skipped("not asked, since there is no broker to ask by")
         return
     queues = _queues(wanted)
-    begin = time.monotonic()
+    check = Check("worker")
     try:
         # Twice the time: it is asked in several rounds.
         workers = limited(lambda: ask_workers(app, queues, timeout), timeout * 2 + 5)
     except Exception as error:
-        yield Outcome("worker", "", FAILED, f"the workers can't be asked: {_say(error)}", seconds=_since(begin))
+        yield check.failed(f"the workers can't be asked: {_say(error)}")
         return
-    yield from _live(workers, _since(begin))
+    yield from _live(workers, check.seconds)
     if not workers.by_name:
         return
     yield from _queues_served(queues, workers)
     # Celery's own tasks are in every worker, and none lists them.
     yield from _tasks_known(wanted, workers, frozenset(name for name in app.tasks if name.startswith("celery.")))
     if any(expected.beat for expected in wanted):
-        yield Outcome("beat", "", SKIPPED, "whether beat itself runs is not checked: it answers no question")
+        yield Check("beat").skipped("whether beat itself runs is not checked: it answers no question")
     yield from _canaries(app, [queue for queue in queues if workers.consuming(queue)], timeout, results)
 
 
@@ -87,12 +87,9 @@ def _broker(app: Any, timeout: float) -> Generator[Outcome, None, bool]:
     urls = _broker_urls(app)
     # Without one, Celery's default.
     url = "; ".join(map(without_secrets, urls)) or str(app.connection_for_write().as_uri())
-    begin = time.monotonic()
+    check = Check("broker", url)
     if url.startswith("memory"):
-        yield Outcome(
-            "broker",
-            url,
-            FAILED,
+        yield check.failed(
             "it lives in the memory of one process: no worker gets what another process sends",
             "Set broker_url to the Redis or RabbitMQ of the deployment. Are these its settings?",
         )
@@ -107,16 +104,11 @@ def _broker(app: Any, timeout: float) -> Generator[Outcome, None, bool]:
     try:
         limited(connect, timeout + 2)
     except Exception as error:
-        yield Outcome(
-            "broker",
-            url,
-            FAILED,
-            f"no connection: {_say(error)}",
-            "Is the broker up, does its address resolve from here, is the login right?",
-            _since(begin),
+        yield check.failed(
+            f"no connection: {_say(error)}", "Is the broker up, does its address resolve from here, is the login right?"
         )
         return False
-    yield Outcome("broker", url, PASSED, "answers", seconds=_since(begin))
+    yield check.passed("answers")
     return True
 
 
@@ -148,13 +140,10 @@ def _queues_served(queues: dict[str, list[str]], workers: Workers) -> Iterator[O
     for queue, tasks in sorted(queues.items()):
         names = [worker.name for worker in workers.consuming(queue)]
         if names:
-            yield Outcome("queue", queue, PASSED, f"consumed by {', '.join(sorted(names))}")
+            yield Check("queue", queue).passed(f"consumed by {', '.join(sorted(names))}")
         else:
             consumed = sorted({name for worker in workers.by_name.values() for name in worker.queues})
-            yield Outcome(
-                "queue",
-                queue,
-                FAILED,
+            yield Check("queue", queue).failed(
                 f"no live worker consumes it, and these tasks go there: {', '.join(sorted(set(tasks)))}",
                 f"Start a worker with -Q {queue}, or correct the route; consumed are {', '.join(consumed) or 'none'}.",
             )
@@ -162,33 +151,30 @@ def _queues_served(queues: dict[str, list[str]], workers: Workers) -> Iterator[O
 
 def _tasks_known(wanted: list[Expected], workers: Workers, own: frozenset[str]) -> Iterator[Outcome]:
     for expected in wanted:
-        kind, target = ("beat", expected.beat) if expected.beat else ("task", expected.task)
+        check = Check("beat", expected.beat) if expected.beat else Check("task", expected.task)
         if expected.problem:
             fix = "Correct the route, or declare the queue in task_queues."
-            yield Outcome(kind, target, FAILED, f"it can't be routed: {expected.problem}", fix)
+            yield check.failed(f"it can't be routed: {expected.problem}", fix)
             continue
         if not expected.queue:
-            yield Outcome(kind, target, SKIPPED, "its route names an exchange that no declared queue is bound to")
+            yield check.skipped("its route names an exchange that no declared queue is bound to")
             continue
         consuming = workers.consuming(expected.queue)
         silent = [worker.name for worker in consuming if worker.tasks is None]
         ignorant = [w.name for w in consuming if w.tasks is not None and expected.task not in w.tasks | own]
         named = f"its task {expected.task}" if expected.beat else "it"
         if not consuming:
-            yield Outcome(kind, target, FAILED, f"goes to the queue {expected.queue!r}, which nobody consumes")
+            yield check.failed(f"goes to the queue {expected.queue!r}, which nobody consumes")
         elif ignorant:
-            yield Outcome(
-                kind,
-                target,
-                FAILED,
+            yield check.failed(
                 f"{', '.join(ignorant)} consumes {expected.queue!r} and does not know {named}: "
                 "the message is thrown away",
                 "Does that worker run older code, or does it not import the task's module?",
             )
         elif silent:
-            yield Outcome(kind, target, SKIPPED, f"{', '.join(silent)} has not said which tasks it knows")
+            yield check.skipped(f"{', '.join(silent)} has not said which tasks it knows")
         else:
-            yield Outcome(kind, target, PASSED, f"known to {', '.join(w.name for w in consuming)}")
+            yield check.passed(f"known to {', '.join(w.name for w in consuming)}")
 
 
 # ------------------------------------------------------------------- canaries
@@ -200,13 +186,10 @@ def _canaries(app: Any, queues: list[str], timeout: float, results: bool) -> Ite
     try:
         disabled = isinstance(limited(lambda: app.backend, timeout), DisabledBackend)
     except Exception as error:
-        yield Outcome("results", "", FAILED, f"the result backend can't be loaded: {_say(error)}")
+        yield Check("results").failed(f"the result backend can't be loaded: {_say(error)}")
         return
     if results and disabled:
-        yield Outcome(
-            "results",
-            "",
-            FAILED,
+        yield Check("results").failed(
             "there is no result backend: chords never end and .get() has nothing to wait for",
             "Set result_backend, or say --no-results if that is meant.",
         )
@@ -219,7 +202,7 @@ def _canaries(app: Any, queues: list[str], timeout: float, results: bool) -> Ite
 
 
 def _canary(app: Any, queue: str, way: Callable[[Any, str, float], str], timeout: float) -> Outcome:
-    begin = time.monotonic()
+    check = Check("canary", queue)
     try:
         found = limited(lambda: way(app, queue, timeout), timeout + 3)
     except Exception as error:
@@ -228,15 +211,10 @@ def _canary(app: Any, queue: str, way: Callable[[Any, str, float], str], timeout
         waiting = _waiting(app, queue, timeout) if late else None
         if waiting:
             text += f"; {waiting} messages wait in the queue"
-        return Outcome(
-            "canary",
-            queue,
-            FAILED,
-            text,
-            "Is every process of the worker busy, or is the result backend not the one that the worker writes to?",
-            _since(begin),
+        return check.failed(
+            text, "Is every process of the worker busy, or is the result backend not the one that the worker writes to?"
         )
-    return Outcome("canary", queue, PASSED, f"{found} in {_since(begin):.2f} s", seconds=_since(begin))
+    return check.passed(f"{found} in {check.seconds:.2f} s")
 
 
 def _send(app: Any, queue: str, token: str, timeout: float, **options: Any) -> Any:
@@ -294,10 +272,6 @@ def _waiting(app: Any, queue: str, timeout: float) -> int | None:
         return limited(count, timeout)
     except Exception:
         return None
-
-
-def _since(begin: float) -> float:
-    return time.monotonic() - begin
 
 
 def _say(error: BaseException) -> str:

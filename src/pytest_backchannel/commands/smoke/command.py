@@ -121,7 +121,7 @@ def _checks(
 
     from django.conf import settings
 
-    from .results import FAILED, Outcome
+    from .results import Check
     from .secrets import secrets_of
 
     report.hide(secrets_of(settings, options.url))
@@ -139,10 +139,7 @@ def _checks(
             raise BackchannelError(f"the tasks can't be loaded: {_told(error)}") from error
         report.hide(secrets_of(app.conf, ""))
         if app.conf.task_always_eager:
-            yield Outcome(
-                "eager",
-                "",
-                FAILED,
+            yield Check("eager").failed(
                 "task_always_eager is on: the site runs tasks itself, and sends none to a worker",
                 "Take it out of the settings of the deployment. Are these its settings?",
             )

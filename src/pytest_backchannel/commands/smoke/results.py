@@ -39,6 +39,36 @@ class Outcome:
     seconds: float = 0.0
 
 
+class Check:
+    """One check that has begun: it makes its outcome.
+
+    Args:
+        check: what is looked at, as in :class:`Outcome`.
+        target: which one of them.
+    """
+
+    def __init__(self, check: str, target: str = "") -> None:
+        self._what = (check, target)
+        self._begin = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """How long it has taken so far."""
+        return time.monotonic() - self._begin
+
+    def passed(self, text: str) -> Outcome:
+        """It is as it should be."""
+        return Outcome(*self._what, PASSED, text, seconds=self.seconds)
+
+    def failed(self, text: str, fix: str = "") -> Outcome:
+        """It is not, and what to do about it."""
+        return Outcome(*self._what, FAILED, text, fix, self.seconds)
+
+    def skipped(self, text: str) -> Outcome:
+        """It was not looked at, and why."""
+        return Outcome(*self._what, SKIPPED, text)
+
+
 class Report:
     """Shows outcomes, without any secret, and knows the exit code.
 

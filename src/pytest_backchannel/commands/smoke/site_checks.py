@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from ...servers.urls import without_secrets
 from .limits import TooSlow, limited
-from .results import FAILED, PASSED, SKIPPED, Outcome
+from .results import FAILED, Check, Outcome
 
 
 @dataclass(frozen=True)
@@ -75,12 +75,10 @@ def site_checks(site: Site, paths: Sequence[str], messages: Sequence[Message]) -
     yield outcome
     if outcome.status == FAILED and "HTTP" not in outcome.text:
         for path in [*paths, *(message.path for message in messages)]:
-            yield Outcome("websocket", path, SKIPPED, "not tried, since the site does not answer")
+            yield Check("websocket", path).skipped("not tried, since the site does not answer")
         return
     if (paths or messages) and find_spec("websockets") is None:
-        yield Outcome(
-            "websocket", "", FAILED, "websockets is not installed", "pip install 'pytest-backchannel[servers]'"
-        )
+        yield Check("websocket").failed("websockets is not installed", "pip install 'pytest-backchannel[servers]'")
         return
     for path in paths:
         yield _handshake(site, path)
@@ -89,8 +87,7 @@ def site_checks(site: Site, paths: Sequence[str], messages: Sequence[Message]) -
 
 
 def _http(site: Site) -> Outcome:
-    begin = time.monotonic()
-    shown = without_secrets(site.url)
+    check = Check("site", without_secrets(site.url))
 
     def get() -> int:
         request = urllib.request.Request(site.url, headers={**dict(site.headers), "User-Agent": "backchannel-smoke"})
@@ -106,11 +103,11 @@ def _http(site: Site) -> Outcome:
     except Exception as error:
         reason = getattr(error, "reason", None) or error
         text = str(reason) or type(reason).__name__
-        return Outcome("site", shown, FAILED, f"no answer: {text}", "Is the web server up?", _since(begin))
+        return check.failed(f"no answer: {text}", "Is the web server up?")
     if status >= 500 or status in (400, 404):
         fix = "Is the host in ALLOWED_HOSTS?" if status == 400 else ""
-        return Outcome("site", shown, FAILED, f"answers HTTP {status}", fix, _since(begin))
-    return Outcome("site", shown, PASSED, f"answers HTTP {status}", seconds=_since(begin))
+        return check.failed(f"answers HTTP {status}", fix)
+    return check.passed(f"answers HTTP {status}")
 
 
 # ----------------------------------------------------------------- WebSockets
@@ -132,7 +129,7 @@ def _connect(site: Site, path: str) -> Any:
 
 
 def _handshake(site: Site, path: str) -> Outcome:
-    begin = time.monotonic()
+    check = Check("websocket", path)
 
     def shake() -> int | None:
         from websockets.exceptions import ConnectionClosed
@@ -151,14 +148,14 @@ def _handshake(site: Site, path: str) -> Outcome:
         code = limited(shake, site.timeout + 3)
     except Exception as error:
         text, fix = _refusal(site, error)
-        return Outcome("websocket", path, FAILED, text, fix, _since(begin))
+        return check.failed(text, fix)
     if code is not None:
         text = f"accepted, and closed at once with code {code}"
         fix = (
             "The consumer broke: look at the site's log." if code in (1006, 1011) else "Does it want a signed-in user?"
         )
-        return Outcome("websocket", path, FAILED, text, fix, _since(begin))
-    return Outcome("websocket", path, PASSED, f"handshake completed in {_since(begin):.2f} s", seconds=_since(begin))
+        return check.failed(text, fix)
+    return check.passed(f"handshake completed in {check.seconds:.2f} s")
 
 
 def _refusal(site: Site, error: BaseException) -> tuple[str, str]:
@@ -216,25 +213,22 @@ def layer_check(timeout: float) -> Iterator[Outcome]:
     """
     from channels.layers import get_channel_layer
 
-    layer = get_channel_layer()
+    check = Check("layer")
+    layer: Any = get_channel_layer()
     if layer is None:
-        yield Outcome("layer", "", SKIPPED, "the settings have no CHANNEL_LAYERS")
+        yield check.skipped("the settings have no CHANNEL_LAYERS")
         return
     if type(layer).__name__ == "InMemoryChannelLayer":
-        yield Outcome(
-            "layer",
-            "",
-            FAILED,
+        yield check.failed(
             "it lives in the memory of one process: no worker and no second web server reaches a socket",
             "Set CHANNEL_LAYERS to channels_redis.core.RedisChannelLayer.",
         )
         return
-    begin = time.monotonic()
     token = uuid.uuid4().hex
 
     async def there_and_back() -> None:
         try:
-            channel = await layer.new_channel("backchannel.smoke")  # pyright: ignore[reportCallIssue]
+            channel = await layer.new_channel("backchannel.smoke")
             await layer.send(channel, {"type": "smoke", "token": token})
             message = await asyncio.wait_for(layer.receive(channel), timeout)
             if message.get("token") != token:
@@ -246,19 +240,18 @@ def layer_check(timeout: float) -> Iterator[Outcome]:
         limited(lambda: asyncio.run(there_and_back()), timeout + 2)
     except Exception as error:
         text = f"carries nothing: {type(error).__name__}: {error}".rstrip(": ")
-        yield Outcome("layer", "", FAILED, text, "Is its Redis up, and reachable from here?", _since(begin))
+        yield check.failed(text, "Is its Redis up, and reachable from here?")
         return
-    yield Outcome("layer", "", PASSED, f"carries a message in {_since(begin):.2f} s", seconds=_since(begin))
+    yield check.passed(f"carries a message in {check.seconds:.2f} s")
 
 
 def _message(site: Site, message: Message) -> Outcome:
     from channels.layers import get_channel_layer
 
-    begin = time.monotonic()
-    target = f"{message.group} → {message.path}"
+    check = Check("message", f"{message.group} → {message.path}")
     layer: Any = get_channel_layer()
     if layer is None:
-        return Outcome("message", target, FAILED, "the settings have no CHANNEL_LAYERS")
+        return check.failed("the settings have no CHANNEL_LAYERS")
 
     async def send() -> None:
         try:
@@ -281,19 +274,15 @@ def _message(site: Site, message: Message) -> Outcome:
     try:
         limited(reach, site.timeout + 4)
     except TooSlow:
-        return Outcome(
-            "message",
-            target,
-            FAILED,
+        return check.failed(
             f"no frame has reached the socket within {site.timeout:g} s",
             "Do the web server and this command use the same layer (same Redis, database and prefix), does the "
             "consumer join that group, and does it have a handler for the message's type?",
-            _since(begin),
         )
     except Exception as error:
         text, fix = _refusal(site, error)
-        return Outcome("message", target, FAILED, text, fix, _since(begin))
-    return Outcome("message", target, PASSED, f"reached a live socket in {_since(begin):.2f} s", seconds=_since(begin))
+        return check.failed(text, fix)
+    return check.passed(f"reached a live socket in {check.seconds:.2f} s")
 
 
 async def _close(layer: Any) -> None:
@@ -318,7 +307,3 @@ def parse_message(path: str, group: str, text: str) -> Message:
             '{"type": "chat.message", "text": "hello"}'
         )
     return Message(path, group, content)
-
-
-def _since(begin: float) -> float:
-    return time.monotonic() - begin

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Generator
 from typing import Any
 
 from .expected import StoredEntry
 from .limits import limited
-from .results import FAILED, PASSED, SKIPPED, Outcome
+from .results import Check, Outcome
 
 # These read beat_schedule, and nothing else (celery/beat.py, 5.5–5.7).
 _OF_CELERY = ("PersistentScheduler", "Scheduler")
@@ -28,31 +27,21 @@ def stored_entries(app: Any, timeout: float) -> Generator[Outcome, None, list[St
     scheduler = str(app.conf.beat_scheduler).replace(":", ".")
     module, _, name = scheduler.rpartition(".")
     if module != "celery.beat" or name not in _OF_CELERY:
-        yield Outcome("beat", scheduler, SKIPPED, "it keeps entries of its own, which are not read")
+        yield Check("beat", scheduler).skipped("it keeps entries of its own, which are not read")
     return []
 
 
 def _of_the_database(timeout: float) -> Generator[Outcome, None, list[StoredEntry]]:
-    begin = time.monotonic()
+    check = Check("beat", "django-celery-beat")
     try:
         found = limited(_read, timeout)
     except Exception as error:
-        yield Outcome(
-            "beat",
-            "django-celery-beat",
-            FAILED,
+        yield check.failed(
             f"its entries can't be read: {type(error).__name__}: {error}",
             "Is the database up and migrated, and can it be reached from here?",
-            time.monotonic() - begin,
         )
         return []
-    yield Outcome(
-        "beat",
-        "django-celery-beat",
-        PASSED,
-        f"{len(found)} enabled {'entry' if len(found) == 1 else 'entries'} in the database",
-        seconds=time.monotonic() - begin,
-    )
+    yield check.passed(f"{len(found)} enabled {'entry' if len(found) == 1 else 'entries'} in the database")
     return found
 
 

@@ -16,10 +16,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from ...active import tracked
+
 QUEUE, EXCHANGE = "queue", "exchange"
 CONNECT_TIMEOUT = 5
 
-_watching: list[Declarations] = []
+_watching: list[Declarations] = tracked("declarations at brokers", [], of_the_run=True)
 
 
 class Declarations:

@@ -7,16 +7,8 @@ import socket
 import subprocess
 from pathlib import Path
 
-from ..process import (
-    LOOPBACK,
-    Process,
-    ServerFailed,
-    ServerMissing,
-    find_binary,
-    free_port,
-    listens,
-    start_on_free_ports,
-)
+from ...errors import ServerFailed, ServerMissing
+from ..process import LOOPBACK, Process, find_binary, free_port, listens, start_on_free_ports
 from .declarations import Declarations
 
 START_TIMEOUT = 60.0

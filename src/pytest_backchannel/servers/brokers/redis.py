@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import socket
 
-from ..process import LOOPBACK, Process, ServerMissing, find_binary, free_port, start_on_free_ports
+from ...errors import ServerMissing
+from ..process import LOOPBACK, Process, find_binary, free_port, start_on_free_ports
 
 START_TIMEOUT = 10.0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import time
 from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,8 +14,20 @@ from typing import Any
 from ...events import EventLog, Location, caller
 from ...tasks.expect.messages import EnqueuedTask, call_text, decode
 from ...tasks.outcomes import Outcome, TaskFailure, TaskRetry, TaskSuccess
-from ...tasks.records import BodyEnded, BodyStarted, ChildLost, Delivered, Enqueued, StateSet, TaskEvent, WorkerKilled
+from ...tasks.records import (
+    BodyEnded,
+    BodyStarted,
+    ChildLost,
+    Delivered,
+    Enqueued,
+    StateSet,
+    TaskEvent,
+    WorkerKilled,
+)
 from ..publishing import Raw, queue_of
+
+ENDED = ("done", "lost")
+"""The states of a message that stays as it is, unless the broker delivers it again."""
 
 
 @dataclass(eq=False)
@@ -24,7 +37,8 @@ class Message:
     Attributes:
         task: as it was published.
         event: the number of the last event that happened to it.
-        state: ``waiting``, ``received``, ``started``, ``done`` or ``lost``.
+        state: ``waiting``, ``received``, ``started``, ``done``, ``lost``, or ``invisible``: Redis keeps it for a worker
+            that is gone.
         parent: the message whose task published it.
         deliveries: how often its function was begun.
     """
@@ -35,9 +49,10 @@ class Message:
     parent: Message | None = None
     deliveries: int = 0
 
-    def due(self, now: float) -> bool:
+    @property
+    def due(self) -> bool:
         """Whether a worker would run it now."""
-        return self.task.eta is None or self.task.eta.timestamp() <= now
+        return self.task.eta is None or self.task.eta.timestamp() <= time.time()
 
 
 class Account:
@@ -46,28 +61,49 @@ class Account:
     Args:
         app: the Celery app.
         log: where events go.
-        reports: the file that the worker writes (``instrument.py``).
+        path: the file that the worker writes (``instrument.py``).
+
+    Attributes:
+        messages: all that were published, in order.
+        outcomes: what came of each delivery, in order, as far as the reports have been read.
+        captures: lists to which each published message is added.
+        killed_by_fault: whether the worker has said that it dies now, as the test wants it.
     """
 
-    def __init__(self, app: Any, log: EventLog, reports: Path) -> None:
-        self.app = app
-        self.log = log
-        self._reports = reports
+    def __init__(self, app: Any, log: EventLog, path: Path) -> None:
+        self.path = path
+        self.messages: list[Message] = []
+        self.outcomes: list[Outcome] = []
+        self.captures: list[list[EnqueuedTask]] = []
+        self.killed_by_fault = False
+        self._app = app
+        self._log = log
         self._read = 0
-        self._messages: list[Message] = []
-        self._outcomes: list[Outcome] = []
-        self._captures: list[list[EnqueuedTask]] = []
         self._early: list[Mapping[str, Any]] = []
-        self._killed_by_fault = False
 
-    def _sent(self, raw: Raw) -> None:
-        self._add(raw, queue_of(raw, self.app), caller(2), parent=None)
+    def begin(self) -> None:
+        """Make the file, empty."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.touch()
+
+    def in_state(self, *states: str) -> list[Message]:
+        """The messages in some states, in the order of their publishing."""
+        return [message for message in self.messages if message.state in states]
+
+    def anything_open(self) -> bool:
+        """Whether a message is still to end, now or later."""
+        self.take_reports()
+        return any(message.state not in ENDED for message in self.messages)
+
+    def sent(self, raw: Raw) -> None:
+        """The test's own process has published one."""
+        self._add(raw, queue_of(raw, self._app), caller(2), parent=None)
 
     def _add(self, raw: Raw, queue: str, where: Location | None, parent: Message | None) -> None:
         if where is None and parent is not None:
             where = parent.task.where
-        task = decode(raw, queue=queue, app=self.app, where=where)
-        event = self.log.record(
+        task = decode(raw, queue=queue, app=self._app, where=where)
+        event = self._log.record(
             Enqueued,
             cause=parent.event if parent is not None else None,
             where=where,
@@ -77,12 +113,13 @@ class Account:
             retries=task.retries,
             source=lambda: task,
         )
-        self._messages.append(Message(task, event.id, parent=parent))
-        for sent in self._captures:
+        self.messages.append(Message(task, event.id, parent=parent))
+        for sent in self.captures:
             sent.append(task)
 
-    def _take_reports(self) -> bool:
-        with open(self._reports, "rb") as file:
+    def take_reports(self) -> bool:
+        """Read what the worker has written since; whether there was anything."""
+        with open(self.path, "rb") as file:
             file.seek(self._read)
             data = file.read()
         whole = data.rpartition(b"\n")[0]
@@ -96,7 +133,7 @@ class Account:
 
     def _find(self, report: Mapping[str, Any], *states: str) -> Message | None:
         # A retry has the id of what it repeats, and the end of a chain that of what it replaces.
-        found = [m for m in self._messages if m.task.id == report["id"] and m.task.name == report["task"]]
+        found = [m for m in self.messages if m.task.id == report["id"] and m.task.name == report["task"]]
         retries = report.get("retries")
         if retries is not None:
             found = [m for m in found if m.task.retries == retries]
@@ -105,7 +142,7 @@ class Account:
     def _on_published(self, report: Mapping[str, Any]) -> None:
         where = Location(*report["where"]) if report["where"] else None
         root = report["raw"]["headers"].get("parent_id") or report["raw"]["headers"].get("id")
-        parent = next((m for m in reversed(self._messages) if m.task.id == root), None)
+        parent = next((m for m in reversed(self.messages) if m.task.id == root), None)
         self._add(report["raw"], report["queue"], where, parent)
         early, self._early = self._early, []
         for received in early:
@@ -119,7 +156,7 @@ class Account:
             self._early.append(report)
             return
         message.state = "received"
-        self._record(Delivered, message, worker="worker", redelivered=report["redelivered"])
+        self.record(Delivered, message, worker="worker", redelivered=report["redelivered"])
 
     def _on_started(self, report: Mapping[str, Any]) -> None:
         message = self._find(report, "received", "waiting")
@@ -127,7 +164,7 @@ class Account:
             message.state = "started"
             message.deliveries += 1
             task = message.task
-            self._record(BodyStarted, message, call=call_text(task.name, task.args, task.kwargs))
+            self.record(BodyStarted, message, call=call_text(task.name, task.args, task.kwargs))
 
     def _on_ended(self, report: Mapping[str, Any]) -> None:
         message = self._find(report, "started", "received")
@@ -135,7 +172,7 @@ class Account:
             return
         message.state = "done"
         value = thaw(report["value"])
-        self._record(BodyEnded, message, state=report["state"], result=repr(value) if value is not None else "")
+        self.record(BodyEnded, message, state=report["state"], result=repr(value) if value is not None else "")
         self._outcome(message, report["state"], value, report)
 
     def _on_settled(self, report: Mapping[str, Any]) -> None:
@@ -145,17 +182,17 @@ class Account:
         message.state = "done"
         value = thaw(report["value"])
         reason = report.get("reason") or (f"{type(value).__name__}: {value}" if value is not None else report["state"])
-        self._record(StateSet, message, state=report["state"], reason=reason)
+        self.record(StateSet, message, state=report["state"], reason=reason)
         self._outcome(message, report["state"], value, report)
 
     def _on_fault(self, report: Mapping[str, Any]) -> None:
         if report["fault"] == "kill_worker":
-            self._killed_by_fault = True
-            self.log.record(WorkerKilled, worker="worker", when=report["when"])
+            self.killed_by_fault = True
+            self._log.record(WorkerKilled, worker="worker", when=report["when"])
         elif report["fault"] == "lose_child":
             message = self._find(report, "started")
             if message is not None:
-                self._record(ChildLost, message, when=report["when"])
+                self.record(ChildLost, message, when=report["when"])
 
     def _outcome(self, message: Message, state: str, value: Any, report: Mapping[str, Any]) -> None:
         task = message.task
@@ -169,18 +206,19 @@ class Account:
             "where": task.where,
         }
         if state == "SUCCESS":
-            self._outcomes.append(TaskSuccess(**common, result=value))
+            self.outcomes.append(TaskSuccess(**common, result=value))
         elif state == "RETRY":
-            self._outcomes.append(TaskRetry(**common, countdown=report.get("when"), exc=thaw(report["exc"])))
+            self.outcomes.append(TaskRetry(**common, countdown=report.get("when"), exc=thaw(report["exc"])))
         elif state == "FAILURE":
             error = value if isinstance(value, BaseException) else RuntimeError(report.get("reason") or str(value))
-            self._outcomes.append(TaskFailure(**common, exception=error))
+            self.outcomes.append(TaskFailure(**common, exception=error))
         else:
-            self._outcomes.append(Outcome(**common))
+            self.outcomes.append(Outcome(**common))
 
-    def _record(self, kind: type[TaskEvent], message: Message, **fields: Any) -> None:
+    def record(self, kind: type[TaskEvent], message: Message, **fields: Any) -> None:
+        """Note what has happened to a message."""
         task = message.task
-        event = self.log.record(
+        event = self._log.record(
             kind, cause=message.event, task=task.name, task_id=task.id, queue=task.queue or "", **fields
         )
         message.event = event.id

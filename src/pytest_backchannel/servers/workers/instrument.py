@@ -34,10 +34,10 @@ def instrument(app: Any, events: str, faults: str) -> None:
         faults: a folder; each file in it is one fault, removed by the task that it hits.
     """
     report = Reporter(events)
-    _connect(report)
-    spy = published(lambda raw: report("published", raw=raw, queue=queue_of(raw, app), where=_where()))
-    _kept.append(spy)  # until the process ends: a context manager that is collected ends
-    spy.__enter__()
+    TaskSignals(report).connect()
+    publishing = published(lambda raw: report("published", raw=raw, queue=queue_of(raw, app), where=_where()))
+    _kept.append(publishing)  # until the process ends: a context manager that is collected ends
+    publishing.__enter__()
     for name, task in app.tasks.items():
         if not name.startswith("celery."):
             _wrap(task, report, Path(faults))
@@ -55,11 +55,31 @@ class Reporter:
         os.write(self._fd, line.encode() + b"\n")
 
 
-def _connect(report: Reporter) -> None:
-    from celery import signals
+class TaskSignals:
+    """The receivers of Celery's signals: each reports what it is told.
 
-    def received(request: Any = None, **_: Any) -> None:
-        report(
+    Args:
+        report: takes the reports.
+    """
+
+    def __init__(self, report: Reporter) -> None:
+        self._report = report
+        self._main = os.getpid()
+
+    def connect(self) -> None:
+        """Connect them, for the life of the process."""
+        from celery import signals
+
+        signals.task_received.connect(self._received, weak=False)
+        signals.task_prerun.connect(self._started, weak=False)
+        signals.task_postrun.connect(self._ended, weak=False)
+        signals.task_failure.connect(self._failed, weak=False)
+        signals.task_revoked.connect(self._revoked, weak=False)
+        signals.task_unknown.connect(self._unknown, weak=False)
+        signals.task_rejected.connect(self._rejected, weak=False)
+
+    def _received(self, request: Any = None, **_: Any) -> None:
+        self._report(
             "received",
             id=request.id,
             task=request.name,
@@ -67,51 +87,40 @@ def _connect(report: Reporter) -> None:
             redelivered=bool(request.delivery_info.get("redelivered")),
         )
 
-    def prerun(task_id: str = "", task: Any = None, args: Any = (), kwargs: Any = None, **_: Any) -> None:
+    def _started(self, task_id: str = "", task: Any = None, **_: Any) -> None:
         # The arguments are in the message, which the test has.
-        report("started", id=task_id, task=task.name, retries=task.request.retries, eta=task.request.eta)
+        self._report("started", id=task_id, task=task.name, retries=task.request.retries, eta=task.request.eta)
 
-    def postrun(task_id: str = "", task: Any = None, retval: Any = None, state: str = "", **_: Any) -> None:
-        value: Any = retval
-        more: dict[str, Any] = {}
+    def _ended(self, task_id: str = "", task: Any = None, retval: Any = None, state: str = "", **_: Any) -> None:
+        ended: dict[str, Any] = {"id": task_id, "task": task.name, "retries": task.request.retries, "state": state}
         if state == "RETRY":
-            more = {"when": _moment(retval), "exc": freeze(getattr(retval, "exc", None))}
-            value = None
-        report(
-            "ended", id=task_id, task=task.name, retries=task.request.retries, state=state, value=freeze(value), **more
-        )
+            exc = freeze(getattr(retval, "exc", None))
+            self._report("ended", **ended, value=freeze(None), when=_moment(retval), exc=exc)
+        else:
+            self._report("ended", **ended, value=freeze(retval))
 
-    def lost(task_id: str = "", exception: Any = None, sender: Any = None, **_: Any) -> None:
+    def _failed(self, task_id: str = "", exception: Any = None, sender: Any = None, **_: Any) -> None:
         # In the worker's main process: the child has not said anything, or can't any more.
-        if os.getpid() == main:
-            report("settled", id=task_id, task=sender.name, state="FAILURE", value=freeze(exception))
+        if os.getpid() == self._main:
+            self._settled(task_id, sender.name, "FAILURE", exception)
 
-    def revoked(
-        sender: Any = None, request: Any = None, terminated: bool = False, expired: bool = False, **_: Any
+    def _revoked(
+        self, sender: Any = None, request: Any = None, terminated: bool = False, expired: bool = False, **_: Any
     ) -> None:
         # The request is the worker's own, or the context of a task that was in a pool.
         reason = "expired" if expired else "terminated" if terminated else "revoked"
-        report("settled", id=request.id, task=sender.name, state="REVOKED", value=freeze(None), reason=reason)
+        self._settled(request.id, sender.name, "REVOKED", reason=reason)
 
-    def unknown(name: str = "", id: str = "", **_: Any) -> None:
-        report("settled", id=id, task=name, state="FAILURE", value=freeze(None), reason="no worker knows this task")
+    def _unknown(self, name: str = "", id: str = "", **_: Any) -> None:
+        self._settled(id, name, "FAILURE", reason="no worker knows this task")
 
-    def rejected(message: Any = None, **_: Any) -> None:
+    def _rejected(self, message: Any = None, **_: Any) -> None:
         headers = getattr(message, "headers", None) or {}
-        report("settled", id=headers.get("id", ""), task=headers.get("task", "?"), state="REJECTED", value=freeze(None))
+        self._settled(headers.get("id", ""), headers.get("task", "?"), "REJECTED")
 
-    main = os.getpid()
-    receivers = {
-        signals.task_received: received,
-        signals.task_prerun: prerun,
-        signals.task_postrun: postrun,
-        signals.task_failure: lost,
-        signals.task_revoked: revoked,
-        signals.task_unknown: unknown,
-        signals.task_rejected: rejected,
-    }
-    for signal_, receiver in receivers.items():
-        signal_.connect(receiver, weak=False)
+    def _settled(self, task_id: str, task: str, state: str, value: Any = None, **more: Any) -> None:
+        """The worker is through with a message whose function has not ended."""
+        self._report("settled", id=task_id, task=task, state=state, value=freeze(value), **more)
 
 
 def _moment(retry: Any) -> float | None:

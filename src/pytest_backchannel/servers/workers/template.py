@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..process import Process, ServerFailed, tail
+from ...active import tracked
+from ...errors import ServerFailed
+from ..process import Process, tail
 
 IMPORT_TIMEOUT = 60.0
 
@@ -165,7 +167,7 @@ class Template(Process):
             raise ServerFailed(f"the process that forks workers has died{self._tail_for_message()}") from error
 
 
-_templates: dict[str, Template] = {}
+_templates: dict[str, Template] = tracked("templates of workers", {}, of_the_run=True)
 
 
 def template_for(project: Project) -> Template:

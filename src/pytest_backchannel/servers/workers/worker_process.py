@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ...errors import BackchannelError
+from ...errors import BackchannelError, InMemoryDatabase, ServerFailed
 from ..brokers.declarations import Declarations
-from ..process import ProcessGroup, ServerFailed
+from ..process import ProcessGroup
 from .template import Template
 from .worker_conf import check_conf
 
@@ -22,10 +22,6 @@ STOP_TIMEOUT = 20.0
 POOLS = ("prefork", "solo", "threads", "gevent", "eventlet")
 
 _numbers = itertools.count(1)
-
-
-class InMemoryDatabase(BackchannelError):
-    """The test database lives in the test's own process, where no worker process can see it."""
 
 
 class Worker(ProcessGroup):

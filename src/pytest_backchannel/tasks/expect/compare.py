@@ -137,9 +137,7 @@ class Comparison:
             for key, header in wanted.items():
                 yield from value_differences(f"headers[{key!r}]", header, (value or {}).get(key))
             return
-        if name == "queue":
-            wanted, value = getattr(wanted, "name", wanted), getattr(value, "name", value)
-        if name == "exchange":
+        if name in ("queue", "exchange"):
             wanted, value = getattr(wanted, "name", wanted), getattr(value, "name", value)
         if name == "compression" and isinstance(wanted, str):
             encoder: Any = compression.get_encoder(wanted)
@@ -219,33 +217,23 @@ def value_differences(path: str, wanted: Any, found: Any) -> Iterator[Difference
     """Where two values differ: inside lists and dicts, at the innermost place."""
     if equal(wanted, found):
         return
-    inside: list[Difference] = []
-    if _is_plain(wanted, dict) and isinstance(found, Mapping) and _keys(wanted) == _keys(found):
-        by_text = {str(key): value for key, value in found.items()}
-        for key, value in wanted.items():
-            inside += value_differences(f"{path}[{key!r}]", value, by_text[str(key)])
-    elif (
-        (_is_plain(wanted, list) or _is_plain(wanted, tuple))
-        and isinstance(found, list | tuple)
-        and len(wanted) == len(found)
-    ):
+    if _mappings(wanted, found) and (_keys(wanted) == _keys(found) or _is_long(wanted, found)):
+        yield from _key_differences(path, wanted, found)
+    elif _sequences(wanted, found) and len(wanted) == len(found):
         for index, (one, other) in enumerate(zip(wanted, found, strict=True)):
-            inside += value_differences(f"{path}[{index}]", one, other)
-    elif _is_plain(wanted, dict) and isinstance(found, Mapping) and _is_long(wanted, found):
-        inside = list(_key_differences(path, wanted, found))
-    elif (
-        (_is_plain(wanted, list) or _is_plain(wanted, tuple))
-        and isinstance(found, list | tuple)
-        and _is_long(wanted, found)
-    ):
-        # One item more at the front moves all others, so only the first place that differs is told.
-        inside = [Difference(f"len({path})", str(len(wanted)), str(len(found)))]
-        pairs = enumerate(zip(wanted, found, strict=False))
-        first = next(([*value_differences(f"{path}[{i}]", *pair)] for i, pair in pairs if not equal(*pair)), [])
-        inside += first or [_beyond(path, wanted, found)]
+            yield from value_differences(f"{path}[{index}]", one, other)
+    elif _sequences(wanted, found) and _is_long(wanted, found):
+        yield from _length_differences(path, wanted, found)
     else:
-        inside = [Difference(path, *_both(wanted, found))]
-    yield from inside
+        yield Difference(path, *_both(wanted, found))
+
+
+def _mappings(wanted: Any, found: Any) -> bool:
+    return _is_plain(wanted, dict) and isinstance(found, Mapping)
+
+
+def _sequences(wanted: Any, found: Any) -> bool:
+    return (_is_plain(wanted, list) or _is_plain(wanted, tuple)) and isinstance(found, list | tuple)
 
 
 def _key_differences(path: str, wanted: Mapping[Any, Any], found: Mapping[Any, Any]) -> Iterator[Difference]:
@@ -259,6 +247,14 @@ def _key_differences(path: str, wanted: Mapping[Any, Any], found: Mapping[Any, A
     for key, value in found.items():
         if str(key) not in ours:
             yield Difference(f"{path}[{key!r}]", "nothing", _show(value))
+
+
+def _length_differences(path: str, wanted: Sequence[Any], found: Sequence[Any]) -> Iterator[Difference]:
+    """Both lengths, and the first place that differs: one item more at the front moves all others."""
+    yield Difference(f"len({path})", str(len(wanted)), str(len(found)))
+    pairs = enumerate(zip(wanted, found, strict=False))
+    first = next(([*value_differences(f"{path}[{i}]", *pair)] for i, pair in pairs if not equal(*pair)), [])
+    yield from first or [_beyond(path, wanted, found)]
 
 
 def _beyond(path: str, wanted: Sequence[Any], found: Sequence[Any]) -> Difference:

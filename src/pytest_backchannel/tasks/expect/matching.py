@@ -20,7 +20,7 @@ from celery.result import AsyncResult, ResultSet
 from ...errors import BackchannelFailure, BadExpectation
 from .compare import Comparison, Difference, check_call
 from .messages import EnqueuedTask, call_text
-from .workflows import Chain, Chord, Enqueued, Group, Node, Step, of_messages, of_signature, single
+from .workflows import Chain, Chord, EnqueuedWorkflow, Group, Node, Step, of_messages, of_signature, single
 
 NEAREST, DIFFERENCES, LISTED = 3, 6, 10
 
@@ -55,7 +55,7 @@ class Expectation:
             if not any(True for _ in self._comparison.differences(self.node, candidate.node))
         ]
 
-    def nearest(self, messages: Sequence[EnqueuedTask]) -> list[tuple[Enqueued, list[Difference]]]:
+    def nearest(self, messages: Sequence[EnqueuedTask]) -> list[tuple[EnqueuedWorkflow, list[Difference]]]:
         """What comes near it, the nearest first, each with what differs."""
         near = [
             (candidate, list(self._comparison.differences(self.node, candidate.node)))
@@ -76,7 +76,7 @@ class Expectation:
             owner = owner._get_current_object()
         return None if owner is None or owner is self._app else str(owner.main)
 
-    def _candidates(self, messages: Sequence[EnqueuedTask]) -> list[Enqueued]:
+    def _candidates(self, messages: Sequence[EnqueuedTask]) -> list[EnqueuedWorkflow]:
         if isinstance(self.node, Step):
             return [single(message) for message in messages]
         workflows = of_messages(messages)
@@ -85,7 +85,7 @@ class Expectation:
             kinds += [workflow for workflow in workflows if isinstance(workflow.node, Chain)]
         return kinds or workflows
 
-    def _distance(self, candidate: Enqueued, differences: list[Difference]) -> float:
+    def _distance(self, candidate: EnqueuedWorkflow, differences: list[Difference]) -> float:
         wanted, found = _names(self.node), _names(candidate.node)
         return len(differences) + 10 * (1 - SequenceMatcher(a=" ".join(wanted), b=" ".join(found)).ratio())
 
@@ -302,7 +302,7 @@ def _waiting(messages: Sequence[EnqueuedTask]) -> str:
     return f"{len(messages)} {'message waits' if len(messages) == 1 else 'messages wait'}{where}."
 
 
-def _summary(candidate: Enqueued) -> str:
+def _summary(candidate: EnqueuedWorkflow) -> str:
     first = candidate.messages[0]
     places = list(dict.fromkeys(_place(message) for message in candidate.messages))
     text = str(candidate.node) if not isinstance(candidate.node, Step) else _call(first)

@@ -1,34 +1,24 @@
-"""The tasks that wait, as a sequence, and what a test asserts of them: the same with the stepped and a real worker."""
+"""The tasks that wait, as a sequence, and what a test asserts of them."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from . import matching
 from .messages import EnqueuedTask
 
+if TYPE_CHECKING:
+    from ..driver import Driver
 
-class WaitingTasks(Sequence[EnqueuedTask], ABC):
-    """A sequence of the messages that now wait, in the order of their publishing.
 
-    Attributes:
-        app: the Celery app.
-    """
+class WaitingTasks(Sequence[EnqueuedTask]):
+    """A sequence of the messages that now wait, in the order of their publishing."""
 
-    app: Any
-
-    @abstractmethod
-    def _waiting(self) -> list[EnqueuedTask]:
-        """The tasks that wait."""
-
-    @abstractmethod
-    def _have_run(self) -> list[EnqueuedTask]:
-        """The tasks that have been run."""
+    _driver: Driver
 
     def __len__(self) -> int:
-        return len(self._waiting())
+        return self._driver.count_waiting()
 
     @overload
     def __getitem__(self, index: int) -> EnqueuedTask: ...
@@ -37,17 +27,17 @@ class WaitingTasks(Sequence[EnqueuedTask], ABC):
     def __getitem__(self, index: slice) -> list[EnqueuedTask]: ...
 
     def __getitem__(self, index: int | slice) -> EnqueuedTask | list[EnqueuedTask]:
-        waiting = self._waiting()
+        waiting = self._driver.waiting()
         try:
             return waiting[index]
         except IndexError:
             raise IndexError(f"{len(waiting)} tasks wait, so there is none at {index}") from None
 
     def __iter__(self) -> Iterator[EnqueuedTask]:
-        return iter(self._waiting())
+        return iter(self._driver.waiting())
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__}: {self._waiting()!r}>"
+        return f"<{type(self).__name__}: {self._driver.waiting()!r}>"
 
     def assert_enqueued(self, expected: Any, *, count: int | None = None) -> EnqueuedTask:
         """Check that a task or a workflow waits.
@@ -68,8 +58,9 @@ class WaitingTasks(Sequence[EnqueuedTask], ABC):
             >>> task_queue.assert_enqueued(send_invoice_email.s(7).set(queue="mail"))
         """
         __tracebackhide__ = True
-        also = [matching.Elsewhere("has run already", self._have_run())]
-        return matching.assert_enqueued(self._waiting(), expected, app=self.app, count=count, also=also)
+        driver = self._driver
+        waiting, also = driver.waiting(), [matching.Elsewhere("has run already", driver.have_run())]
+        return matching.assert_enqueued(waiting, expected, app=driver.app, count=count, also=also)
 
     def assert_not_enqueued(self, expected: Any) -> None:
         """Check that no task, or workflow, of the kind waits.
@@ -81,7 +72,7 @@ class WaitingTasks(Sequence[EnqueuedTask], ABC):
             BackchannelFailure: one does; the message lists where it was enqueued.
         """
         __tracebackhide__ = True
-        matching.assert_not_enqueued(self._waiting(), expected, app=self.app)
+        matching.assert_not_enqueued(self._driver.waiting(), expected, app=self._driver.app)
 
     def assert_empty(self) -> None:
         """Check that no task waits.
@@ -90,7 +81,7 @@ class WaitingTasks(Sequence[EnqueuedTask], ABC):
             BackchannelFailure: some do; the message lists them, and where they were enqueued.
         """
         __tracebackhide__ = True
-        matching.assert_empty(self._waiting())
+        matching.assert_empty(self._driver.waiting())
 
     def enqueued(self, task: Any = None) -> list[EnqueuedTask]:
         """The tasks that wait.
@@ -98,5 +89,5 @@ class WaitingTasks(Sequence[EnqueuedTask], ABC):
         Args:
             task: as for :meth:`assert_enqueued`; all by default.
         """
-        waiting = self._waiting()
-        return waiting if task is None else matching.matching(task, waiting, app=self.app)
+        waiting = self._driver.waiting()
+        return waiting if task is None else matching.matching(task, waiting, app=self._driver.app)

@@ -101,28 +101,41 @@ def of_signature(signature: Mapping[str, Any]) -> Node:
     kwargs = signature.get("kwargs") or {}
     options = dict(signature.get("options") or {})
     kind = signature.get("subtask_type")
-    node: Node
     if kind == "chain":
-        node = chained([of_signature(step) for step in kwargs.get("tasks") or ()])
-        return with_options(node, options)
+        return with_options(chained([of_signature(step) for step in kwargs.get("tasks") or ()]), options)
     if kind == "group":
         return with_options(Group(_members(kwargs.get("tasks") or ())), options)
     if kind == "chord":
-        header = kwargs.get("header") or ()
-        if isinstance(header, Mapping):  # a group
-            header = (header.get("kwargs") or {}).get("tasks") or ()
-        node = with_options(Group(_members(header)), options)
-        body = kwargs.get("body")
-        return Chord(node.members, of_signature(body)) if body and isinstance(node, Group) else node
+        return _chord(kwargs, options)
     if signature["task"] == "celery.chunks":
-        items, size = list(kwargs["it"]), kwargs["n"]
-        parts = [items[start : start + size] for start in range(0, len(items), size)]
-        starmaps = [Step("celery.starmap", kwargs={"task": kwargs["task"], "it": p}, immutable=True) for p in parts]
-        return with_options(Group(tuple(starmaps)), options)
+        return with_options(_chunks(kwargs), options)
+    return _call(signature, options)
+
+
+def _chord(kwargs: Mapping[str, Any], options: Mapping[str, Any]) -> Node:
+    header = kwargs.get("header") or ()
+    if isinstance(header, Mapping):  # a group
+        header = (header.get("kwargs") or {}).get("tasks") or ()
+    node = with_options(Group(_members(header)), options)
+    body = kwargs.get("body")
+    return Chord(node.members, of_signature(body)) if body and isinstance(node, Group) else node
+
+
+def _chunks(kwargs: Mapping[str, Any]) -> Group:
+    """What ``task.chunks(items, size)`` becomes: a group of starmaps."""
+    items, size = list(kwargs["it"]), kwargs["n"]
+    parts = [items[start : start + size] for start in range(0, len(items), size)]
+    return Group(
+        tuple(Step("celery.starmap", kwargs={"task": kwargs["task"], "it": part}, immutable=True) for part in parts)
+    )
+
+
+def _call(signature: Mapping[str, Any], options: Mapping[str, Any]) -> Node:
+    """The call of one task, and the steps that its options say follow it."""
     node = Step(
         signature["task"],
         tuple(signature.get("args") or ()),
-        dict(kwargs),
+        dict(signature.get("kwargs") or {}),
         options,
         bool(signature.get("immutable")),
     )
@@ -171,7 +184,7 @@ def with_options(node: Node, options: Mapping[str, Any]) -> Node:
 
 
 @dataclass(frozen=True)
-class Enqueued:
+class EnqueuedWorkflow:
     """A workflow that waits, and the messages that carry it.
 
     Attributes:
@@ -183,20 +196,20 @@ class Enqueued:
     messages: tuple[EnqueuedTask, ...]
 
 
-def single(message: EnqueuedTask) -> Enqueued:
+def single(message: EnqueuedTask) -> EnqueuedWorkflow:
     """What one message carries, without what follows it."""
     step = Step(message.name, message.args, message.kwargs, message=message)
-    return Enqueued(step, (message,))
+    return EnqueuedWorkflow(step, (message,))
 
 
-def of_messages(messages: Sequence[EnqueuedTask]) -> list[Enqueued]:
+def of_messages(messages: Sequence[EnqueuedTask]) -> list[EnqueuedWorkflow]:
     """The workflows that these messages carry: each message with its chain, then each group and chord."""
-    found: list[Enqueued] = []
+    found: list[EnqueuedWorkflow] = []
     groups: dict[str, list[tuple[Node, EnqueuedTask]]] = {}
     bodies: dict[str, Mapping[str, Any]] = {}
     for message in sorted(messages, key=lambda message: message.event):
         node = chained([single(message).node, *(of_signature(step) for step in message.chain)])
-        found.append(Enqueued(node, (message,)))
+        found.append(EnqueuedWorkflow(node, (message,)))
         # The member of a group may be a chain: then its last step carries the group's id and the chord's callback.
         last = _last_options(message)
         group_id = message.group_id or last.get("group_id")
@@ -208,7 +221,7 @@ def of_messages(messages: Sequence[EnqueuedTask]) -> list[Enqueued]:
     for group_id, members in groups.items():
         nodes = tuple(node for node, _ in members)
         node = Chord(nodes, of_signature(bodies[group_id])) if group_id in bodies else Group(nodes)
-        found.append(Enqueued(node, tuple(message for _, message in members)))
+        found.append(EnqueuedWorkflow(node, tuple(message for _, message in members)))
     return found
 
 

@@ -10,15 +10,9 @@
 Source: celery 5.5 to 5.7, ``celery/backends/``.
 """
 
-# What pyright infers of Celery and kombu, which bring no types, is mostly not what they are.
-# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
-# pyright: reportIncompatibleMethodOverride=false, reportIncompatibleVariableOverride=false
-# pyright: reportOptionalMemberAccess=false, reportOptionalOperand=false, reportOptionalSubscript=false
-# pyright: reportPrivateImportUsage=false, reportOperatorIssue=false, reportGeneralTypeIssues=false
-# pyright: reportIndexIssue=false
-
 from __future__ import annotations
 
+import functools
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -29,7 +23,7 @@ from celery import states
 from celery.backends.base import DisabledBackend, KeyValueStoreBackend
 from celery.result import ResultSet
 
-from ...errors import BackchannelError
+from ...errors import BackchannelError, ResultUnavailable
 
 REDIS = ("redis", "rediss", "sentinel")
 RPC = ("rpc", "amqp")
@@ -139,10 +133,10 @@ class MemoryBackend(Stepped, KeyValueStoreBackend):
     supports_native_join = True
     supports_autoexpire = True
 
-    def __init__(self, app: Any, **kwargs: Any) -> None:
+    def __init__(self, **kwargs: Any) -> None:
         self._store: dict[Any, Any] = {}
         self._until: dict[Any, float] = {}
-        super().__init__(app=app, **kwargs)  # pyright: ignore[reportCallIssue]
+        super().__init__(**kwargs)
 
     def get(self, key: Any) -> Any:
         """One value, or None."""
@@ -203,8 +197,6 @@ class NoBackend(Stepped, DisabledBackend):
         Raises:
             ResultUnavailable: always.
         """
-        from ..outcomes import ResultUnavailable
-
         raise ResultUnavailable(
             f"the result of task {task_id} can't be read: no result backend is configured (CELERY_RESULT_BACKEND is "
             "empty in the settings that count). In production this call fails as well. Look at "
@@ -230,27 +222,23 @@ def backend_for(kind: str, app: Any, stepper: Stepper) -> Any:
     Raises:
         BackchannelError: the kind is ``redis``, and fakeredis or lupa is missing.
     """
-    if kind in REDIS:
-        backend: Any = _redis_class()(app=app)
-    elif kind == "disabled":
-        backend = NoBackend(app=app)  # pyright: ignore[reportCallIssue]
-    elif kind in RPC:
-        backend = RpcBackend(app=app)
-    elif kind in POLLING:
-        backend = PollingBackend(app=app)
-    else:
-        backend = MemoryBackend(app=app)
+    backend = _class_for(kind)(app=app)
     backend.stepper = stepper
     return backend
 
 
-_redis: type | None = None
+def _class_for(kind: str) -> Any:
+    if kind in REDIS:
+        return _redis_class()
+    if kind == "disabled":
+        return NoBackend
+    if kind in RPC:
+        return RpcBackend
+    return PollingBackend if kind in POLLING else MemoryBackend
 
 
+@functools.cache
 def _redis_class() -> type:
-    global _redis
-    if _redis is not None:
-        return _redis
     try:
         import_module("lupa")  # without it, fakeredis knows no scripts, and Celery's chords are scripts
         import fakeredis
@@ -289,5 +277,4 @@ def _redis_class() -> type:
 
         # --- end of private API
 
-    _redis = SteppedRedisBackend
-    return _redis
+    return SteppedRedisBackend

@@ -1,12 +1,5 @@
 """Steps the workers: which message goes to whom, what runs next, and what time does."""
 
-# What pyright infers of Celery and kombu, which bring no types, is mostly not what they are.
-# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
-# pyright: reportIncompatibleMethodOverride=false, reportIncompatibleVariableOverride=false
-# pyright: reportOptionalMemberAccess=false, reportOptionalOperand=false, reportOptionalSubscript=false
-# pyright: reportPrivateImportUsage=false, reportOperatorIssue=false, reportGeneralTypeIssues=false
-# pyright: reportIndexIssue=false
-
 from __future__ import annotations
 
 import random
@@ -18,15 +11,16 @@ from typing import Any
 from celery.exceptions import WorkerShutdown, WorkerTerminate
 from celery.result import _set_task_join_will_block
 
+from ...errors import EndlessLoop, MisusedQueue
 from ...events import caused_by
-from ..outcomes import EndlessLoop, MisusedQueue, cycle_of
+from ..driver import DEFAULT_LIMIT
+from ..outcomes import cycle_of
 from ..records import WorkerExited, WorkerKilled
-from ..twins import DEFAULT_LIMIT
-from .broker import Broker, StoredMessage
+from .broker import StoredMessage
 from .execution import Execution
 from .faults import WorkerDied, WorkerEnded
 from .installation import Installation
-from .recorder import MessageHistory, Recorder
+from .recorder import MessageHistory
 from .worker import SteppedWorker
 
 
@@ -35,9 +29,7 @@ class Engine:
 
     Args:
         installation: the app, redirected.
-        broker: the simulated broker.
-        recorder: takes down what happens.
-        execution: runs the functions.
+        execution: runs the functions; it knows the broker and the recorder.
         workers: the queues of each worker, by its name; None for a worker that serves every queue that is used.
         order: ``fifo``, or ``random``.
         seed: of the random order.
@@ -48,8 +40,6 @@ class Engine:
         self,
         *,
         installation: Installation,
-        broker: Broker,
-        recorder: Recorder,
         execution: Execution,
         workers: Mapping[str, tuple[str, ...] | None],
         order: str = "fifo",
@@ -57,15 +47,15 @@ class Engine:
         redeliver_all: bool = False,
     ) -> None:
         self.installation = installation
-        self.broker = broker
-        self.recorder = recorder
+        self.broker = execution.broker
+        self.recorder = execution.recorder
         self.execution = execution
         self.workers = {
             name: SteppedWorker(
                 name,
                 queues,
                 installation=installation,
-                broker=broker,
+                broker=self.broker,
                 execute=execution.execute,
                 undecodable=execution.undecodable,
                 around_body=execution.around_body,
@@ -79,7 +69,7 @@ class Engine:
         self._redeliver_all = redeliver_all
         self._turn = 0
         execution.accepted = self._fill
-        execution.next_moment = lambda: broker.next_sweep()
+        execution.next_moment = self.broker.next_sweep
         execution.pass_time = self._pass_time
 
     # --------------------------------------------------------------------- lifecycle

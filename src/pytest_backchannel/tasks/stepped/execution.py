@@ -1,12 +1,5 @@
 """Calls the function of one task as a pool would, with its faults, and takes down what came of it."""
 
-# What pyright infers of Celery and kombu, which bring no types, is mostly not what they are.
-# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
-# pyright: reportIncompatibleMethodOverride=false, reportIncompatibleVariableOverride=false
-# pyright: reportOptionalMemberAccess=false, reportOptionalOperand=false, reportOptionalSubscript=false
-# pyright: reportPrivateImportUsage=false, reportOperatorIssue=false, reportGeneralTypeIssues=false
-# pyright: reportIndexIssue=false
-
 from __future__ import annotations
 
 import inspect
@@ -30,11 +23,11 @@ from ...errors import AsyncTaskFunction
 from ...events import Location, caused_by, is_project_file
 from ..expect.matching import near_names
 from ..expect.messages import call_text
+from ..handlers import handler_error, listening
 from ..outcomes import HandlerError, HandlerFailure, Outcome, TaskFailure, TaskRetry, TaskSuccess
 from ..records import BodyEnded, BodyStarted, ChildLost
 from .broker import Broker, StoredMessage
 from .faults import AFTER, BEFORE, KILLED, ChildDied, Fault, OverTime, WorkerDied, exit_reason
-from .handlers import handler_error, listening
 from .job import REPORTS_EVERYTHING, Job
 from .recorder import MessageHistory, Recorder
 from .worker import SteppedWorker
@@ -111,6 +104,7 @@ class Execution:
     Attributes:
         outcomes: what came of each delivery, in order.
         faults: what is to go wrong, for the next tasks that they fit.
+        longest: for how many seconds a body of each task has run, at most.
         worker: the worker whose request runs now.
         message: the message of the request that runs now.
         accepted: called when a request has been accepted, before its body: a broker delivers the next one then.
@@ -124,6 +118,7 @@ class Execution:
         self.broker = broker
         self.outcomes: list[Outcome] = []
         self.faults: deque[Fault] = deque()
+        self.longest: dict[str, float] = {}
         self.worker: SteppedWorker | None = None
         self.message: StoredMessage | None = None
         self.accepted: Callable[[], None] = lambda: None
@@ -347,6 +342,7 @@ class Execution:
         )
         history.cause = started.id
         history.own_retry = False
+        began = time.time()
         end = _End()
         try:
             with (
@@ -370,6 +366,7 @@ class Execution:
         except BaseException as error:
             end = self._left(error, delivery)
         finally:
+            self.longest[history.name] = max(self.longest.get(history.name, 0.0), time.time() - began)
             self.recorder.log.record(
                 BodyEnded, cause=started.id, task=history.name, task_id=history.id, state=end.state, result=end.shown
             )

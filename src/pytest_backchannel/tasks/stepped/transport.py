@@ -1,12 +1,5 @@
 """kombu's side of the simulated broker: a virtual transport that belongs to one :class:`Broker`."""
 
-# What pyright infers of Celery and kombu, which bring no types, is mostly not what they are.
-# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
-# pyright: reportIncompatibleMethodOverride=false, reportIncompatibleVariableOverride=false
-# pyright: reportOptionalMemberAccess=false, reportOptionalOperand=false, reportOptionalSubscript=false
-# pyright: reportPrivateImportUsage=false, reportOperatorIssue=false, reportGeneralTypeIssues=false
-# pyright: reportIndexIssue=false
-
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -19,6 +12,9 @@ from kombu.transport import virtual
 from kombu.transport.virtual.exchange import TopicExchange
 
 from .broker import Broker, RawMessage
+
+# kombu brings some types, and what they say of its virtual transports is not what those are.
+_virtual: Any = virtual
 
 # --- private API: kombu.transport.virtual, seen on kombu 5.5–5.7: the hooks with an underscore are how a virtual
 # --- transport is written; kombu's own transports and the documented guide to them use the same.
@@ -57,7 +53,7 @@ def topic_matches(pattern: str, key: str) -> bool:
     return len(words) in taken
 
 
-class Message(virtual.Message):
+class Message(_virtual.Message):
     """A message as a worker sees it: with RabbitMQ its properties are those of AMQP, as py-amqp gives them."""
 
     # What kombu's virtual transports keep among the properties, and AMQP has in other places, or not at all.
@@ -77,11 +73,11 @@ class Message(virtual.Message):
             }
 
 
-class Channel(virtual.Channel):
+class Channel(_virtual.Channel):
     """A channel of the simulated broker; only delivery differs, which the worker asks for itself."""
 
     Message = Message
-    exchange_types = {**virtual.Channel.exchange_types, "topic": Topic}
+    exchange_types = {**_virtual.Channel.exchange_types, "topic": Topic}
     supports_fanout = True
     do_restore = False  # what was not acknowledged is the broker's to requeue, not the channel's
 
@@ -154,15 +150,13 @@ class Channel(virtual.Channel):
         super().basic_reject(delivery_tag, requeue=False)
         self.broker.reject(delivery_tag, requeue=requeue)
 
-    def _has_queue(  # pyright: ignore[reportIncompatibleMethodOverride]
-        self, queue: str, **kwargs: Any
-    ) -> bool:
+    def _has_queue(self, queue: str, **kwargs: Any) -> bool:
         return queue in self.broker.queues
 
     def _new_queue(self, queue: str, arguments: dict[str, Any] | None = None, **kwargs: Any) -> None:
         self.broker.declare(queue, arguments)
 
-    def _size(self, queue: str) -> int:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def _size(self, queue: str) -> int:
         return len(self.broker.ready(queue))
 
     def _delete(self, queue: str, *args: Any, **kwargs: Any) -> None:
@@ -190,7 +184,7 @@ class Channel(virtual.Channel):
         """A reply queue serves several replies."""
 
 
-class Transport(virtual.Transport):
+class Transport(_virtual.Transport):
     """A transport of the simulated broker; :func:`transport_for` makes the class that belongs to one."""
 
     Channel = Channel
@@ -201,7 +195,7 @@ class Transport(virtual.Transport):
     exchange_bindings: dict[str, set[tuple[str, str]]]
     polling_interval = None
     driver_name = "stepped"
-    implements = virtual.Transport.implements.extend(exchange_type=frozenset(["direct", "topic", "fanout"]))
+    implements = _virtual.Transport.implements.extend(exchange_type=frozenset(["direct", "topic", "fanout"]))
 
     def __init__(self, client: Any, **kwargs: Any) -> None:
         super().__init__(client, **kwargs)
@@ -210,7 +204,7 @@ class Transport(virtual.Transport):
 
     shared_state: Any
 
-    def driver_version(self) -> str:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def driver_version(self) -> str:
         """There is no driver."""
         return "stepped"
 
@@ -226,7 +220,7 @@ class Transport(virtual.Transport):
         """
         while True:
             try:
-                self.cycle.get(self._deliver, timeout=timeout)  # pyright: ignore[reportOptionalMemberAccess]
+                self.cycle.get(self._deliver, timeout=timeout)
                 return
             except Empty:
                 if not self.pump():
@@ -261,7 +255,7 @@ def transport_for(
             "pump": staticmethod(pump),
             "wake": staticmethod(wake),
             "refused": staticmethod(refused),
-            "shared_state": virtual.BrokerState(),
+            "shared_state": _virtual.BrokerState(),
             "exchange_bindings": {},
             # Celery looks at it: worker_disable_prefetch is for Redis, native delayed delivery for RabbitMQ.
             "driver_type": driver,

@@ -9,13 +9,6 @@ Not run: the project's own boot steps and receivers of the worker's life cycle (
 ``worker_process_init`` …), since the process of the test is no fresh worker process, and starts one for each test.
 """
 
-# What pyright infers of Celery and kombu, which bring no types, is mostly not what they are.
-# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
-# pyright: reportIncompatibleMethodOverride=false, reportIncompatibleVariableOverride=false
-# pyright: reportOptionalMemberAccess=false, reportOptionalOperand=false, reportOptionalSubscript=false
-# pyright: reportPrivateImportUsage=false, reportOperatorIssue=false, reportGeneralTypeIssues=false
-# pyright: reportIndexIssue=false
-
 from __future__ import annotations
 
 import heapq

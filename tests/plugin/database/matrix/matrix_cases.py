@@ -147,7 +147,7 @@ async def test_chunked_reading_while_others_write(db):
     names = []
     async for item in Item.objects.order_by("name").aiterator(chunk_size=2):
         names.append(item.name)
-        # Another table: without the loan SQLite shows a reader what its own connection adds to the one that it reads.
+        # Another table: without sharing, SQLite shows a reader what its own connection adds to the one that it reads.
         await asyncio.to_thread(Shelf.objects.create, name=item.name)
     assert names == [f"{number:02}" for number in range(10)]
     assert await Shelf.objects.acount() == 10
@@ -659,9 +659,9 @@ async def test_eight_threads_with_failing_savepoints(db):
 
 @asyncio_case
 async def test_deadlock_names_the_holder(db, monkeypatch):
-    from pytest_backchannel.database import current_loan
+    from pytest_backchannel.database import current_sharing
 
-    monkeypatch.setattr(current_loan().shared["default"].lock, "limit", 0.2)
+    monkeypatch.setattr(current_sharing().shared["default"].lock, "limit", 0.2)
 
     def hold():
         with transaction.atomic():

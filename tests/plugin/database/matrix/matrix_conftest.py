@@ -1,4 +1,4 @@
-"""After every case: each table is empty, seen by a new connection, and nothing of the loan is left."""
+"""After every case: each table is empty, seen by a new connection, and nothing of the sharing is left."""
 
 import threading
 
@@ -38,7 +38,7 @@ def _leaks(item):
             if connection.in_atomic_block and not in_class:
                 found.append(f"{alias}: a transaction")
             if connection.execute_wrappers or connection.allow_thread_sharing:
-                found.append(f"{alias}: a loan")
+                found.append(f"{alias}: a sharing")
             overridden = {"close", "close_if_unusable_or_obsolete", "ensure_connection", "on_commit"} & set(
                 vars(connection)
             )

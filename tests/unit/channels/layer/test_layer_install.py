@@ -9,8 +9,8 @@ from support.layers import layer_in_place
 
 from pytest_backchannel import events
 from pytest_backchannel.channels.layer.install import strict_channel_layers
-from pytest_backchannel.channels.layer.kind import LayerOptions
 from pytest_backchannel.channels.layer.layer import StrictLayer
+from pytest_backchannel.channels.layer.semantics import LayerOptions
 from pytest_backchannel.errors import UnexpectedLoss
 
 
@@ -19,7 +19,7 @@ def log():
     """A log of our own: what is lost here is not the test's loss."""
     before = events.current_log()
     yield events.begin_log("here", enforced=True)
-    events._current = before
+    events._log.value = before
 
 
 def state():

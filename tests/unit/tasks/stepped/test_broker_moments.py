@@ -9,8 +9,8 @@ from celery import Celery, signals
 from kombu import Exchange, Queue
 
 from pytest_backchannel.clock.virtual import VirtualClock
+from pytest_backchannel.errors import EndlessLoop
 from pytest_backchannel.events import begin_log
-from pytest_backchannel.tasks.outcomes import EndlessLoop
 from pytest_backchannel.tasks.queue import TaskQueue
 
 runs: list = []

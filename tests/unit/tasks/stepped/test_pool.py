@@ -218,7 +218,7 @@ def test_running_out_of_memory_fails_a_chord(queue):
 
 
 def test_a_late_task_that_runs_out_of_memory_comes_back_for_ever(queue):
-    from pytest_backchannel.tasks.outcomes import EndlessLoop
+    from pytest_backchannel.errors import EndlessLoop
 
     runs_out_again.delay()
     with pytest.raises(EndlessLoop):

@@ -10,9 +10,9 @@ from celery.exceptions import TimeoutError as CeleryTimeoutError
 from kombu import Exchange, Queue
 
 from pytest_backchannel.clock.virtual import VirtualClock
+from pytest_backchannel.errors import MisusedQueue, NothingToRun, ResultUnavailable
 from pytest_backchannel.events import begin_log
 from pytest_backchannel.questions.report.story import story
-from pytest_backchannel.tasks.outcomes import MisusedQueue, NothingToRun, ResultUnavailable
 from pytest_backchannel.tasks.queue import TaskQueue
 from pytest_backchannel.tasks.records import DeadLettered, MessageLost
 from pytest_backchannel.tasks.stepped.transport import topic_matches

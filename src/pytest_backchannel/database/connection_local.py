@@ -1,4 +1,4 @@
-"""Where ``django.db.connections`` keeps its connections: replaced while connections are lent."""
+"""The ``Local`` in which ``django.db.connections`` keeps them for each thread: replaced while threads share them."""
 
 from __future__ import annotations
 
@@ -8,49 +8,49 @@ from typing import Any
 from . import threads
 
 
-class Store:
-    """Stands in for the store of ``django.db.connections``: every thread finds the lent connections.
+class SharedLocal:
+    """Stands in for the asgiref ``Local`` of ``django.db.connections``: every thread finds the shared connections.
 
-    A thread that sets a connection of its own (``connections["default"] = …``) finds that one, for the time of the
-    loan. Aliases that are not lent are looked up where they were, and a thread that outlived its test is refused.
+    A thread that sets a connection of its own (``connections["default"] = …``) finds that one, as long as the others
+    share. Aliases that are not shared are looked up where they were, and a thread that outlived its test is refused.
     """
 
     def __init__(self, real: Any) -> None:
         self._backchannel_real = real
-        self._backchannel_lent: dict[str, Any] = {}
+        self._backchannel_shared: dict[str, Any] = {}
         self._backchannel_own = threading.local()
 
     def __getattr__(self, alias: str) -> Any:
         threads.check()
-        if not self._backchannel_lent and not threads.any_left():
+        if not self._backchannel_shared and not threads.any_left():
             uninstall()  # it stayed for a thread that has ended since
-        if alias not in self._backchannel_lent:
+        if alias not in self._backchannel_shared:
             return getattr(self._backchannel_real, alias)
-        return self._backchannel_own.__dict__.get(alias) or self._backchannel_lent[alias]
+        return self._backchannel_own.__dict__.get(alias) or self._backchannel_shared[alias]
 
     def __setattr__(self, alias: str, connection: Any) -> None:
         if alias.startswith("_backchannel_"):
             object.__setattr__(self, alias, connection)
-        elif alias in self._backchannel_lent:
+        elif alias in self._backchannel_shared:
             self._backchannel_own.__dict__[alias] = connection
         else:
             setattr(self._backchannel_real, alias, connection)
 
     def __delattr__(self, alias: str) -> None:
-        if alias in self._backchannel_lent:
+        if alias in self._backchannel_shared:
             self._backchannel_own.__dict__.pop(alias, None)
         else:
             delattr(self._backchannel_real, alias)
 
-    def lend(self, lent: dict[str, Any]) -> None:
+    def share(self, connections: dict[str, Any]) -> None:
         """Give these connections, by alias, to every thread; an empty dictionary ends that."""
-        self._backchannel_lent = lent
+        self._backchannel_shared = connections
         self._backchannel_own = threading.local()
 
 
 # --- private API: django.utils.connection.BaseConnectionHandler._connections, Django 5.2–6.1 -----------------------
-# The handler's store is an asgiref Local, per thread and per event loop, and nothing public lends a connection to
-# all threads: ConnectionHandler.__setitem__ sets it for the current one.
+# The handler's asgiref Local is per thread and per event loop, and nothing public gives a connection to all
+# threads: ConnectionHandler.__setitem__ sets it for the current one.
 
 
 def _handler() -> Any:
@@ -59,16 +59,16 @@ def _handler() -> Any:
     return connections
 
 
-def install() -> Store:
-    """Put a store of ours in place; the one that is there, if there is one."""
+def install() -> SharedLocal:
+    """Put ours in place; the one that is there, if there is one."""
     handler = _handler()
-    if not isinstance(handler._connections, Store):
-        handler._connections = Store(handler._connections)
+    if not isinstance(handler._connections, SharedLocal):
+        handler._connections = SharedLocal(handler._connections)
     return handler._connections
 
 
 def install_if_needed() -> None:
-    """Put a store of ours in place if a thread that outlived its test must be refused; Django's own if none must."""
+    """Put ours in place if a thread that outlived its test must be refused; Django's own if none must."""
     if threads.any_left():
         install()
     else:
@@ -76,7 +76,7 @@ def install_if_needed() -> None:
 
 
 def uninstall() -> None:
-    """Put Django's own store back."""
+    """Put Django's own back."""
     handler = _handler()
-    if isinstance(handler._connections, Store):
+    if isinstance(handler._connections, SharedLocal):
         handler._connections = handler._connections._backchannel_real

@@ -1,4 +1,4 @@
-"""One connection while it is lent: its lock, what may not happen to it meanwhile, and its ``on_commit``."""
+"""One connection while threads share it: its lock, what may not happen to it meanwhile, and its ``on_commit``."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..events import Location, caused_by, current_log
+from ..restoring import exchange, put
 from . import threads
 from .locks import SharedLock
 from .records import Commit
@@ -21,8 +22,6 @@ Hook: TypeAlias = "tuple[set[str], Callable[[], Any], bool]"
 
 # The logger to which Django 5.2–6.1 reports a robust callback that failed.
 _logger = logging.getLogger("django.db.backends.base")
-
-_MISSING = object()
 
 
 class SharedConnection:
@@ -51,15 +50,13 @@ class SharedConnection:
         replacements = {
             # In the test's transaction autocommit is off, for which close_old_connections() would close the
             # connection (channels#2118), and with it end the transaction. Code that closes its connection means one
-            # that the next query opens again: the lent one stays open instead.
+            # that the next query opens again: the shared one stays open instead.
             "close_if_unusable_or_obsolete": lambda: None,
             "close": lambda: None,
             "ensure_connection": self._ensure_connection,
             "on_commit": self._on_commit,
         }
-        for name, replacement in replacements.items():
-            self._replaced[name] = connection.__dict__.get(name, _MISSING)
-            setattr(connection, name, replacement)
+        self._replaced = exchange(vars(connection), replacements)
 
     def end(self, test: str) -> str | None:
         """Leave the connection as it was, for the rollback.
@@ -78,11 +75,7 @@ class SharedConnection:
         elif len(connection.atomic_blocks) > self._blocks:
             busy = f"the test's own thread left an atomic block open ({lock.describe_holder()})"
         lock.ended = test
-        for name, before in self._replaced.items():
-            if before is _MISSING:
-                connection.__dict__.pop(name, None)
-            else:
-                connection.__dict__[name] = before
+        put(vars(connection), self._replaced)
         connection.execute_wrappers[:] = [
             wrapper for wrapper in connection.execute_wrappers if wrapper != self._one_query
         ]
@@ -94,7 +87,7 @@ class SharedConnection:
             lock._lock.release()
         return busy
 
-    # -------------------------------------------------------------- while it is lent
+    # ------------------------------------------------------------ while it is shared
 
     @property
     def in_code_transaction(self) -> bool:
@@ -133,7 +126,7 @@ class SharedConnection:
         """
         connection = self.connection
         if not self.in_code_transaction:
-            # It was entered before the loan began, or by a fixture.
+            # It was entered before the sharing began, or by a fixture.
             try:
                 leave()
             finally:

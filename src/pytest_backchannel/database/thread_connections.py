@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import store
-from .threads import Watch
+from . import connection_local
+from .threads import ThreadsOfTest
 
 
-class WorkerConnections:
+class ThreadConnections:
     """Watches, and at the end closes, what threads other than the test's own opened.
 
     Left open they keep a table locked while the tables are emptied, and the database from being dropped: a thread of
@@ -26,11 +26,11 @@ class WorkerConnections:
         """Begin to watch."""
         from django.db.backends.signals import connection_created
 
-        self._watch = Watch(self.test)
+        self._threads = ThreadsOfTest(self.test)
         connection_created.connect(self._created)
 
     def adopt(self) -> None:
-        """Nothing is shared here, so that nothing is to be adopted (see ``Loan.adopt``)."""
+        """Nothing is shared here, so that nothing is to be adopted (see ``ConnectionSharing.adopt``)."""
 
     def stop(self) -> None:
         """Close them all, but those of the calling thread; and refuse later tests' database to threads left over."""
@@ -39,8 +39,8 @@ class WorkerConnections:
         from django.db.backends.signals import connection_created
 
         connection_created.disconnect(self._created)
-        self._watch.end()
-        store.install_if_needed()
+        self._threads.end()
+        connection_local.install_if_needed()
         own = connections.all(initialized_only=True)
         for connection in self._opened:
             if not any(connection is mine for mine in own):

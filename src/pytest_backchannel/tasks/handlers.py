@@ -13,7 +13,7 @@ from typing import Any
 import celery
 from celery.app import trace
 
-from ..outcomes import HandlerError
+from .outcomes import HandlerError
 
 HOOKS = ("before_start", "on_success", "on_failure", "on_retry", "after_return")
 

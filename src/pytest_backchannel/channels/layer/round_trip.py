@@ -15,11 +15,12 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ...errors import BackchannelError, NotSerialisable
+from ..watch.records import shortened
 
 MAX_CULPRITS = 5
 
 
-class Wire:
+class RoundTrip:
     """The round trip of one serialiser.
 
     Args:
@@ -75,7 +76,7 @@ class Wire:
                 yield from self._culprits(item, f"{path}[{index}]", seen | {id(value)})
             return
         if not self._carries(value):
-            yield f"{path} is {_short(value)} ({type(value).__qualname__}): {advice(value)}"
+            yield f"{path} is {shortened(value, 60)} ({type(value).__qualname__}): {advice(value)}"
 
     def _carries(self, value: Any) -> bool:
         try:
@@ -106,7 +107,7 @@ def advice(value: object) -> str:
     return "send plain values: str, bytes, int, float, bool, None, list, dict"
 
 
-def wire_of(serializer: str) -> Wire:
+def round_trip_of(serializer: str) -> RoundTrip:
     """The round trip of one ``serializer_format`` of channels-redis.
 
     Args:
@@ -125,9 +126,9 @@ def wire_of(serializer: str) -> Wire:
                 "pip install 'pytest-backchannel[channels]'"
             ) from None
         pack: Any = msgpack.packb
-        return Wire("msgpack", pack, msgpack.unpackb)
+        return RoundTrip("msgpack", pack, msgpack.unpackb)
     if serializer == "json":
-        return Wire("json", lambda message: json.dumps(message).encode(), json.loads)
+        return RoundTrip("json", lambda message: json.dumps(message).encode(), json.loads)
     try:
         from channels_redis.serializers import registry
 
@@ -137,9 +138,4 @@ def wire_of(serializer: str) -> Wire:
             f"serializer_format = {serializer!r} of the production channel layer is not known here: {error!r}. "
             "It is 'msgpack', 'json', or registered with channels_redis.serializers.registry where the tests import it."
         ) from None
-    return Wire(serializer, own.as_bytes, own.from_bytes)
-
-
-def _short(value: object, width: int = 60) -> str:
-    text = repr(value)
-    return text if len(text) <= width else text[: width - 1] + "…"
+    return RoundTrip(serializer, own.as_bytes, own.from_bytes)

@@ -9,7 +9,7 @@ import uuid
 
 import pytest
 
-from pytest_backchannel.channels.layer.wire import wire_of
+from pytest_backchannel.channels.layer.round_trip import round_trip_of
 from pytest_backchannel.errors import BackchannelError, NotSerialisable
 
 
@@ -30,8 +30,8 @@ class Row:
 
 
 def carried(message, serializer="msgpack"):
-    wire = wire_of(serializer)
-    return wire.unpack(wire.packed(message))
+    trip = round_trip_of(serializer)
+    return trip.unpack(trip.packed(message))
 
 
 def refusal(message, serializer="msgpack"):
@@ -94,7 +94,7 @@ def test_json_differs_from_msgpack():
 
 def test_an_unknown_serialiser_is_an_error_that_names_the_choices():
     with pytest.raises(BackchannelError, match="serializer_format = 'yaml' .* 'msgpack', 'json', or registered"):
-        wire_of("yaml")
+        round_trip_of("yaml")
 
 
 def test_a_serialiser_of_the_project_is_used():

@@ -2,9 +2,8 @@
 
 The modules ``core`` and ``pubsub`` beside this one are the two layers of channels-redis, without Redis: what is kept
 where, for how long, and what is dropped. They neither await nor lock: ``StrictLayer`` does. All of it was read in
-channels-redis 4.2.1 and 4.3.0
-(core.py and pubsub.py do not differ in it), and the project's integration tests compare it with the real layers on a
-real Redis. Time is ``time.time()``, so that a virtual clock rules.
+channels-redis 4.2.1 and 4.3.0 (core.py and pubsub.py do not differ in it), and the project's integration tests compare
+it with the real layers on a real Redis. Time is ``time.time()``, so that a virtual clock rules.
 """
 
 from __future__ import annotations
@@ -70,11 +69,16 @@ class LayerOptions:
         return self.capacity
 
 
-class Transport(Protocol):
-    """Where messages wait, and who is in which group."""
+class LayerSemantics(Protocol):
+    """Where messages wait, and who is in which group.
 
-    #: Whether the layer checks the names of channels and groups.
+    Attributes:
+        checks_names: whether the layer checks the names of channels and groups.
+        groups: when each member joined, by group and channel.
+    """
+
     checks_names: bool
+    groups: dict[str, dict[str, float]]
 
     def new_channel(self, prefix: str | None) -> str:
         """Make a channel of this process."""
@@ -98,7 +102,10 @@ class Transport(Protocol):
 
     def leave(self, group: str, channel: str) -> None:
         """Take a channel out of a group, if it is there."""
-        ...
+        joined = self.groups.get(group, {})
+        joined.pop(channel, None)
+        if not joined:
+            self.groups.pop(group, None)
 
     def full(self, channels: Sequence[str]) -> list[str]:
         """Those of ``channels`` on which no further message may wait now."""

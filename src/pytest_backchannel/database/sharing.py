@@ -1,4 +1,4 @@
-"""The loan of a test's connections to every thread, for the time of one test."""
+"""A test's connections shared by every thread, for the time of one test."""
 
 from __future__ import annotations
 
@@ -6,24 +6,23 @@ import contextlib
 from collections.abc import Generator
 from types import TracebackType
 
+from ..active import Slot
 from ..errors import BackchannelError, SharedConnectionBusy
-from . import patches, store
-from .shared import SharedConnection
-from .threads import Watch
+from . import connection_local, patches
+from .shared_connection import SharedConnection
+from .threads import ThreadsOfTest
 
 #: How long a thread waits for another that holds a shared connection, in seconds.
 WAIT_LIMIT = 5.0
 
-_current: Loan | None = None
+
+def current_sharing() -> ConnectionSharing | None:
+    """The sharing that is on now."""
+    return _current.value
 
 
-def current_loan() -> Loan | None:
-    """The loan that is on now."""
-    return _current
-
-
-class Loan:
-    """Lends the calling thread's connections, where a test's transaction is open on them, to every thread.
+class ConnectionSharing:
+    """Shares the calling thread's connections, where a test's transaction is open on them, with every thread.
 
     Args:
         test: the test, for messages.
@@ -31,7 +30,7 @@ class Loan:
 
     Attributes:
         test: the test.
-        shared: the lent connections, by alias.
+        shared: the shared connections, by alias.
     """
 
     def __init__(self, test: str = "", *, wait_limit: float = WAIT_LIMIT) -> None:
@@ -43,13 +42,13 @@ class Loan:
         """Begin.
 
         Raises:
-            BackchannelError: a loan is on already, or no transaction is open on any connection.
+            BackchannelError: connections are shared already, or no transaction is open on any.
         """
-        global _current
         from django.db import connections
 
-        if _current is not None:
-            raise BackchannelError(f"the connections are lent already, to {_current.test or 'another test'}")
+        other = _current.value
+        if other is not None:
+            raise BackchannelError(f"the connections are lent already, to {other.test or 'another test'}")
         self.shared = {
             connection.alias: SharedConnection(connection, self.wait_limit)
             for connection in connections.all(initialized_only=True)
@@ -60,14 +59,14 @@ class Loan:
                 "there is nothing to lend: no connection of this thread is inside a transaction. Enter "
                 "transaction.atomic() first, and roll it back after the loan has ended."
             )
-        self._watch = Watch(self.test)
+        self._threads = ThreadsOfTest(self.test)
         for shared in self.shared.values():
             shared.start()
-        store.install().lend({alias: shared.connection for alias, shared in self.shared.items()})
+        connection_local.install().share({alias: shared.connection for alias, shared in self.shared.items()})
         self._patches = contextlib.ExitStack()
         self._patches.enter_context(patches.atomic_blocks(self.shared.get))
         self._patches.enter_context(patches.captures(self.shared.get))
-        _current = self
+        _current.value = self
 
     def adopt(self) -> None:
         """Take the atomic blocks that the calling thread is in for the test's own, as its transaction is.
@@ -83,15 +82,14 @@ class Loan:
         Raises:
             SharedConnectionBusy: a thread is still inside an atomic block or a query, after the wait limit.
         """
-        global _current
-        if _current is not self:
+        if _current.value is not self:
             return
         busy = {alias: shared.end(self.test) for alias, shared in self.shared.items()}
-        _current = None
+        _current.value = None
         self._patches.close()
-        self._watch.end()
-        store.install().lend({})
-        store.install_if_needed()
+        self._threads.end()
+        connection_local.install().share({})
+        connection_local.install_if_needed()
         for alias, holder in busy.items():
             if holder:
                 raise SharedConnectionBusy(
@@ -99,7 +97,7 @@ class Loan:
                     "Join the thread, or leave the atomic block, before the test ends."
                 )
 
-    def __enter__(self) -> Loan:
+    def __enter__(self) -> ConnectionSharing:
         self.start()
         return self
 
@@ -109,14 +107,17 @@ class Loan:
         self.stop()
 
 
+_current = Slot[ConnectionSharing]("sharing of connections")
+
+
 @contextlib.contextmanager
-def lend(test: str = "", *, wait_limit: float = WAIT_LIMIT) -> Generator[Loan]:
+def share_connections(test: str = "", *, wait_limit: float = WAIT_LIMIT) -> Generator[ConnectionSharing]:
     """Within the block, every thread uses the connections of the calling thread, inside their open transaction.
 
     For those who do not use pytest; with pytest, the fixtures do it. The caller opens the transaction and rolls it
     back::
 
-        with transaction.atomic(), lend():
+        with transaction.atomic(), share_connections():
             asyncio.run(scenario())
             transaction.set_rollback(True)
 
@@ -125,16 +126,20 @@ def lend(test: str = "", *, wait_limit: float = WAIT_LIMIT) -> Generator[Loan]:
         wait_limit: how long a thread waits for another, in seconds.
 
     Raises:
-        BackchannelError: no transaction is open, or the connections are lent already.
+        BackchannelError: no transaction is open, or the connections are shared already.
         SharedConnectionBusy: at the end, a thread is still inside an atomic block or a query.
     """
-    with Loan(test, wait_limit=wait_limit) as loan:
-        yield loan
+    with ConnectionSharing(test, wait_limit=wait_limit) as sharing:
+        yield sharing
 
 
 def find_shared(alias: str) -> SharedConnection | None:
-    """The connection of an alias that is lent now; None where none is."""
-    return _current.shared.get(alias) if _current is not None else None
+    """The connection of an alias that is shared now; None where none is."""
+    return _shared().get(alias)
+
+
+def _shared() -> dict[str, SharedConnection]:
+    return _current.value.shared if _current.value is not None else {}
 
 
 def in_code_transaction(alias: str | None = None) -> bool:
@@ -145,19 +150,17 @@ def in_code_transaction(alias: str | None = None) -> bool:
     Args:
         alias: the database; None asks about all of them.
     """
-    if _current is not None and any(
-        shared.in_code_transaction for name, shared in _current.shared.items() if alias in (None, name)
-    ):
+    shared_now = _shared()
+    if any(shared.in_code_transaction for name, shared in shared_now.items() if alias in (None, name)):
         return True
     from django.conf import settings
     from django.db import connections
 
     if not settings.configured:
         return False
-    lent = _current.shared if _current is not None else {}
     return any(
         not getattr(block, "_from_testcase", False)
         for connection in connections.all(initialized_only=True)
-        if connection.alias not in lent and alias in (None, connection.alias)
+        if connection.alias not in shared_now and alias in (None, connection.alias)
         for block in connection.atomic_blocks
     )

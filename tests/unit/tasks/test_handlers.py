@@ -115,7 +115,7 @@ def test_a_handler_of_a_task_that_succeeds(queue, task):
 def test_it_is_counted(queue, task):
     task.delay()
     assert queue.run(propagate=False) == {"SUCCESS": 1, "FAILURE": 1}
-    queue._check()
+    queue._driver._check()
     assert queue.log.take_problems() == []
 
 
@@ -218,12 +218,18 @@ def test_one_that_nobody_looked_at_is_a_verdict_of_its_own(log, send, slugs):
     with TaskQueue(app, result_backend="redis") as queue:
         send()
         queue.run(propagate=False)
-        queue._check()
+        queue._driver._check()
         problems = log.take_problems()
         assert [problem.slug for problem in problems] == slugs
         if len(slugs) == 2:
             text = problems[1].text
             assert text.index("ValueError") < text.index("then")
+
+
+def test_a_look_at_the_state_shows_no_handler(queue):
+    assert on_success.delay().get() == 1
+    queue._driver._check()
+    assert [problem.slug for problem in queue.log.take_problems()] == ["handler_failed"]
 
 
 def test_the_loggers_of_celery_are_put_back(queue):

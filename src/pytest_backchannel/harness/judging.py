@@ -1,0 +1,96 @@
+"""What fails a test, warns, or is only noted, of what nobody asked about; and what a failed test's report tells."""
+
+from __future__ import annotations
+
+import warnings
+
+import pytest
+
+from .. import events
+from ..errors import SLUGS
+from ..markers import allowed_slugs
+from ..options import options_of
+
+_OBSERVED = pytest.StashKey[list[dict[str, str]]]()
+_FAILED = pytest.StashKey[bool]()
+
+
+def begin(item: pytest.Item) -> None:
+    """Begin an empty log."""
+    events.expect_log(item.nodeid, enforced=options_of(item.config).strict)
+    if _FAILED in item.stash:
+        del item.stash[_FAILED]  # a plugin runs the item again
+
+
+def body_failed(item: pytest.Item) -> None:
+    """The test has failed by itself: what went unseen is told in its report, and fails nothing once more."""
+    item.stash[_FAILED] = True
+    log = events.log_in_use()
+    if log is not None:
+        log.run_checks()
+        log.take_problems()
+
+
+def judge_body(item: pytest.Item) -> None:
+    """The body has ended, and the fixtures still stand: ask the doubles in use what went unseen."""
+    log = events.log_in_use()
+    if log is not None:
+        log.run_checks()
+        _judge(item, log)
+
+
+def judge_fixtures(item: pytest.Item) -> None:
+    """The fixtures are gone: report what only their end has shown."""
+    log = events.log_in_use()
+    # A test that failed half-way leaves things open: that is its failure, and no error beside it.
+    if log is not None and _FAILED not in item.stash:
+        _judge(item, log)
+
+
+def _judge(item: pytest.Item, log: events.EventLog) -> None:
+    problems = log.take_problems()
+    if not problems:
+        return
+    allowed = allowed_slugs(item)
+    problems = [problem for problem in problems if problem.slug not in allowed]
+    if not log.enforced:
+        seen = item.stash.setdefault(_OBSERVED, [])
+        seen += [{"slug": p.slug, "text": p.text, "where": str(p.where or "")} for p in problems if p.decided is None]
+        problems = [problem for problem in problems if problem.decided is not None]
+    for problem in problems:
+        if not problem.fatal:
+            _warn(problem)
+    fatal = [problem for problem in problems if problem.fatal]
+    if fatal:
+        # Without a traceback: it would show the plugin's own frames, and the message names the project's lines.
+        pytest.fail(events.unexpected_loss(fatal), pytrace=False)
+
+
+def _warn(problem: events.Problem) -> None:
+    category = SLUGS[problem.slug].warning
+    if problem.where is None:
+        warnings.warn(category(problem.text), stacklevel=1)
+    else:
+        warnings.warn_explicit(category(problem.text), None, problem.where.path, problem.where.line)
+
+
+# --------------------------------------------------------------- the reports
+
+
+def tell_story(report: pytest.TestReport) -> None:
+    """Show in the report of a failed test what happened behind the request."""
+    from ..questions.report.story import story
+
+    log = events.log_in_use()
+    text = story(log) if log is not None else ""
+    if text:
+        report.sections.append(("Behind the request", text))
+
+
+def end(item: pytest.Item, report: pytest.TestReport) -> None:
+    """End the log; what was observed goes with the report of the teardown to where the summary is made."""
+    observed = item.stash.get(_OBSERVED, None)
+    if observed:
+        # A plain attribute of plain values: pytest-xdist sends it to the controller with the report.
+        report.backchannel_observed = observed  # type: ignore[attr-defined]
+    events.end_log()

@@ -1,0 +1,26 @@
+"""Hooks that are registered when the need for them shows: a suite that has no such need does not pay for them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+LENT = "backchannel-lent"
+SERVERS = "backchannel-servers"
+
+_OFFERED = pytest.StashKey["Mapping[str, Callable[[], object]]"]()
+
+
+def offer(config: pytest.Config, hooks: Mapping[str, Callable[[], object]]) -> None:
+    """Say what to register under which name; plugin.py, where the hooks are, stands above who needs them."""
+    config.stash[_OFFERED] = hooks
+
+
+def need(config: pytest.Config, name: str) -> None:
+    """Register the hooks of this name, unless they are there; they stay for the rest of the run."""
+    if not config.pluginmanager.has_plugin(name):
+        config.pluginmanager.register(config.stash[_OFFERED][name](), name)

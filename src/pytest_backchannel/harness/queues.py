@@ -1,0 +1,157 @@
+"""``task_queue`` for one test: which broker it is to have, the queue over it, and real brokers that nobody meant."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ..markers import queue_arguments
+from ..options import options_of
+from .project import find_celery_app, production
+from .real_servers import make_integration
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Mapping
+
+    from ..tasks.queue import TaskQueue
+
+REAL_BROKERS = ("redis", "rabbitmq")
+_REAL_FIXTURES = frozenset({"worker_process", "redis_server", "rabbitmq_server"})
+# With one of these, a test means to use a real broker; the latter two are Celery's own.
+_MEAN_A_BROKER = _REAL_FIXTURES | {"celery_worker", "celery_session_worker"}
+# Arguments of the marker that say how the simulated broker and workers behave.
+_SIMULATED = {"order": "fifo", "redeliver_all": False, "workers": None}
+
+
+def queue_for(request: pytest.FixtureRequest) -> contextlib.AbstractContextManager[TaskQueue]:
+    """The task queue that a test asks for, by the marker and by the broker that it is parametrised with."""
+    __tracebackhide__ = True
+    arguments = queue_arguments(request.node)
+    broker = getattr(request, "param", None) or arguments.get("broker", "stepped")
+    return stepped_queue(request.node) if broker == "stepped" else real_queue(request, broker, arguments)
+
+
+def stepped_queue(item: pytest.Item) -> TaskQueue:
+    """The task queue for one test, by its marker and the project's configuration; a context manager.
+
+    Raises:
+        pytest.UsageError: as for ``task_queue``.
+    """
+    __tracebackhide__ = True
+    from ..tasks.queue import TaskQueue
+
+    arguments = queue_arguments(item)
+    arguments.pop("broker", None)
+    options = options_of(item.config)
+    app = find_celery_app(item.config)
+    profile = production(item.config)
+    if options.worker_queues and not {"queues", "workers"} & set(arguments):
+        arguments["queues"] = options.worker_queues
+    if "profile" not in arguments:
+        arguments["profile"] = profile.broker
+    try:
+        return TaskQueue(
+            app,
+            broker_options=profile.broker_options if arguments["profile"] == profile.broker else {},
+            result_backend=profile.result_backend,
+            in_transaction=_in_code_transaction,
+            **arguments,
+        )
+    except ValueError as error:
+        raise pytest.UsageError(f"{item.nodeid}: task_queue: {error}") from None
+
+
+def _in_code_transaction() -> bool:
+    if "django.db" not in sys.modules:
+        return False
+    from ..database import in_code_transaction
+
+    return in_code_transaction()
+
+
+@contextlib.contextmanager
+def real_queue(request: pytest.FixtureRequest, broker: str, arguments: Mapping[str, Any]) -> Generator[TaskQueue]:
+    """``task_queue`` over a real broker, with a real worker process, for one test.
+
+    Args:
+        request: of the fixture.
+        broker: ``redis`` or ``rabbitmq``.
+        arguments: those of the marker ``task_queue``.
+    """
+    from ..servers.queue.real_driver import RealDriver
+    from ..servers.watchdog import make_folder, remove_folder
+    from ..tasks.queue import TaskQueue
+
+    for name, default in _SIMULATED.items():
+        if arguments.get(name, default) != default:
+            pytest.skip(f"task_queue({name}={arguments[name]!r}) can't be had with a real broker: it is simulated")
+    request.getfixturevalue("transactional_db")
+    conf = {}
+    if "visibility_timeout" in arguments:
+        conf["broker_transport_options"] = {"visibility_timeout": arguments["visibility_timeout"]}
+    queues = arguments.get("queues") or options_of(request.config).worker_queues or None
+    with make_integration(request.config, broker) as integration:
+        folder = make_folder("queue")
+        try:
+            with TaskQueue.over(RealDriver(integration, folder=folder, queues=queues, conf=conf)) as queue:
+                yield queue
+        finally:
+            remove_folder(folder)
+
+
+def _broker_of(item: Any) -> str:
+    callspec = getattr(item, "callspec", None)
+    chosen = callspec.params.get("task_queue") if callspec is not None else None
+    if chosen is None and item.get_closest_marker("task_queue") is not None:
+        chosen = queue_arguments(item).get("broker")
+    return chosen if isinstance(chosen, str) else "stepped"
+
+
+def parametrise(metafunc: pytest.Metafunc) -> None:
+    """Run a test against each of the brokers that its marker lists."""
+    if "task_queue" not in metafunc.fixturenames or metafunc.definition.get_closest_marker("task_queue") is None:
+        return
+    brokers = queue_arguments(metafunc.definition).get("broker")
+    if isinstance(brokers, list | tuple):
+        metafunc.parametrize("task_queue", list(brokers), indirect=True)
+
+
+def mark_integration_tests(items: list[pytest.Item]) -> None:
+    """Mark what needs a real broker, and give it a database that another process sees."""
+    for item in items:
+        fixtures = getattr(item, "fixturenames", ())
+        real = "task_queue" in fixtures and _broker_of(item) in REAL_BROKERS
+        if real:
+            # In front: where the test says django_db without a transaction, this one is nearer.
+            item.add_marker(pytest.mark.django_db(transaction=True), append=False)
+        if real or not _REAL_FIXTURES.isdisjoint(fixtures):
+            item.add_marker("celery_integration")
+
+
+# ----------------------------------------------------------- tests without a fixture
+
+
+def watch_brokers(item: pytest.Item) -> Callable[[], None] | None:
+    """Note a connection to a real broker, in a test that uses nothing of ours.
+
+    Returns:
+        What ends it; None where Celery is not loaded.
+    """
+    if "celery" not in sys.modules:
+        return None
+    from ..tasks.broker_guard import note_real_brokers
+
+    return note_real_brokers(functools.partial(_means_a_broker, item))
+
+
+def _means_a_broker(item: pytest.Item) -> bool:
+    fixtures: set[str] = set(getattr(item, "fixturenames", ()))
+    return (
+        "task_queue" in fixtures
+        or not _MEAN_A_BROKER.isdisjoint(fixtures)
+        or item.get_closest_marker("celery_integration") is not None
+    )

@@ -1,0 +1,142 @@
+"""The worker process of one task queue: it stands still between two steps, and obeys the faults of the test."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ...errors import ServerFailed
+from ...tasks.stepped.faults import Fault
+from ..integration import Integration
+from ..workers.worker_process import Worker
+from .reports import Account
+
+LOG_LINES = 15
+"""How much of the worker's log an error shows."""
+ANSWER_TIMEOUT = 1.0
+"""How long it may take to say what it does, in seconds; one that takes longer is busy."""
+CONSUME_TIMEOUT = 2.0
+"""How long it may take to consume one more queue, in seconds."""
+
+
+class HeldWorker:
+    """Starts, stops and asks the worker.
+
+    Args:
+        integration: the app on its real broker, entered.
+        account: what is known of the messages.
+        queues: what the worker consumes; every queue that is used where None.
+        conf: Celery's settings for the worker.
+        faults: the folder in which the worker finds its faults.
+
+    Attributes:
+        consumed: the names of the queues that it consumes.
+        kills: how often a fault of the test has killed it.
+    """
+
+    def __init__(
+        self,
+        integration: Integration,
+        account: Account,
+        *,
+        queues: Sequence[str] | None,
+        conf: Mapping[str, Any],
+        faults: Path,
+    ) -> None:
+        self.consumed: set[str] = set()
+        self.kills = 0
+        self._integration = integration
+        self._app = integration.app
+        self._account = account
+        self._queues = None if queues is None else set(queues)
+        self._conf = conf
+        self._faults = faults
+        self._armed = 0
+        self._process: Worker | None = None
+
+    def begin(self) -> None:
+        """Make the folder of its faults."""
+        self._faults.mkdir(parents=True, exist_ok=True)
+
+    def start(self) -> None:
+        """Start it, or let it go on."""
+        self.consumed |= self._wanted_queues()
+        if self._process is None:
+            self._process = self._integration.worker(
+                queues=sorted(self.consumed),
+                conf=self._conf,
+                reports=(str(self._account.path), str(self._faults)),
+            )
+        elif not self._process.running:
+            self._process.start()
+        else:
+            self._process.resume()
+
+    def pause(self) -> None:
+        """Let it stand still."""
+        if self._process is not None and self._process.running:
+            self._process.pause()
+
+    def consumes(self, queue: str | None) -> bool:
+        """Whether it consumes a queue, or would as soon as it is used."""
+        return self._queues is None or queue in self._queues
+
+    def consume_new_queues(self) -> None:
+        """Let it consume what has been used since it was started."""
+        fresh = self._wanted_queues() - self.consumed
+        self.consumed |= fresh
+        for queue in sorted(fresh):
+            if self._process is not None:
+                node = self._process.node
+                self._app.control.add_consumer(queue, destination=[node], reply=True, timeout=CONSUME_TIMEOUT)
+
+    def _wanted_queues(self) -> set[str]:
+        if self._queues is not None:
+            return self._queues
+        if self._app.conf.task_queues:
+            return set(self._app.amqp.queues)
+        used = {message.task.queue for message in self._account.messages if message.task.queue}
+        return {*used, self._app.conf.task_default_queue}
+
+    def replace_killed(self) -> None:
+        """Start a new worker where a fault of the test has killed this one.
+
+        Raises:
+            ServerFailed: it has died by itself.
+        """
+        worker = self._process
+        if worker is None or worker.running:
+            return
+        self._account.take_reports()
+        if not self._account.killed_by_fault:
+            raise ServerFailed(f"the worker has died by itself (exit code {worker.exit_code})\n{self.recent_log()}")
+        self._account.killed_by_fault = False
+        self.kills += 1
+        for message in self._account.in_state("received", "started"):
+            message.state = "waiting"  # or it is gone: the broker knows
+        worker.start()
+
+    def busy(self) -> bool:
+        """Whether it has something that it runs, or will run now."""
+        if self._process is None or not self._process.running:
+            return False
+        inspect = self._app.control.inspect(destination=[self._process.node], timeout=ANSWER_TIMEOUT, limit=1)
+        active, reserved = inspect.active(), inspect.reserved()
+        if active is None or reserved is None:
+            return True  # too busy to answer
+        later = {message.task.id for message in self._account.messages if not message.due}
+        return any(active.values()) or any(task["id"] not in later for tasks in reserved.values() for task in tasks)
+
+    def recent_log(self) -> str:
+        """The end of its log."""
+        return self._process.recent_log(LOG_LINES) if self._process is not None else ""
+
+    def arm(self, fault: Fault) -> None:
+        """Leave a fault for the next task that it fits."""
+        self._armed += 1
+        # Renamed into place: a task must not read half of it.
+        part = self._faults / f"{self._armed:04}.part"
+        part.write_text(json.dumps({"kind": fault.kind, "when": fault.when, "task": fault.task}))
+        part.rename(part.with_suffix(".json"))
