@@ -56,7 +56,7 @@ def _drive(scenario: dict[str, Any], app: Any, queue: Any) -> None:
             kind, when = spec["fault"]
             getattr(queue, kind)(when, task=scenario_app.PREFIX + name)
     if not scenario.get("cold"):
-        queue._engine.wake()
+        queue._driver.engine.wake()
     for step, *arguments in scenario["steps"]:
         if step == "send":
             send(app, *arguments)
@@ -69,7 +69,7 @@ def _drive(scenario: dict[str, Any], app: Any, queue: Any) -> None:
             queue.run(propagate=False)
     until = time.time() + HORIZON
     queue.run(propagate=False)
-    while (moment := queue._engine.next_moment()) is not None and moment <= until:
+    while (moment := queue._driver.next_moment()) is not None and moment <= until:
         queue.advance(max(0.0, moment - time.time()), propagate=False)
 
 
@@ -82,7 +82,7 @@ def send(app: Any, sig: dict[str, Any], options: dict[str, Any] | None = None) -
 
 
 def _left(queue: Any, scenario: dict[str, Any]) -> dict[str, list[str]]:
-    broker = queue._broker
+    broker = queue._driver.broker
     left: dict[str, list[str]] = {}
     for message in [*broker.ready(), *broker.unacked.values()]:
         if message.is_task:
