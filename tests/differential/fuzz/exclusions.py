@@ -73,6 +73,17 @@ EXCLUSIONS = [
 ]
 
 
+# Between layers: what is not compared at one call, as the strict layer's answer and the real one's.
+LAYER_EXCLUSIONS = {
+    ("refused", "ChannelFull"): (
+        "a value that can't be carried, to a channel that is full: channels-redis looks at the capacity first, and the "
+        "value would fail on the next day; the strict layer tells of the value"
+    ),
+}
+# Not drawn at all: a dict whose keys are numbers. channels-redis packs it, and fails at the receiver; the strict layer
+# tells the sender (tests/integration/test_layer_real_redis.py, a_key_that_is_no_text).
+
+
 def exclusions_of(scenario: dict[str, Any], profile: str) -> list[Exclusion]:
     """The exclusions that concern a scenario."""
     return [exclusion for exclusion in EXCLUSIONS if exclusion.applies(scenario, profile)]

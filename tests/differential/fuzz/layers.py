@@ -39,7 +39,7 @@ AT_ONCE = 12
 _GROUPS = st.sampled_from(["room", "room", "lobby", "a.b-c_d"])
 _BAD_NAMES = st.sampled_from(["", "any name", "x" * 100, "é", "room!x"])
 _CHANNELS = st.sampled_from(["a", "a", "b", "worker"])
-# `number keys` is the one known difference of payloads: the strict layer tells the sender (exclusions.LAYER_KNOWN).
+# `number keys` is the one known difference of payloads: the strict layer tells the sender (exclusions.py).
 _VALUES = st.sampled_from(sorted(set(VALUES) - {"number keys"}))
 
 

@@ -18,7 +18,7 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis.errors import HypothesisException
 
-from .exclusions import exclusions_of
+from .exclusions import LAYER_EXCLUSIONS, exclusions_of
 from .observation import differences
 
 Difference = tuple[tuple[str, ...], Any, Any]
@@ -79,8 +79,15 @@ def compare(scenario: dict[str, Any], profile: str, stepped: Any, real: Any) -> 
 
 
 def compare_plain(scenario: dict[str, Any], stepped: Any, real: Any) -> Played:
-    """Two observations of a layer, compared: nothing is left out."""
-    return Played(scenario, stepped, real, list(differences(stepped, real)))
+    """Two observations of a layer, compared."""
+    found = list(differences(stepped, real))
+    excluded = [LAYER_EXCLUSIONS[pair] for path, *values in found if (pair := _pair(values)) in LAYER_EXCLUSIONS]
+    different = [difference for difference in found if _pair(difference[1:]) not in LAYER_EXCLUSIONS]
+    return Played(scenario, stepped, real, different, excluded)
+
+
+def _pair(values: Any) -> Any:
+    return tuple(values) if all(isinstance(value, str) for value in values) else None
 
 
 # ---------------------------------------------------------------------------- drawing

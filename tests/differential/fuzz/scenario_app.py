@@ -445,7 +445,8 @@ def _show_what_it_has(sender: Any = None, **_: Any) -> None:
             soon = sum(eta < 30 for eta in etas)
             # Not only without requests: the last one may be counted as done before it is acknowledged.
             frame = sys._current_frames().get(main)
-            works = frame is None or "eventio" not in frame.f_code.co_filename
+            # The acknowledgement itself may wait for the next turn of the loop.
+            works = frame is None or "eventio" not in frame.f_code.co_filename or bool(sender.hub._ready)
             status = (len(state.reserved_requests), len(state.active_requests), limited, soon, len(etas), int(works))
             os.pwrite(file, json.dumps([os.getpid(), *status]).ljust(80).encode(), 0)
             time.sleep(0.02)
