@@ -10,7 +10,6 @@ from contextlib import ExitStack, contextmanager
 from types import FrameType
 from typing import Any
 
-import celery
 from celery.app import trace
 
 from .outcomes import HandlerError
@@ -22,7 +21,7 @@ HOOKS = ("before_start", "on_success", "on_failure", "on_retry", "after_return")
 # --- is no other trace of it. Only `exception()` is looked at, by the function that calls it:
 # --- Signal.send; trace_task, for on_success and after_return (celery 5.7); Backend._call_task_errbacks (celery 5.7).
 
-_CELERY = os.path.dirname(celery.__file__)
+_CELERY = os.path.dirname(os.path.dirname(trace.__file__))
 _MODULES = {
     "celery.utils.dispatch.signal": "send",
     "celery.app.trace": "trace_task",
