@@ -50,8 +50,8 @@ def fuzz(pool: Any, profile: str, given: Any) -> bool:
     excluded = Counter(name for played in result.played for name in played.excluded)
     say(
         f"\n{profile}, seed {given.seed}: {count} scenarios in {time.monotonic() - began:.0f} s, "
-        f"{len(result.different)} differ ({len(result.found)} kinds), {len(result.unstable)} differed once and not again; "
-        f"{result.in_full:.0%} compared in full"
+        f"{len(result.different)} differ ({len(result.found)} kinds), "
+        f"{len(result.unstable)} differed once and not again; {result.in_full:.0%} compared in full"
     )
     for name, number in excluded.items():
         say(f"  not compared in {number / count:.0%}: {name}")

@@ -45,7 +45,9 @@ def _order_is_open(scenario: dict[str, Any], profile: str) -> bool:
     return bool(
         not scenario.get("cold")
         or len(scenario.get("queues", ())) > 1
-        or any(word in text for word in ("'countdown'", "['retry'", "['swallow retry'", "'autoretry_for'", "'rate_limit'"))
+        or any(
+            word in text for word in ("'countdown'", "['retry'", "['swallow retry'", "'autoretry_for'", "'rate_limit'")
+        )
         # Two processes publish: the child, and the main process for a child that is gone.
         or any(word in text for word in ("'requeue once'", "'SystemExit'", "'MemoryError'", "'fault'", "_time_limit'"))
     )
@@ -57,7 +59,10 @@ def one_at_a_time(scenario: dict[str, Any]) -> bool:
     return (
         len(sends) == 1
         and all("task" in part for part in sends[0].get("chain", sends))
-        and not any(word in repr(scenario) for word in ("'link", "'publish'", "'add to chord'", "'group'", "'chord'", "'xf'", "'xt'"))
+        and not any(
+            word in repr(scenario)
+            for word in ("'link", "'publish'", "'add to chord'", "'group'", "'chord'", "'xf'", "'xt'")
+        )
     )
 
 
@@ -65,8 +70,8 @@ EXCLUSIONS = [
     Exclusion(
         "the order of bodies",
         "It is determined where there is one message at a time, and where all is published before the worker starts, "
-        "into one queue, and nothing comes by a timer. Else the test's process, the worker's timers and its child publish at the same time, and between queues a real "
-        "worker gives no order.",
+        "into one queue, and nothing comes by a timer. Else the test's process, the worker's timers and its child "
+        "publish at the same time, and between queues a real worker gives no order.",
         _order_is_open,
         lambda path: path[0] == "order",
     ),

@@ -18,8 +18,8 @@ from channels_redis.pubsub import RedisPubSubChannelLayer
 from hypothesis import strategies as st
 
 from pytest_backchannel.channels.layer import layer as layer_module
-from pytest_backchannel.channels.layer.semantics import LayerOptions
 from pytest_backchannel.channels.layer.layer import StrictLayer
+from pytest_backchannel.channels.layer.semantics import LayerOptions
 from pytest_backchannel.events import EventLog
 
 from .runner import Played, compare_plain
@@ -71,13 +71,13 @@ def sequences(draw: Callable[..., Any], kind: str) -> dict[str, Any]:
     if kind == "core":
         if draw(st.booleans()):
             options["capacity"] = draw(st.sampled_from(range(1, 4)))
-        if draw(st.sampled_from(range(0, 3))) == 2:
+        if draw(st.sampled_from(range(3))) == 2:
             options["expiry"] = EXPIRY
-        if draw(st.sampled_from(range(0, 4))) == 3:
+        if draw(st.sampled_from(range(4))) == 3:
             options["group_expiry"] = EXPIRY
-        if draw(st.sampled_from(range(0, 5))) == 4:
+        if draw(st.sampled_from(range(5))) == 4:
             options["channel_capacity"] = {"work*": 1}
-    if draw(st.sampled_from(range(0, 6))) == 5:
+    if draw(st.sampled_from(range(6))) == 5:
         options["serializer_format"] = "json"
     calls = draw(st.lists(_calls(kind), min_size=1, max_size=10))
     kept, pauses = [], 0

@@ -90,7 +90,7 @@ class Player:
                 (faults / " ".join([name, *spec["fault"]])).touch()
 
     def status(self) -> tuple[int, list[int]]:
-        """The process that tells it, and what it has to do: reserved, active, limited, due soon, due at all, at work."""
+        """The process that tells it, and what it has to do: reserved, active, limited, due soon, due later, at work."""
         try:
             pid, *counts = json.loads((self._folder / "status").read_text())
         except (OSError, ValueError):

@@ -1,8 +1,8 @@
 """The Celery app of the generated scenarios: one fixed module whose tasks do what a scenario says.
 
-A worker process imports it once and reads its scenario from the file of ``FUZZ_SCENARIO`` when it starts; the test's own
-process makes an app of its own for each scenario with :func:`app_for`. Whatever happens to a task is written down by
-:func:`note`: into the file of ``FUZZ_LOG`` where there are several processes, else into a list.
+A worker process imports it once and reads its scenario from the file of ``FUZZ_SCENARIO`` when it starts; the test's
+own process makes an app of its own for each scenario with :func:`app_for`. Whatever happens to a task is written down
+by :func:`note`: into the file of ``FUZZ_LOG`` where there are several processes, else into a list.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class Hooked(Task):
     """A task whose hooks are written down, and may fail."""
 
     abstract = True
-    hooks: dict[str, str] = {}  # noqa: RUF012 - set once for each task, when it is made
+    hooks: dict[str, str] = {}
 
     def _hook(self, name: str, task_id: Any, **what: Any) -> None:
         note(name, task_id, **what)
@@ -118,7 +118,9 @@ class Hooked(Task):
 def _add_task(app: Celery, name: str, spec: dict[str, Any]) -> None:
     options = dict(spec.get("options", {}))
     if "autoretry_for" in options:
-        options["autoretry_for"] = tuple({"ValueError": ValueError, "Exception": Exception}[e] for e in options["autoretry_for"])
+        options["autoretry_for"] = tuple(
+            {"ValueError": ValueError, "Exception": Exception}[e] for e in options["autoretry_for"]
+        )
     hooks = dict(spec.get("hooks", {}))
     base = type("HookedTask", (Hooked,), {"abstract": True, "hooks": hooks})
 

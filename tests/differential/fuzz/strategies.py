@@ -93,7 +93,7 @@ def _call(draw: Callable[..., Any], names: tuple[str, ...], timed: bool = True, 
     sig: Scenario = {"task": draw(st.sampled_from(names))}
     if args := draw(st.lists(st.one_of(_plain_value, _value), max_size=2)):
         sig["args"] = args
-    if draw(st.sampled_from(range(0, 8))) == 7:
+    if draw(st.sampled_from(range(8))) == 7:
         sig["immutable"] = True
     options: dict[str, st.SearchStrategy[Any]] = {
         "ignore_result": st.just(True),
@@ -106,13 +106,13 @@ def _call(draw: Callable[..., Any], names: tuple[str, ...], timed: bool = True, 
     }
     if timed:
         options["countdown"] = st.sampled_from([0, LATER, FAR])
-    if draw(st.sampled_from(range(0, 4))) == 3 and (set_ := draw(_some(options, 2))):
+    if draw(st.sampled_from(range(4))) == 3 and (set_ := draw(_some(options, 2))):
         sig["set"] = set_
     if plain:
         return sig
-    if draw(st.sampled_from(range(0, 5))) == 4:
+    if draw(st.sampled_from(range(5))) == 4:
         sig["link"] = draw(st.lists(_call(("leaf",), timed=False, plain=True), min_size=1, max_size=2))
-    if draw(st.sampled_from(range(0, 3))) == 2:
+    if draw(st.sampled_from(range(3))) == 2:
         sig["link_error"] = draw(st.lists(errbacks, min_size=1, max_size=2))
     return sig
 
@@ -164,14 +164,34 @@ def _does(draw: Callable[..., Any], below: tuple[str, ...], kinds: tuple[str, ..
         else:
             assert inner is not None
             operations.append([kind, draw(inner)])
-    last = draw(st.sampled_from(kinds or ("return", "return", "raise", "retry", "ignore", "reject", "replace", "swallow retry")))
+    last = draw(
+        st.sampled_from(kinds or ("return", "return", "raise", "retry", "ignore", "reject", "replace", "swallow retry"))
+    )
     if last == "return":
         operations.append(["return", draw(_results)])
     elif last == "raise":
-        operations.append(["raise", draw(st.sampled_from(["ValueError", "KeyError", "Unpicklable", "MemoryError", "no text", "not JSON", "SystemExit"]))])
+        operations.append(
+            [
+                "raise",
+                draw(
+                    st.sampled_from(
+                        ["ValueError", "KeyError", "Unpicklable", "MemoryError", "no text", "not JSON", "SystemExit"]
+                    )
+                ),
+            ]
+        )
     elif last == "retry":
         options = draw(_some({"exc": st.sampled_from(["ValueError", "Unpicklable"]), "throw": st.just(False)}, 1))
-        operations.append(["retry", {"countdown": draw(st.sampled_from([0, LATER])), "max_retries": draw(st.sampled_from([0, 1])), **options}])
+        operations.append(
+            [
+                "retry",
+                {
+                    "countdown": draw(st.sampled_from([0, LATER])),
+                    "max_retries": draw(st.sampled_from([0, 1])),
+                    **options,
+                },
+            ]
+        )
     elif last == "reject":
         operations += [["reject", draw(st.sampled_from(["drop", "requeue once"]))], ["return", "tag"]]
     elif last == "replace" and inner is not None:
@@ -187,11 +207,11 @@ def _does(draw: Callable[..., Any], below: tuple[str, ...], kinds: tuple[str, ..
 def _task(draw: Callable[..., Any], below: tuple[str, ...] = (), kinds: tuple[str, ...] = ()) -> Scenario:
     spec: Scenario = {"does": draw(_does(below, kinds))}
     options = draw(_some(_TASK_OPTIONS, 3)) if draw(st.booleans()) else {}
-    if draw(st.sampled_from(range(0, 6))) == 5:
+    if draw(st.sampled_from(range(6))) == 5:
         options.update(draw(_AUTORETRY))
     if options:
         spec["options"] = options
-    if draw(st.sampled_from(range(0, 8))) == 7:
+    if draw(st.sampled_from(range(8))) == 7:
         spec["takes"] = "one"
     return spec
 
@@ -226,11 +246,11 @@ def _hooks(draw: Callable[..., Any], profile: str) -> Scenario:
     """Hooks, receivers of signals and errbacks that fail."""
     spec = draw(_task(kinds=("return", "raise", "retry", "ignore", "reject")))
     hooks = draw(st.lists(st.sampled_from(_HOOKS), max_size=2, unique=True))
-    spec["hooks"] = {name: "raise" for name in sorted(hooks)}
+    spec["hooks"] = dict.fromkeys(sorted(hooks), "raise")
     scenario = {"tasks": {"t0": spec}, "steps": [["send", draw(st.one_of(_call(("t0",)), canvas(("t0", "leaf"), 1)))]]}
     if draw(st.booleans()):
         failing = draw(st.lists(st.sampled_from(_SIGNALS), min_size=1, max_size=2, unique=True))
-        scenario["receivers"] = {name: "raise" for name in sorted(failing)}
+        scenario["receivers"] = dict.fromkeys(sorted(failing), "raise")
     if draw(st.booleans()):
         scenario["errbacks"] = "raise"
     return scenario
@@ -239,10 +259,18 @@ def _hooks(draw: Callable[..., Any], profile: str) -> Scenario:
 @st.composite
 def _limits(draw: Callable[..., Any], profile: str) -> Scenario:
     """Time limits, soft and hard, that are hit or not."""
-    limits = draw(st.sampled_from([{"time_limit": 1}, {"soft_time_limit": 0.5}, {"soft_time_limit": 0.5, "time_limit": 1}]))
+    limits = draw(
+        st.sampled_from([{"time_limit": 1}, {"soft_time_limit": 0.5}, {"soft_time_limit": 0.5, "time_limit": 1}])
+    )
     spec = {
-        "does": [[draw(st.sampled_from(["sleep", "sleep at first"])), draw(st.sampled_from([0.1, 1.7]))], ["return", "tag"]],
-        "options": {**draw(_some({n: s for n, s in _TASK_OPTIONS.items() if n not in ("reject_on_worker_lost", "expires")}, 2)), **limits},
+        "does": [
+            [draw(st.sampled_from(["sleep", "sleep at first"])), draw(st.sampled_from([0.1, 1.7]))],
+            ["return", "tag"],
+        ],
+        "options": {
+            **draw(_some({n: s for n, s in _TASK_OPTIONS.items() if n not in ("reject_on_worker_lost", "expires")}, 2)),
+            **limits,
+        },
     }
     sig = draw(st.one_of(_call(("t0",), timed=False), canvas(("t0", "leaf"), 1)))
     return {"tasks": {"t0": spec}, "steps": [["send", sig]]}
@@ -291,7 +319,10 @@ def _routing(draw: Callable[..., Any], profile: str) -> Scenario:
     """Queues, exchanges, routes, and queues that nobody consumes."""
     queues = [{"name": "main"}] + [{"name": f"q{n}", **queue} for n, queue in enumerate(draw(_QUEUES), 1)]
     names = [queue["name"] for queue in queues]
-    scenario: Scenario = {"queues": queues, "tasks": {"t0": draw(_task(("leaf",), ("return", "retry", "replace", "reject")))}}
+    scenario: Scenario = {
+        "queues": queues,
+        "tasks": {"t0": draw(_task(("leaf",), ("return", "retry", "replace", "reject")))},
+    }
     ways = st.one_of(
         st.sampled_from(names).map(lambda name: {"queue": name}),
         st.sampled_from(["a.c", "a.b", "b.c", "x"]).map(lambda key: {"exchange": "xt", "routing_key": key}),
@@ -305,7 +336,7 @@ def _routing(draw: Callable[..., Any], profile: str) -> Scenario:
         scenario["steps"] = [["send", draw(_call(("t0", "leaf"), timed=False))]]
     else:
         scenario["steps"] = [["send", draw(_call(("t0",), timed=False)), way]]
-    if draw(st.sampled_from(range(0, 4))) == 3:
+    if draw(st.sampled_from(range(4))) == 3:
         scenario["consumes"] = sorted(draw(st.sets(st.sampled_from(names), min_size=1)))
     return scenario
 
@@ -315,8 +346,10 @@ def _priorities(draw: Callable[..., Any], profile: str) -> Scenario:
     """More messages of different priority than are fetched at once, in a queue that was filled before."""
     does: list[list[Any]] = [["return", "tag"]]
     if draw(st.booleans()):
-        does.insert(0, ["publish", {"task": "leaf", "set": {"priority": draw(st.sampled_from(range(0, 10)))}}])
-    sends = draw(st.lists(st.tuples(st.sampled_from(["t0", "leaf"]), st.sampled_from(range(0, 10))), min_size=2, max_size=4))
+        does.insert(0, ["publish", {"task": "leaf", "set": {"priority": draw(st.sampled_from(range(10)))}}])
+    sends = draw(
+        st.lists(st.tuples(st.sampled_from(["t0", "leaf"]), st.sampled_from(range(10))), min_size=2, max_size=4)
+    )
     return {
         "queues": [{"name": "main", "max_priority": 9}],
         "conf": {"worker_prefetch_multiplier": 1},
@@ -337,7 +370,7 @@ def _revokes(draw: Callable[..., Any], profile: str) -> Scenario:
             part.setdefault("set", {})["countdown"] = late
     who = draw(st.sampled_from(ids))
     steps: list[list[Any]] = [["send", sig], ["settle"], ["revoke", who], ["wait", 1.5]]
-    if draw(st.sampled_from(range(0, 4))) == 3:
+    if draw(st.sampled_from(range(4))) == 3:
         steps = [["revoke", who], ["send", sig]]
     return {"tasks": {"t0": draw(_task(kinds=("return", "raise", "retry")))}, "steps": steps}
 
@@ -345,7 +378,11 @@ def _revokes(draw: Callable[..., Any], profile: str) -> Scenario:
 @st.composite
 def _expiry(draw: Callable[..., Any], profile: str) -> Scenario:
     """Tasks that are over before they are begun, and others."""
-    options = draw(st.sampled_from([{"expires": 0}, {"expires": -1}, {"countdown": 0.8, "expires": LATER}, {"countdown": LATER, "expires": 30}]))
+    options = draw(
+        st.sampled_from(
+            [{"expires": 0}, {"expires": -1}, {"countdown": 0.8, "expires": LATER}, {"countdown": LATER, "expires": 30}]
+        )
+    )
     sig = draw(_call(("t0",), timed=False))
     sig.setdefault("set", {}).update(options)
     outer = draw(st.sampled_from(["alone", "chain", "chord"]))
@@ -391,11 +428,11 @@ def shares(profile: str, number: int, themes: tuple[str, ...] = ()) -> list[tupl
 def scenarios(draw: Callable[..., Any], profile: str, theme: str) -> Scenario:
     """A scenario of one theme, for a broker of one profile."""
     scenario: Scenario = _copy({"theme": theme, **draw(THEMES[theme](profile))})
-    if draw(st.sampled_from(range(0, 3))) == 2:
+    if draw(st.sampled_from(range(3))) == 2:
         conf = {**draw(_some(_CONF, 3)), **scenario.get("conf", {})}
         if conf:
             scenario["conf"] = conf
-    if theme in ("options", "workflow", "inside", "hooks") and draw(st.sampled_from(range(0, 8))):
+    if theme in ("options", "workflow", "inside", "hooks") and draw(st.sampled_from(range(8))):
         scenario["cold"] = True
     return finished(scenario)
 
