@@ -42,6 +42,40 @@ def test_the_stepped_worker_does_what_a_real_one_does(profile):
     assert result.in_full > 0.5
 
 
+def test_between_queues_the_order_is_not_that_of_publishing():
+    """The exclusion `the order of bodies`: the stepped worker takes that of publishing, Redis goes round the queues."""
+    sends = [*[("first", n) for n in range(1, 6)], ("second", 6)]
+    scenario = {
+        "queues": [{"name": "first"}, {"name": "second"}],
+        "conf": {"worker_prefetch_multiplier": 1},
+        "tasks": {"t0": {"does": [["return", "tag"]]}},
+        "cold": True,
+        "steps": [["send", {"task": "t0", "id": f"n{n}", "set": {"queue": queue}}] for queue, n in sends],
+    }
+    with servers("redis", jobs=1) as addresses:
+        pool = runner.Pool("redis", addresses)
+        try:
+            played = pool.play(scenario)
+        finally:
+            pool.close()
+    assert played.stepped["order"] == [f"n{n}" for _, n in sends]
+    assert sorted(played.real["order"]) == played.stepped["order"]
+    assert played.real["order"][-1] != "n6"
+    assert (played.different, played.excluded) == ([], ["the order of bodies"])
+
+
+def test_a_value_that_cannot_be_carried_is_told_before_that_the_channel_is_full():
+    """The exclusion between layers."""
+    redis = start_redis()
+    try:
+        sequence = {"options": {"capacity": 1}, "calls": [["send", "a", "none"], ["send", "a", "set"]]}
+        played = LayerPool("core", redis.url).play(sequence)
+    finally:
+        redis.close()
+    assert (played.stepped[1], played.real[1]) == ("refused", "ChannelFull")
+    assert (played.different, len(played.excluded)) == ([], 1)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_strict_layer_does_what_a_real_one_does(kind):
     redis = start_redis()

@@ -131,8 +131,8 @@ class _Same(Exception):
     pass
 
 
-# --- private API: hypothesis.internal.conjecture.providers, seen on hypothesis 6.170: it also draws constants that stand in
-# --- the modules which happen to be imported, so that a seed would draw something else in each process.
+# --- private API: hypothesis.internal.conjecture.providers, seen on hypothesis 6.170: it also draws constants that
+# --- stand in the modules which happen to be imported, so that a seed would draw something else in each process.
 
 
 @contextlib.contextmanager
