@@ -5,15 +5,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any
 
 import billiard
 from billiard.einfo import ExceptionInfo
 from billiard.exceptions import TimeLimitExceeded, WorkerLostError
+from celery._state import _task_stack
 
 from .faults import WorkerEnded
 
@@ -83,11 +85,24 @@ class Job:
         if callback is None:
             return
         try:
-            callback(*args, **kwargs)
+            with _in_main_process():
+                callback(*args, **kwargs)
         except MemoryError as error:
             raise WorkerEnded(error) from error
         except Exception as error:
             self.failed(error)
+
+
+@contextlib.contextmanager
+def _in_main_process() -> Generator[None]:
+    """No task is the current one (celery._state, 5.5–5.7): a limit is told while the body still stands on the stack."""
+    running = _task_stack.stack
+    kept = list(running)
+    running[:] = []
+    try:
+        yield
+    finally:
+        running[:] = kept
 
 
 def _info(error: Exception) -> ExceptionInfo:

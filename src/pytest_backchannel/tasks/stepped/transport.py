@@ -56,15 +56,21 @@ def topic_matches(pattern: str, key: str) -> bool:
 class Message(_virtual.Message):
     """A message as a worker sees it: with RabbitMQ its properties are those of AMQP, as py-amqp gives them."""
 
-    # What kombu's virtual transports keep among the properties, and AMQP has in other places, or not at all.
-    ELSEWHERE = frozenset({"body_encoding", "delivery_info", "delivery_tag"})
+    # The basic properties of AMQP 0-9-1. kombu's virtual transports keep whatever a publisher hands over, such as the
+    # `origin` of a retry; py-amqp sends no others.
+    AMQP = frozenset(
+        {
+            "delivery_mode", "priority", "correlation_id", "reply_to", "expiration", "message_id", "timestamp", "type",
+            "user_id", "app_id", "cluster_id",
+        }
+    )  # fmt: skip
 
     properties: dict[str, Any]
 
     def __init__(self, payload: RawMessage, channel: Any = None, **kwargs: Any) -> None:
         super().__init__(payload, channel=channel, **kwargs)
         if channel is not None and channel.broker.profile == "rabbitmq":
-            own = {name: value for name, value in self.properties.items() if name not in self.ELSEWHERE}
+            own = {name: value for name, value in self.properties.items() if name in self.AMQP}
             self.properties = {
                 "content_type": self.content_type,
                 "content_encoding": self.content_encoding,

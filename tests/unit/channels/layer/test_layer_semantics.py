@@ -347,6 +347,20 @@ async def test_core_a_receive_that_waits_while_the_layer_is_flushed_loses_its_co
 
 
 @pytest.mark.asyncio
+async def test_core_what_a_process_has_taken_from_redis_for_another_channel_survives_a_flush():
+    layer = make("core")
+    first, second = [await layer.new_channel() for _ in range(2)]
+    reading = asyncio.ensure_future(layer.receive(first))
+    await asyncio.sleep(0)
+    await layer.send(second, {"type": "x"})
+    await layer.flush()
+    await asyncio.wait([reading])
+    assert isinstance(reading.exception(), redis.ConnectionError)
+    assert await asyncio.wait_for(layer.receive(second), 1) == {"type": "x"}
+    assert layer.lost == []
+
+
+@pytest.mark.asyncio
 async def test_pub_sub_a_receive_that_waits_while_the_layer_is_flushed_goes_on_waiting():
     layer = make("pubsub")
     reading = asyncio.ensure_future(layer.receive(await layer.new_channel()))

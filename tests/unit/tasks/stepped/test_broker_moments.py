@@ -218,7 +218,9 @@ VIRTUAL = [
         ("rabbitmq", {"queue": "celery"}, None, AMQP),  # with a queue, Celery hands over no priority; else it is 0
         ("rabbitmq", {}, 0, sorted([*AMQP, "priority"])),
         ("rabbitmq", {"priority": 5}, 5, sorted([*AMQP, "priority"])),
+        ("rabbitmq", {"queue": "celery", "origin": "me"}, None, AMQP),  # as retry() does; AMQP has no such property
         ("redis", {"queue": "celery"}, 0, VIRTUAL),
+        ("redis", {"queue": "celery", "origin": "me"}, 0, sorted([*VIRTUAL, "origin"])),
         ("redis", {"priority": 5}, 5, VIRTUAL),
     ],
 )

@@ -135,6 +135,15 @@ def test_a_hard_time_limit_is_told_twice_and_before_the_body_is_unwound(queue, h
     assert (seen.count("errback"), result.state) == (2, "FAILURE")
 
 
+def test_no_task_is_the_current_one_while_a_hard_time_limit_is_told(queue):
+    """Else what is stored of the chord's callback has the errbacks for children, which a real worker has not."""
+    result = chord([limited.s()], soft.s().on_error(errback.s())).apply_async()
+    queue.run(propagate=False)
+    meta = app.backend.get_task_meta(result.id)
+    assert meta["status"] == "FAILURE"
+    assert meta["children"] is None
+
+
 def test_a_hard_time_limit_counts_as_one_failure(queue):
     limited.apply_async(link_error=errback.s())
     assert queue.run(propagate=False) == {"FAILURE": 1, "SUCCESS": 2}
