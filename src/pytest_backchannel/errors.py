@@ -24,6 +24,7 @@ __all__ = [
     "EnqueuedInTransaction",
     "GroupSendNotFound",
     "InMemoryDatabase",
+    "InventoryFailed",
     "MisusedQueue",
     "NoFrame",
     "NotForReal",
@@ -339,6 +340,13 @@ class ProductionSettingsError(BackchannelError):
     """The settings module that ``backchannel_production_settings`` names can't be imported, or takes too long.
 
     The message has the reason. What the module reads from the environment must be there when the tests run.
+    """
+
+
+class InventoryFailed(BackchannelError):
+    """What a worker of production knows can't be said: the project can't be imported under its settings there.
+
+    The message has the reason, in one line. A run of tests goes on without: see the slug ``unknown_task``.
     """
 
 
