@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from celery.app.base import Celery
-from celery.backends.base import DisabledBackend
+from celery.backends.base import BaseBackend
 from kombu import Connection
 from kombu.transport.base import Transport
 
@@ -29,18 +29,27 @@ class RefusingTransport(Transport):
         raise refuse("a connection to the broker")
 
 
-class RefusingBackend(DisabledBackend):
+# --- private API: the methods with an underscore of celery.backends.base.Backend, Connection.get_transport_cls and
+# --- Celery._get_backend, seen on celery 5.5–5.7 and kombu 5.5–5.7: those that a backend of one's own defines, and the
+# --- one place each where the class is looked up, however it is configured and whenever that changes.
+
+
+class RefusingBackend(BaseBackend):
     """No result is stored, and none is there."""
 
-    store_result = refusing("a write to the result backend")
-    get_state = get_status = get_result = get_traceback = refusing("a read from the result backend")
-    get_task_meta_for = wait_for = get_many = refusing("a read from the result backend")
+    _store_result = refusing("a write to the result backend")
+    _forget = refusing("a write to the result backend")
+    _get_task_meta_for = refusing("a read from the result backend")
+    _save_group = refusing("a write to the result backend")
+    _restore_group = refusing("a read from the result backend")
+    _delete_group = refusing("a write to the result backend")
+    cleanup = refusing("a write to the result backend")
 
 
 def refuse_broker() -> None:
     """Refuse the broker and the result backend of every app, for the life of this process."""
-    # --- private API: Connection.get_transport_cls and Celery._get_backend, seen on kombu 5.5–5.7 and celery 5.5–5.7:
-    # --- the one place each where the class is looked up, however it is configured and whenever that changes.
     Connection.get_transport_cls = lambda self: RefusingTransport
     Celery._get_backend = lambda self: RefusingBackend(app=self)
-    # --- end of private API
+
+
+# --- end of private API
