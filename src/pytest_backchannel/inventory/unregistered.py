@@ -77,10 +77,11 @@ def _why_not_imported(module: str, inventory: CeleryInventory) -> str:
 
 def _fix(module: str, inventory: CeleryInventory) -> str:
     ways = []
-    packages = {package for look in inventory.discovered for package in look.packages}
-    package = _nearest(module, packages)
+    looks = inventory.discovered
+    package = _nearest(module, {package for look in looks for package in look.packages})
     if package:
-        ways.append(f"import it in {package}.tasks")
+        names = [look.related_name for look in looks if package in look.packages]
+        ways.append(f"import it in {package}.{names[0]}" if names[0] else f"import it in {package}")
     elif not _nearest(module, set(inventory.installed_apps)):
         ways.append("install its app in production")
     ways.append(f"name it in the setting CELERY_IMPORTS = [{module!r}] or in Celery(include=[…])")
