@@ -99,11 +99,10 @@ class CeleryInventory:
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> CeleryInventory:
         """Of what the child process has written."""
-        return cls(
-            **{
-                **data,
-                "tasks": {task["name"]: KnownTask(**task) for task in data["tasks"]},
-                "beat": {entry["name"]: BeatEntry(**entry) for entry in data["beat"]},
-                "discovered": [Discovery(**look) for look in data["discovered"]],
-            }
-        )
+        values: dict[str, Any] = {
+            **data,
+            "tasks": {task["name"]: KnownTask(**task) for task in data["tasks"]},
+            "beat": {entry["name"]: BeatEntry(**entry) for entry in data["beat"]},
+            "discovered": [Discovery(**look) for look in data["discovered"]],
+        }
+        return cls(**values)

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from .refusals import refuse
+from .refusing_drivers import RefusingDrivers
 
 # As the engines of Django and of those that derive from them are called.
 _VENDORS = {
@@ -42,8 +43,12 @@ ORIGINALS: dict[str, Any] = {}
 
 
 def install() -> None:
-    """Refuse databases, caches, channel layers, brokers, result backends and sockets, for the life of this process."""
+    """Refuse databases, caches, channel layers, brokers, result backends and sockets, for the life of this process.
+
+    The first five are replaced by what answers nothing; sockets are the second line, for whatever else connects.
+    """
     sys.addaudithook(_refuse_sockets)
+    sys.meta_path.insert(0, RefusingDrivers())
     _refuse_in_settings()
     if find_spec("celery") is not None:
         from .refusing_broker import refuse_broker

@@ -9,7 +9,7 @@ TASK = "from celery import shared_task\n\n\n@shared_task\ndef {name}():\n    ret
 
 @pytest.fixture
 def site(project):
-    """A project that names its settings of production, and counts how often they are loaded for an inventory."""
+    """A project that names its settings of production, and counts the processes that load them for an inventory."""
     project.write(
         "config/production.py",
         f"""
@@ -18,7 +18,7 @@ def site(project):
 
         CELERY_BROKER_URL = "redis://redis.example/0"
         if sys.argv[0] == "celery":
-            open({str(project.path / "loads")!r}, "a").write("x")
+            open({str(project.path / "loads")!r}, "a").write(f"{{os.getpid()}} ")
         """,
     )
     project.write("shop/jobs.py", TASK.format(name="rebuild"))
@@ -28,7 +28,8 @@ def site(project):
 
 def loads(site):
     file = site.path / "loads"
-    return len(file.read_text()) if file.exists() else 0
+    # A process reads them more than once where they fail.
+    return len(set(file.read_text().split())) if file.exists() else 0
 
 
 def test_a_task_in_a_module_that_no_worker_imports(site):
@@ -60,10 +61,10 @@ def test_a_task_in_a_module_that_no_worker_imports(site):
     result.assert_outcomes(failed=1, passed=3)
     result.stdout.fnmatch_lines(
         [
-            "*unknown_task: no worker knows a task named 'shop.jobs.rebuild': its message was thrown away.",
+            "*unknown_task: no worker knows a task named 'shop.jobs.rebuild': its message was thrown away.*",
             "*It is defined in shop.jobs [[]*jobs.py[]], which `celery -A config.celery` does not import under "
-            "config.production: app.autodiscover_tasks() looks in 'shop' for 'shop.tasks', which does not import it; nor "
-            "does anything else that a worker imports.",
+            "config.production: app.autodiscover_tasks() looks in 'shop' for 'shop.tasks', which does not import it; "
+            "nor does anything else that a worker imports.",
             "*Fix: import it in shop.tasks, or name it in the setting CELERY_IMPORTS = [[]'shop.jobs'[]] or in *",
         ]
     )
@@ -213,7 +214,7 @@ def test_tasks_of_the_tests_are_exempt(site):
         pytest.param(
             "INSTALLED_APPS += ['asks']",
             "what a worker knows under config.production is not known in full: refused: a query of the database "
-            "'default' [[]*apps.py:9[]]. Tasks that no worker knows are not told.",
+            "'default' [[]*apps.py:10[]]. Tasks that no worker knows are not told.",
             id="ready() asks the database",
         ),
         pytest.param(
@@ -303,7 +304,8 @@ def test_another_app_than_that_of_the_tests_is_no_ground_for_a_verdict(site):
 
         def test_it(task_queue):
             assert task_queue.app.main == "other"
-            assert rebuild.delay().get() == 1
+            rebuild.delay()
+            assert task_queue.run() == {"SUCCESS": 1}
         """
     )
     result.assert_outcomes(passed=1)

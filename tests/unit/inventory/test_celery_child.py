@@ -139,6 +139,8 @@ REACHES = {
     "confirm.delay(1)": "a connection to the broker",
     "confirm.AsyncResult('a').state": "a read from the result backend",
     "async_to_sync(get_channel_layer().group_send)('room', {'type': 'x'})": "a group send to the channel layer",
+    "psycopg.connect('host=127.0.0.1 port=9')": "a connection by psycopg",
+    "psycopg.Connection.connect('host=127.0.0.1 port=9')": "a connection by psycopg",
     "socket.create_connection(('127.0.0.1', 9))": "a connection to ('127.0.0.1', 9)",
     "socket.create_connection(('example.com', 80))": "a look-up of a host name",
     "socket.create_server(('127.0.0.1', 0))": "a server socket",
@@ -149,6 +151,7 @@ REACHES = {
 def test_each_way_out_is_refused_and_told_with_its_line_though_the_code_catches_the_error(site):
     lines = [
         "import contextlib, socket",
+        "import psycopg",
         "from asgiref.sync import async_to_sync",
         "from channels.layers import get_channel_layer",
         "from django.core.cache import cache",
