@@ -305,6 +305,13 @@ class ProductionSettingsError(BackchannelError):
     """
 
 
+class InventoryFailed(BackchannelError):
+    """What a worker of production knows can't be said: the project can't be imported under its settings there.
+
+    The message has the reason, in one line. A run of tests goes on without: see the slug ``unknown_task``.
+    """
+
+
 if not TYPE_CHECKING:
     # Every one of them, and nothing else; ResultUnavailable by what stands in for it.
     _exceptions = [found for found in vars().values() if isinstance(found, type) and issubclass(found, Exception)]

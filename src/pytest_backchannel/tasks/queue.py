@@ -59,6 +59,8 @@ class TaskQueue(WaitingTasks):
         redeliver_all: deliver each message once more when it is done, as a broker may: tasks have to stand it.
         log: where events go; the log of the running test by default.
         in_transaction: whether the project's code is inside a transaction of its own, now.
+        why_unregistered: says of a task that this process has why a worker of production does not know it, and None
+            where it does: the message of such a task is thrown away, as there. Without it each task is known.
 
     Raises:
         ValueError: a value that is none of the valid choices.
@@ -86,6 +88,7 @@ class TaskQueue(WaitingTasks):
         redeliver_all: bool = False,
         log: EventLog | None = None,
         in_transaction: Callable[[], bool] | None = None,
+        why_unregistered: Callable[[Any], str | None] | None = None,
     ) -> None:
         self._driver: Driver = SteppedDriver(
             app,
@@ -100,6 +103,7 @@ class TaskQueue(WaitingTasks):
             redeliver_all=redeliver_all,
             log=log,
             in_transaction=in_transaction,
+            why_unregistered=why_unregistered,
         )
 
     @classmethod

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import stepped_tasks as t
 from celery import chain, chord, group
+from celery.exceptions import NotRegistered
 from kombu import Exchange
 
 from pytest_backchannel.clock.virtual import VirtualClock
@@ -107,6 +108,30 @@ def test_an_unknown_task_is_told_with_the_nearest_name(queue):
     ((slug, text, _),) = problems(queue)
     assert slug == "unknown_task"
     assert "Is 'stepped_tasks.add' meant?" in text
+
+
+def test_a_task_that_a_fresh_worker_does_not_have_is_unknown_though_this_process_has_it():
+    asked = []
+
+    def why(task):
+        asked.append(task.name)
+        return "It is defined in a module that nobody imports." if task.name == "stepped_tasks.add" else None
+
+    with TaskQueue(t.app, queues=["celery"], result_backend="cache", why_unregistered=why) as queue:
+        assert asked == []
+        results = [t.add.delay(1, 1), t.add.delay(2, 2), t.late.delay()]
+        assert queue.run() == {"FAILURE": 2, "SUCCESS": 1}
+        assert [result.state for result in results] == ["FAILURE", "FAILURE", "SUCCESS"]
+        with pytest.raises(NotRegistered):
+            results[0].get()
+        assert t.runs == [("late", 0)]
+        found = problems(queue)
+    assert [slug for slug, _, _ in found] == ["unknown_task", "unknown_task"]
+    assert found[0][1] == (
+        "no worker knows a task named 'stepped_tasks.add': its message was thrown away.\n"
+        "It is defined in a module that nobody imports."
+    )
+    assert found[0][2].path == __file__
 
 
 @pytest.mark.parametrize(("part", "pending"), [(t.ignores, ["pending_chord"]), (t.total, [])])

@@ -59,6 +59,7 @@ class Engine:
                 execute=execution.execute,
                 undecodable=execution.undecodable,
                 around_body=execution.around_body,
+                is_registered=execution.is_registered,
             )
             for name, queues in workers.items()
         }

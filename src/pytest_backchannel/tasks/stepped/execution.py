@@ -100,6 +100,7 @@ class Execution:
         app: the Celery app.
         recorder: takes down what happens.
         broker: the simulated broker.
+        why_unregistered: says of a task why a worker of production does not know it; None where it does.
 
     Attributes:
         outcomes: what came of each delivery, in order.
@@ -112,7 +113,13 @@ class Execution:
         pass_time: called at that moment.
     """
 
-    def __init__(self, app: Any, recorder: Recorder, broker: Broker) -> None:
+    def __init__(
+        self,
+        app: Any,
+        recorder: Recorder,
+        broker: Broker,
+        why_unregistered: Callable[[Any], str | None] | None = None,
+    ) -> None:
         self.app = app
         self.recorder = recorder
         self.broker = broker
@@ -126,6 +133,9 @@ class Execution:
         self.pass_time: Callable[[], None] = lambda: None
         self._delivery: _Delivery | None = None
         self._listening = ExitStack()
+        self._why_unregistered = why_unregistered
+        # By the name of the task: what a worker of production lacks, though this process has it.
+        self._unregistered: dict[str, str] = {}
         recorder.boundary = self.execute.__func__.__code__  # type: ignore[attr-defined]
 
     # ------------------------------------------------------------------------ signals
@@ -186,6 +196,13 @@ class Execution:
             self.recorder.state_set(history, "REVOKED", "expired" if expired else "revoked")
             self._end(history, Outcome, "REVOKED")
 
+    def is_registered(self, task: Any) -> bool:
+        """Whether a worker of production has a task that this process has."""
+        why = self._why_unregistered(task) if self._why_unregistered is not None else None
+        if why is not None:
+            self._unregistered[task.name] = why
+        return why is None
+
     def _on_unknown(self, name: str, id: str, **kwargs: Any) -> None:
         history = self.recorder.latest.get(id)
         if history is None:
@@ -194,7 +211,8 @@ class Execution:
         self._end(history, Outcome, "FAILURE")
         self.recorder.log.problem(
             "unknown_task",
-            f"no worker knows a task named {name!r}: its message was thrown away.\n{_nearest_name(name, self.app)}",
+            f"no worker knows a task named {name!r}: its message was thrown away.\n"
+            f"{self._unregistered.get(name) or _nearest_name(name, self.app)}",
             where=history.where,
             cause=history.cause,
         )

@@ -57,6 +57,7 @@ class SteppedDriver:
         redeliver_all: bool,
         log: EventLog | None,
         in_transaction: Callable[[], bool] | None,
+        why_unregistered: Callable[[Any], str | None] | None = None,
     ) -> None:
         if order not in ORDERS:
             raise ValueError(f"order={order!r}: choose one of {', '.join(map(repr, ORDERS))}")
@@ -71,7 +72,7 @@ class SteppedDriver:
         self.recorder = Recorder(self.app, self.log, in_transaction)
         self.broker = Broker(profile, options=options, listener=self.recorder, is_task=self._is_task)
         self.recorder.broker = self.broker
-        self.execution = Execution(self.app, self.recorder, self.broker)
+        self.execution = Execution(self.app, self.recorder, self.broker, why_unregistered)
         self.workers = list(workers or ("worker",))
         self.outcomes = self.execution.outcomes
         self.captures = self.recorder.captures

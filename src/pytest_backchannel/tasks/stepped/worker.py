@@ -148,6 +148,8 @@ class _Strategies(dict[str, Any]):
     def __missing__(self, name: str) -> Any:
         consumer = self.consumer
         task = consumer.app.tasks[name]  # a KeyError is what Celery takes for an unknown task
+        if not type(consumer).is_registered(task):
+            raise KeyError(name)
         if name not in consumer.task_buckets:
             consumer.task_buckets[name] = consumer.bucket_for_task(task)
         tracer = build_tracer(name, task, consumer.app.loader, consumer.hostname, app=consumer.app)
@@ -176,6 +178,7 @@ class SteppedConsumer(Consumer):
     installation: Installation
     undecodable: Callable[[Any, BaseException], None]
     around_body: Callable[[Callable[..., Any]], Callable[..., Any]]
+    is_registered: Callable[[Any], bool]
 
     def loop(self, *args: Any) -> None:
         """Return at once: the task queue steps."""
@@ -221,6 +224,7 @@ class SteppedWorker:
         execute: runs the function of one request; what :class:`SteppedPool` calls.
         undecodable: told of each message that can't be decoded.
         around_body: wraps the function of each task.
+        is_registered: whether a fresh worker process would have a task.
     """
 
     _arrivals = itertools.count()
@@ -235,6 +239,7 @@ class SteppedWorker:
         execute: Callable[..., None],
         undecodable: Callable[[Any, BaseException], None],
         around_body: Callable[[Callable[..., Any]], Callable[..., Any]],
+        is_registered: Callable[[Any], bool],
     ) -> None:
         self.name = name
         self.queues = queues
@@ -250,6 +255,7 @@ class SteppedWorker:
                 "installation": installation,
                 "undecodable": staticmethod(undecodable),
                 "around_body": staticmethod(around_body),
+                "is_registered": staticmethod(is_registered),
             },
         )
         self.controller: Any = None
