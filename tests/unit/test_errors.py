@@ -16,6 +16,7 @@ from pytest_backchannel import errors
 
 # Raised and caught within the plugin: nobody meets them in a test.
 INTERNAL = {
+    "pytest_backchannel.inventory.child.refusals.Refused",
     "pytest_backchannel.tasks.driver.Unable",
     "pytest_backchannel.commands.smoke.limits.TooSlow",
     "pytest_backchannel.tasks.stepped.execution._NeverAwaited",

@@ -83,7 +83,7 @@ def _run(kind: str, settings: str, arguments: Sequence[Any], target: Path, time_
     # that it has written. Not by wait(timeout=…): that sleeps, and a virtual clock may be in place.
     watched, ours = os.pipe()
     told, tells = os.pipe()
-    command = [sys.executable, "-m", f"{__package__}.child_main", kind, str(target), f"{watched},{tells}"]
+    command = [sys.executable, "-m", f"{__package__}.child.main", kind, str(target), f"{watched},{tells}"]
     with tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(
             [*command, json.dumps(list(arguments))],

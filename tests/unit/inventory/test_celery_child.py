@@ -8,8 +8,8 @@ import sys
 import pytest
 
 from pytest_backchannel.errors import InventoryFailed
-from pytest_backchannel.inventory.celery_child import _imported_by
 from pytest_backchannel.inventory.celery_inventory import Discovery
+from pytest_backchannel.inventory.child.celery_child import _imported_by
 
 
 def own_tasks(found):

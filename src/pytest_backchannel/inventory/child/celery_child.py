@@ -85,7 +85,7 @@ def celery_inventory(settings: str, app_path: str, configured: str) -> dict[str,
 
 
 def _find_app(path: str, settings: str) -> tuple[str, Any]:
-    from .celery_app import find_app
+    from ..celery_app import find_app
 
     return find_app(path, settings)
 

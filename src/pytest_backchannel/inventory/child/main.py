@@ -53,7 +53,7 @@ def _make(kind: str, arguments: list[Any]) -> Any:
 def describe(error: BaseException) -> str:
     """An exception in one line: its type and text, and the innermost line of it that is no library's."""
     frames = traceback.extract_tb(error.__traceback__)
-    own = os.path.dirname(os.path.dirname(__file__))
+    own = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
     near = [
         frame
         for frame in frames
