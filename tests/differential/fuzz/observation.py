@@ -15,7 +15,7 @@ _MAIN = ("task_received", "task_revoked", "task_rejected", "task_unknown")
 _PUBLISHED = ("before_task_publish", "after_task_publish")
 
 _UNLIKE = [
-    (re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"), "<uuid>"),
+    (re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}(/\d+)?"), "<uuid>"),
     (re.compile(r"\b[0-9a-f]{32}\b"), "<uuid>"),
     (re.compile(r"'pid': \d+"), "'pid': <number>"),
     (re.compile(r"worker[0-9]*(-[0-9]+)?@[a-z]+"), "<worker>"),

@@ -129,6 +129,17 @@ class Channel(_virtual.Channel):
                     new.append(destination)
         return sorted(found)
 
+    def exchange_declare(self, exchange: str | None = None, *args: Any, **kwargs: Any) -> None:
+        """Declare an exchange: this connection knows its type from now on."""
+        self.connection.declared.add(exchange)
+        super().exchange_declare(exchange, *args, **kwargs)
+
+    def typeof(self, exchange: str, default: str = "direct") -> Any:
+        """The type of an exchange; Redis keeps none, so that one which others have declared is taken for direct."""
+        if self.broker.profile == "redis" and exchange not in self.connection.declared:
+            return self.exchange_types[default]
+        return super().typeof(exchange, default)
+
     def exchange_bind(
         self, destination: str, source: str = "", routing_key: str = "", nowait: bool = False, arguments: Any = None
     ) -> None:
@@ -207,6 +218,7 @@ class Transport(_virtual.Transport):
         super().__init__(client, **kwargs)
         self.state = self.shared_state
         self.consumed: dict[str, tuple[Channel, bool]] = {}
+        self.declared: set[str | None] = set()
 
     shared_state: Any
 

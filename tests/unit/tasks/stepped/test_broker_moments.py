@@ -200,9 +200,22 @@ def _delivered():
 def test_a_worker_has_declared_its_bindings_before_the_first_message(app, profile):
     topic = Exchange("topic", type="topic")
     app.conf.task_queues = [Queue("one", topic, routing_key="a.#"), Queue("two", topic, routing_key="*.c")]
+    app.conf.task_default_queue = "one"  # which each publishing declares, and its exchange with it
     with TaskQueue(app, profile=profile) as queue:
         app.tasks["note"].apply_async((1,), exchange="topic", routing_key="a.c")
         assert sorted(task.queue for task in queue) == ["one", "two"]
+        assert queue.run() == {"SUCCESS": 2}
+
+
+@pytest.mark.parametrize(("profile", "ran"), [("redis", 0), ("rabbitmq", 1)])
+def test_redis_takes_an_exchange_that_only_others_have_declared_for_direct(app, profile, ran):
+    app.conf.task_queues = [Queue("celery"), Queue("one", Exchange("topic", type="topic"), routing_key="a.#")]
+    with TaskQueue(app, profile=profile) as queue:
+        app.tasks["note"].apply_async((1,), exchange="topic", routing_key="a.c")
+        assert queue.run().get("SUCCESS", 0) == ran
+        # Publishing to its queue by name declares the exchange, in this process.
+        app.tasks["note"].apply_async((2,), queue="one")
+        app.tasks["note"].apply_async((3,), exchange="topic", routing_key="a.c")
         assert queue.run() == {"SUCCESS": 2}
 
 
