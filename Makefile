@@ -6,9 +6,14 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 JOBS ?= auto
 ARGS ?=
+# Of `make fuzz`.
+BROKER ?= redis
+N ?= 500
+SEED ?= 1
+REPLAY ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-integration site check lint types docs build matrix bench lock clean
+.PHONY: help demo test test-fast test-integration fuzz site check lint types docs build matrix bench lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -35,6 +40,10 @@ test-fast: $(VENV)/.ready ## run the tests that need no broker and no browser
 test-integration: JOBS = $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
 test-integration: $(VENV)/.ready ## run the tests that need real brokers, real workers or a browser
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m celery_integration $(ARGS)
+
+fuzz: $(VENV)/.ready ## play N generated scenarios on BROKER=redis, rabbitmq or layer, from SEED; or those of REPLAY=file
+	PYTHONPATH=tests/differential $(BIN)/python -m fuzz --broker $(BROKER) -n $(N) --seed $(SEED) \
+		$(if $(REPLAY),--replay $(REPLAY)) $(ARGS)
 
 site: $(VENV)/.ready ## run the example site for real: Redis, ASGI server, worker, beat
 	$(BIN)/backchannel demo --serve $(ARGS)

@@ -236,16 +236,20 @@ class _WithServers:
 
 
 class _Summary:
-    """At the end of a run: what went unseen in tests that use none of the fixtures."""
+    """At the end of a run: what went unseen in tests that use none of the fixtures, and what could not be known."""
 
     def __init__(self) -> None:
         from .questions.report.terminal import Observed
 
         self._observed = Observed()
+        self._not_known: list[str] = []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take what the report of a teardown carries."""
         self._observed.add(report.nodeid, getattr(report, "backchannel_observed", ()))
+        not_known = getattr(report, "backchannel_not_known", None)
+        if not_known is not None and not_known not in self._not_known:
+            self._not_known.append(not_known)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print it."""
@@ -253,3 +257,5 @@ class _Summary:
             terminalreporter.section(self._observed.TITLE)
             for line in self._observed.lines():
                 terminalreporter.write_line(line)
+        for line in self._not_known:
+            terminalreporter.write_line(f"backchannel: {line}")

@@ -16,12 +16,14 @@ from pytest_backchannel import errors
 
 # Raised and caught within the plugin: nobody meets them in a test.
 INTERNAL = {
+    "pytest_backchannel.inventory.child.refusals.Refused",
     "pytest_backchannel.tasks.driver.Unable",
     "pytest_backchannel.commands.smoke.limits.TooSlow",
     "pytest_backchannel.tasks.stepped.execution._NeverAwaited",
     "pytest_backchannel.tasks.stepped.faults.ChildDied",
     "pytest_backchannel.tasks.stepped.faults.OverTime",
     "pytest_backchannel.tasks.stepped.faults.WorkerDied",
+    "pytest_backchannel.tasks.stepped.faults.WorkerEnded",
 }
 
 

@@ -10,6 +10,7 @@ from .. import events
 from ..errors import SLUGS
 from ..markers import allowed_slugs
 from ..options import options_of
+from .fresh_worker import take_failure
 
 _OBSERVED = pytest.StashKey[list[dict[str, str]]]()
 _FAILED = pytest.StashKey[bool]()
@@ -93,4 +94,7 @@ def end(item: pytest.Item, report: pytest.TestReport) -> None:
     if observed:
         # A plain attribute of plain values: pytest-xdist sends it to the controller with the report.
         report.backchannel_observed = observed  # type: ignore[attr-defined]
+    failure = take_failure(item.config)
+    if failure is not None:
+        report.backchannel_not_known = failure  # type: ignore[attr-defined]
     events.end_log()

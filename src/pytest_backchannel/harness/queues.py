@@ -11,6 +11,7 @@ import pytest
 
 from ..markers import queue_arguments
 from ..options import options_of
+from .fresh_worker import why_unregistered
 from .project import find_celery_app, production
 from .real_servers import make_integration
 
@@ -59,6 +60,7 @@ def stepped_queue(item: pytest.Item) -> TaskQueue:
             broker_options=profile.broker_options if arguments["profile"] == profile.broker else {},
             result_backend=profile.result_backend,
             in_transaction=_in_code_transaction,
+            why_unregistered=functools.partial(why_unregistered, item.config),
             **arguments,
         )
     except ValueError as error:

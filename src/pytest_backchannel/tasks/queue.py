@@ -17,7 +17,7 @@ from ..clock.idle import in_coroutine
 from ..clock.virtual import seconds_of
 from ..errors import BackchannelError, MisusedQueue, NotForReal, NothingToRun
 from ..events import EventLog
-from .driver import DEFAULT_LIMIT, Driver, Step, Unable
+from .driver import DEFAULT_LIMIT, Driver, Step, Unable, see
 from .expect.messages import EnqueuedTask
 from .expect.waiting import WaitingTasks
 from .outcomes import Counts, Outcome, TaskFailure, TaskRetry, TaskSuccess
@@ -59,6 +59,8 @@ class TaskQueue(WaitingTasks):
         redeliver_all: deliver each message once more when it is done, as a broker may: tasks have to stand it.
         log: where events go; the log of the running test by default.
         in_transaction: whether the project's code is inside a transaction of its own, now.
+        why_unregistered: says of a task that this process has why a worker of production does not know it, and None
+            where it does: the message of such a task is thrown away, as there. Without it each task is known.
 
     Raises:
         ValueError: a value that is none of the valid choices.
@@ -86,6 +88,7 @@ class TaskQueue(WaitingTasks):
         redeliver_all: bool = False,
         log: EventLog | None = None,
         in_transaction: Callable[[], bool] | None = None,
+        why_unregistered: Callable[[Any], str | None] | None = None,
     ) -> None:
         self._driver: Driver = SteppedDriver(
             app,
@@ -100,6 +103,7 @@ class TaskQueue(WaitingTasks):
             redeliver_all=redeliver_all,
             log=log,
             in_transaction=in_transaction,
+            why_unregistered=why_unregistered,
         )
 
     @classmethod
@@ -339,7 +343,7 @@ class TaskQueue(WaitingTasks):
     def failures(self) -> list[TaskFailure]:
         """The tasks that failed so far, in order, each with ``name``, ``args``, ``exception``."""
         found = [outcome for outcome in self.outcomes if isinstance(outcome, TaskFailure)]
-        self._driver.seen.update(outcome.id for outcome in found)
+        see(self._driver.seen, found)
         return found
 
     @property

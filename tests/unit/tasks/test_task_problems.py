@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 import stepped_tasks as t
-from celery import chain, chord
+from celery import chain, chord, group
+from celery.exceptions import NotRegistered
 from kombu import Exchange
 
+from pytest_backchannel.clock.virtual import VirtualClock
 from pytest_backchannel.errors import RealBrokerContacted, UnexpectedLoss
 from pytest_backchannel.events import begin_log
 from pytest_backchannel.tasks.queue import TaskQueue
@@ -108,6 +110,30 @@ def test_an_unknown_task_is_told_with_the_nearest_name(queue):
     assert "Is 'stepped_tasks.add' meant?" in text
 
 
+def test_a_task_that_a_fresh_worker_does_not_have_is_unknown_though_this_process_has_it():
+    asked = []
+
+    def why(task):
+        asked.append(task.name)
+        return "It is defined in a module that nobody imports." if task.name == "stepped_tasks.add" else None
+
+    with TaskQueue(t.app, queues=["celery"], result_backend="cache", why_unregistered=why) as queue:
+        assert asked == []
+        results = [t.add.delay(1, 1), t.add.delay(2, 2), t.late.delay()]
+        assert queue.run() == {"FAILURE": 2, "SUCCESS": 1}
+        assert [result.state for result in results] == ["FAILURE", "FAILURE", "SUCCESS"]
+        with pytest.raises(NotRegistered):
+            results[0].get()
+        assert t.runs == [("late", 0)]
+        found = problems(queue)
+    assert [slug for slug, _, _ in found] == ["unknown_task", "unknown_task"]
+    assert found[0][1] == (
+        "no worker knows a task named 'stepped_tasks.add': its message was thrown away.\n"
+        "It is defined in a module that nobody imports."
+    )
+    assert found[0][2].path == __file__
+
+
 @pytest.mark.parametrize(("part", "pending"), [(t.ignores, ["pending_chord"]), (t.total, [])])
 def test_a_chord_that_can_never_end(queue, part, pending):
     header = [part.s() if part is t.ignores else part.s([1]), t.add.s(1, 1)]
@@ -152,3 +178,62 @@ def test_a_tracer_that_has_changed_is_told_of():
 
     with pytest.raises(Exception, match="this version of Celery is not supported yet"):
         _wrap_body(tracer, lambda function: function)
+
+
+@pytest.mark.parametrize(
+    ("workflow", "look"),
+    [
+        (chain(t.boom.s(), t.total.s()), lambda result: result.state == "FAILURE"),
+        (chain(t.boom.s(), t.total.s(), t.total.s()), lambda result: result.failed()),
+        (group(t.boom.s(), t.add.s(1, 1)), lambda result: result.failed()),
+        (chord([t.boom.s(), t.add.s(1, 1)], t.total.s()), lambda result: result.state == "FAILURE"),
+        (chord([chain(t.boom.s(), t.total.s())], t.total.s()), lambda result: result.failed()),
+        (chain(t.boom.s(), chord([t.add.s(1)], t.total.s())), lambda result: result.state == "FAILURE"),
+    ],
+    ids=["chain", "longer chain", "group", "chord", "chord of a chain", "chain with a chord"],
+)
+@pytest.mark.parametrize("looks", [True, False])
+def test_who_looks_at_the_result_of_a_workflow_has_seen_the_failure_of_its_part(queue, workflow, look, looks):
+    result = workflow.apply_async()
+    queue.run(propagate=False)
+    if looks:
+        assert look(result)
+    assert slugs(queue) == ([] if looks else ["failed_task"])
+
+
+def test_a_look_at_what_came_before_is_none(queue):
+    result = chain(t.add.s(1, 1), t.boom.s()).apply_async()
+    queue.run(propagate=False)
+    assert result.parent.state == "SUCCESS"
+    assert slugs(queue) == ["failed_task"]
+
+
+@pytest.fixture
+def limited(monkeypatch):
+    monkeypatch.setattr(t.slow, "acks_late", True)
+    return t.slow
+
+
+@pytest.mark.parametrize(
+    ("profile", "visibility", "found"),
+    [("redis", 19, "may run for 20 s, by its time limit"), ("redis", 20, None), ("rabbitmq", 19, None)],
+)
+def test_a_late_task_that_may_outlive_the_visibility_timeout(limited, profile, visibility, found):
+    with TaskQueue(t.app, profile=profile, visibility_timeout=visibility) as queue:
+        limited.delay(0)
+        limited.delay(0)
+        queue.run()
+        told = problems(queue)
+    assert [slug for slug, _, _ in told] == (["late_ack_beyond_visibility"] if found else [])
+    if found:
+        assert found in told[0][1]
+        assert told[0][2].path == __file__
+
+
+def test_a_late_task_that_has_outlived_it_though_no_sweep_came(limited):
+    with VirtualClock(), TaskQueue(t.app, profile="redis", visibility_timeout=4) as queue:
+        limited.apply_async((5,), time_limit=3600)
+        assert queue.run() == {"SUCCESS": 1}
+        ((slug, text, _),) = problems(queue)
+    assert slug == "late_ack_beyond_visibility"
+    assert "stepped_tasks.slow has acks_late and ran for 5 s" in text

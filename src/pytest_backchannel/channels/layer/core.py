@@ -26,6 +26,17 @@ class _Queue:
     vanishes: float = float("inf")
 
 
+def _connection_error() -> Exception:
+    """What a reader gets when ``flush()`` closes the layer's connections (channels_redis 4.3: close_pools)."""
+    text = "the layer was flushed while receive() waited: that closes its connections"
+    try:
+        from redis.exceptions import ConnectionError as RedisConnectionError
+    except ImportError:
+        return ConnectionError(text)
+    error: Exception = RedisConnectionError(text)
+    return error
+
+
 class CoreSemantics(LayerSemantics):
     """``channels_redis.core``: one queue in Redis for all consumers of a process, and a buffer for each of them.
 
@@ -123,8 +134,10 @@ class CoreSemantics(LayerSemantics):
 
     def waiting(self) -> list[Copy]:
         """In the buffers, and in the queues that have not expired."""
-        queued = [copy for key in list(self._queues) for entry in self._queue(key).entries for copy in entry.copies]
-        return [copy for buffer in self._buffers.values() for copy in buffer] + queued
+        return [copy for buffer in self._buffers.values() for copy in buffer] + self._queued()
+
+    def _queued(self) -> list[Copy]:
+        return [copy for key in list(self._queues) for entry in self._queue(key).entries for copy in entry.copies]
 
     def listened(self, channel: str) -> bool:
         """Whether a reader of this very channel waits."""
@@ -133,10 +146,16 @@ class CoreSemantics(LayerSemantics):
         )
 
     def clear(self) -> list[Copy]:
-        """Readers go on waiting, as they do on Redis."""
-        waiting = self.waiting()
+        """Who reads from Redis loses the connection; of the readers of one process, that is the first.
+
+        What a process has taken from Redis into its buffers stays there.
+        """
+        waiting = self._queued()
+        for key, readers in self._readers.items():
+            for reader in list(readers)[: 1 if "!" in key else None]:
+                readers.remove(reader)
+                reader.fail(_connection_error())
         self._queues.clear()
-        self._buffers.clear()
         self.groups.clear()
         return waiting
 

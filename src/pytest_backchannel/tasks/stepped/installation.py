@@ -6,11 +6,13 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 from celery import _state
 from celery.result import task_join_will_block
 from celery.worker import state as worker_state
+from celery.worker.request import Request
 from kombu import pools
 
 from ...restoring import MISSING, changed, kept, put
@@ -71,6 +73,7 @@ class Installation:
             stack.enter_context(_quiet_django(app))
             stack.callback(_state._set_task_join_will_block, task_join_will_block())
             stack.enter_context(_worker_state())
+            stack.enter_context(_expiry_at_its_moment())
             stack.callback(self._restore, self._traced)
             stack.callback(self._restore, self._limits)
             self.backend = self._make_backend()
@@ -89,7 +92,7 @@ class Installation:
             "_backend_cache": None,
             "_local": threading.local(),
             "steps": defaultdict(set),
-            "use_fast_trace_task": False,
+            "use_fast_trace_task": True,
             "_get_backend": lambda: self.backend,
             "amqp": MISSING,
             "control": MISSING,
@@ -103,6 +106,12 @@ class Installation:
         """Give a task the tracer of the stepped worker."""
         self._traced.setdefault(task, kept(vars(task), ["__trace__"]))
         task.__trace__ = tracer
+
+    def forget_revoked(self) -> None:
+        """Forget which tasks are revoked, as a new process does that has no other worker to ask."""
+        worker_state.revoked.clear()
+        worker_state.revoked_stamps.clear()
+        worker_state.successful_requests.clear()
 
     def keep_limits(self) -> None:
         """Remember the limits of all tasks: remote control is about to come, which may set them on the task itself."""
@@ -155,6 +164,27 @@ def _quiet_django(app: Any) -> Generator[None]:
                 stack.enter_context(changed(vars(installed), quiet))
             stack.enter_context(changed(vars(fixup), {"_worker_fixup": _NullFixup()}))
         yield
+
+
+@contextmanager
+def _expiry_at_its_moment() -> Generator[None]:
+    """Let a task expire at its very moment: virtual time can stand there, and real time is past it by then."""
+    original = Request.maybe_expire
+
+    def maybe_expire(request: Any) -> Any:
+        if original(request):
+            return True
+        expires = request.expires
+        if expires and datetime.now(UTC if expires.tzinfo else None) >= expires:
+            worker_state.revoked.add(request.id)
+            return True
+        return None
+
+    Request.maybe_expire = maybe_expire
+    try:
+        yield
+    finally:
+        Request.maybe_expire = original
 
 
 @contextmanager

@@ -53,9 +53,36 @@ def topic_matches(pattern: str, key: str) -> bool:
     return len(words) in taken
 
 
+class Message(_virtual.Message):
+    """A message as a worker sees it: with RabbitMQ its properties are those of AMQP, as py-amqp gives them."""
+
+    # The basic properties of AMQP 0-9-1. kombu's virtual transports keep whatever a publisher hands over, such as the
+    # `origin` of a retry; py-amqp sends no others.
+    AMQP = frozenset(
+        {
+            "delivery_mode", "priority", "correlation_id", "reply_to", "expiration", "message_id", "timestamp", "type",
+            "user_id", "app_id", "cluster_id",
+        }
+    )  # fmt: skip
+
+    properties: dict[str, Any]
+
+    def __init__(self, payload: RawMessage, channel: Any = None, **kwargs: Any) -> None:
+        super().__init__(payload, channel=channel, **kwargs)
+        if channel is not None and channel.broker.profile == "rabbitmq":
+            own = {name: value for name, value in self.properties.items() if name in self.AMQP}
+            self.properties = {
+                "content_type": self.content_type,
+                "content_encoding": self.content_encoding,
+                "application_headers": self.headers,
+                **{name: value for name, value in own.items() if value is not None},
+            }
+
+
 class Channel(_virtual.Channel):
     """A channel of the simulated broker; only delivery differs, which the worker asks for itself."""
 
+    Message = Message
     exchange_types = {**_virtual.Channel.exchange_types, "topic": Topic}
     supports_fanout = True
     do_restore = False  # what was not acknowledged is the broker's to requeue, not the channel's
@@ -66,6 +93,13 @@ class Channel(_virtual.Channel):
         broker: Broker = self.connection.broker
         return broker
 
+    def prepare_message(self, body: Any, priority: int | None = None, *args: Any, **kwargs: Any) -> Any:
+        """Make a message; RabbitMQ, unlike Redis, carries no priority where none is given."""
+        message = super().prepare_message(body, priority, *args, **kwargs)
+        if priority is None and self.broker.profile == "rabbitmq":
+            message["properties"]["priority"] = None
+        return message
+
     def basic_publish(self, message: dict[str, Any], exchange: str, routing_key: str, **kwargs: Any) -> None:
         """Put a message into the queues that are bound for it."""
         broker = self.broker
@@ -74,7 +108,8 @@ class Channel(_virtual.Channel):
             self.connection.refused(message)
             # What apply_async() raises once its own retries are used up (kombu.Connection._reraise_as_library_errors).
             raise OperationalError("the broker refused the message (task_queue.refuse_publish)")
-        if not broker.is_task(message) or (exchange and exchange not in self.state.exchanges):
+        # A worker that runs has declared all its queues: other ones may be bound to this exchange than the producer's.
+        if exchange or not broker.is_task(message):
             self.connection.wake()
         self._inplace_augment_message(message, exchange, routing_key)
         broker.publish(RawMessage(message), self.targets(exchange, routing_key))
@@ -93,6 +128,17 @@ class Channel(_virtual.Channel):
                     reached.add(destination)
                     new.append(destination)
         return sorted(found)
+
+    def exchange_declare(self, exchange: str | None = None, *args: Any, **kwargs: Any) -> None:
+        """Declare an exchange: this connection knows its type from now on."""
+        self.connection.declared.add(exchange)
+        super().exchange_declare(exchange, *args, **kwargs)
+
+    def typeof(self, exchange: str, default: str = "direct") -> Any:
+        """The type of an exchange; Redis keeps none, so that one which others have declared is taken for direct."""
+        if self.broker.profile == "redis" and exchange not in self.connection.declared:
+            return self.exchange_types[default]
+        return super().typeof(exchange, default)
 
     def exchange_bind(
         self, destination: str, source: str = "", routing_key: str = "", nowait: bool = False, arguments: Any = None
@@ -172,6 +218,7 @@ class Transport(_virtual.Transport):
         super().__init__(client, **kwargs)
         self.state = self.shared_state
         self.consumed: dict[str, tuple[Channel, bool]] = {}
+        self.declared: set[str | None] = set()
 
     shared_state: Any
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import heapq
 import itertools
-import os
 import time
 from collections import deque
 from collections.abc import Callable
@@ -149,6 +148,8 @@ class _Strategies(dict[str, Any]):
     def __missing__(self, name: str) -> Any:
         consumer = self.consumer
         task = consumer.app.tasks[name]  # a KeyError is what Celery takes for an unknown task
+        if not type(consumer).is_registered(task):
+            raise KeyError(name)
         if name not in consumer.task_buckets:
             consumer.task_buckets[name] = consumer.bucket_for_task(task)
         tracer = build_tracer(name, task, consumer.app.loader, consumer.hostname, app=consumer.app)
@@ -177,6 +178,7 @@ class SteppedConsumer(Consumer):
     installation: Installation
     undecodable: Callable[[Any, BaseException], None]
     around_body: Callable[[Callable[..., Any]], Callable[..., Any]]
+    is_registered: Callable[[Any], bool]
 
     def loop(self, *args: Any) -> None:
         """Return at once: the task queue steps."""
@@ -222,6 +224,7 @@ class SteppedWorker:
         execute: runs the function of one request; what :class:`SteppedPool` calls.
         undecodable: told of each message that can't be decoded.
         around_body: wraps the function of each task.
+        is_registered: whether a fresh worker process would have a task.
     """
 
     _arrivals = itertools.count()
@@ -236,6 +239,7 @@ class SteppedWorker:
         execute: Callable[..., None],
         undecodable: Callable[[Any, BaseException], None],
         around_body: Callable[[Callable[..., Any]], Callable[..., Any]],
+        is_registered: Callable[[Any], bool],
     ) -> None:
         self.name = name
         self.queues = queues
@@ -251,10 +255,17 @@ class SteppedWorker:
                 "installation": installation,
                 "undecodable": staticmethod(undecodable),
                 "around_body": staticmethod(around_body),
+                "is_registered": staticmethod(is_registered),
             },
         )
         self.controller: Any = None
         self.consumer: Any = None
+        self.jobs = itertools.count()
+
+    @property
+    def hostname(self) -> str:
+        """Its name, as Celery has it."""
+        return f"{self.name}@backchannel"
 
     @property
     def started(self) -> bool:
@@ -273,11 +284,12 @@ class SteppedWorker:
     def start(self) -> None:
         """Connect, declare the queues and consume."""
         concurrency = self.app.conf.worker_concurrency
+        self.jobs = itertools.count()
         receivers, signals.worker_init.receivers = signals.worker_init.receivers, []
         try:
             self.controller = self._controller_cls(
                 app=self.app,
-                hostname=f"{self.name}@backchannel",
+                hostname=self.hostname,
                 pool_cls=self._pool_cls,
                 consumer_cls=self._consumer_cls,
                 timer_cls=VirtualTimer,
@@ -363,11 +375,6 @@ class SteppedWorker:
     @property
     def _transport(self) -> Any:
         return self.consumer.connection.transport
-
-
-def pid() -> int:
-    """The process that the pool reports."""
-    return os.getpid()
 
 
 # --- end of private API

@@ -1,0 +1,1 @@
+"""The property-based differential suite: scenarios that Hypothesis draws, on the double and on the real thing."""

@@ -1,0 +1,87 @@
+"""Scenarios that nobody chose, on the double and on the real thing; ``make fuzz`` plays as many as one likes."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from pytest_backchannel.servers.brokers.redis import start_redis
+
+pytestmark = [pytest.mark.celery_integration, pytest.mark.slow]
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "differential"))
+
+from fuzz import runner  # noqa: E402
+from fuzz.__main__ import servers  # noqa: E402
+from fuzz.layers import KINDS, LayerPool, sequences  # noqa: E402
+from fuzz.strategies import shares  # noqa: E402
+
+# The same ones in each run: what fails here fails again.
+SEED = 20261125
+SCENARIOS = 55
+SEQUENCES = 60
+
+
+def report(result):
+    """What is printed of a run that has found something."""
+    return "\n".join(map(runner.described, result.found))
+
+
+@pytest.mark.parametrize("profile", ["redis", "rabbitmq"])
+def test_the_stepped_worker_does_what_a_real_one_does(profile):
+    with servers(profile, jobs=3) as addresses:
+        pool = runner.Pool(profile, addresses)
+        try:
+            result = runner.run(pool, shares(profile, SCENARIOS), SEED, shrink_for=20, most=3)
+        finally:
+            pool.close()
+    assert not result.different, report(result)
+    assert len(result.played) > SCENARIOS / 2
+    assert result.in_full > 0.5
+
+
+def test_between_queues_the_order_is_not_that_of_publishing():
+    """The exclusion `the order of bodies`: the stepped worker takes that of publishing, Redis goes round the queues."""
+    sends = [*[("first", n) for n in range(1, 6)], ("second", 6)]
+    scenario = {
+        "queues": [{"name": "first"}, {"name": "second"}],
+        "conf": {"worker_prefetch_multiplier": 1},
+        "tasks": {"t0": {"does": [["return", "tag"]]}},
+        "cold": True,
+        "steps": [["send", {"task": "t0", "id": f"n{n}", "set": {"queue": queue}}] for queue, n in sends],
+    }
+    with servers("redis", jobs=1) as addresses:
+        pool = runner.Pool("redis", addresses)
+        try:
+            played = pool.play(scenario)
+        finally:
+            pool.close()
+    assert played.stepped["order"] == [f"n{n}" for _, n in sends]
+    assert sorted(played.real["order"]) == played.stepped["order"]
+    assert played.real["order"][-1] != "n6"
+    assert (played.different, played.excluded) == ([], ["the order of bodies"])
+
+
+def test_a_value_that_cannot_be_carried_is_told_before_that_the_channel_is_full():
+    """The exclusion between layers."""
+    redis = start_redis()
+    try:
+        sequence = {"options": {"capacity": 1}, "calls": [["send", "a", "none"], ["send", "a", "set"]]}
+        played = LayerPool("core", redis.url).play(sequence)
+    finally:
+        redis.close()
+    assert (played.stepped[1], played.real[1]) == ("refused", "ChannelFull")
+    assert (played.different, len(played.excluded)) == ([], 1)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_strict_layer_does_what_a_real_one_does(kind):
+    redis = start_redis()
+    try:
+        result = runner.run(LayerPool(kind, redis.url), [(sequences(kind), SEQUENCES)], SEED, shrink_for=20, most=3)
+    finally:
+        redis.close()
+    assert not result.different, report(result)
+    assert result.in_full > 0.9
