@@ -77,8 +77,8 @@ EXCLUSIONS = [
     ),
     Exclusion(
         "what a worker still receives while it ends",
-        "A MemoryError ends the worker (celery/worker/request.py, on_failure). Whether it has received by then what its "
-        "child has just published, and gives it back, or the next worker receives it first, is a race.",
+        "A MemoryError ends the worker (celery/worker/request.py, on_failure). By then it may have received what its "
+        "child has just published, and gives it back; or the next worker receives it first: a race.",
         lambda scenario, profile: "'MemoryError'" in repr(scenario),
         lambda path: path[0] == "tasks" and path[2:3] == ("worker",),
     ),
