@@ -20,13 +20,23 @@ from fuzz.strategies import shares  # noqa: E402
 
 # The same ones in each run: what fails here fails again.
 SEED = 20261125
-SCENARIOS = 55
+SCENARIOS = 45
 SEQUENCES = 60
 
 
 def report(result):
     """What is printed of a run that has found something."""
     return "\n".join(map(runner.described, result.found))
+
+
+def play(profile, scenario):
+    """One scenario."""
+    with servers(profile, jobs=1) as addresses:
+        pool = runner.Pool(profile, addresses)
+        try:
+            return pool.play(scenario)
+        finally:
+            pool.close()
 
 
 @pytest.mark.parametrize("profile", ["redis", "rabbitmq"])
@@ -39,7 +49,7 @@ def test_the_stepped_worker_does_what_a_real_one_does(profile):
             pool.close()
     assert not result.different, report(result)
     assert len(result.played) > SCENARIOS / 2
-    assert result.in_full > 0.5
+    assert result.in_full > 0.4
 
 
 def test_between_queues_the_order_is_not_that_of_publishing():
@@ -52,27 +62,42 @@ def test_between_queues_the_order_is_not_that_of_publishing():
         "cold": True,
         "steps": [["send", {"task": "t0", "id": f"n{n}", "set": {"queue": queue}}] for queue, n in sends],
     }
-    with servers("redis", jobs=1) as addresses:
-        pool = runner.Pool("redis", addresses)
-        try:
-            played = pool.play(scenario)
-        finally:
-            pool.close()
+    played = play("redis", scenario)
     assert played.stepped["order"] == [f"n{n}" for _, n in sends]
     assert sorted(played.real["order"]) == played.stepped["order"]
     assert played.real["order"][-1] != "n6"
     assert (played.different, played.excluded) == ([], ["the order of bodies"])
 
 
-def test_a_value_that_cannot_be_carried_is_told_before_that_the_channel_is_full():
-    """The exclusion between layers."""
+def test_a_worker_that_ends_may_have_received_what_the_next_one_runs():
+    """The exclusion `what a worker still receives while it ends`: once or twice, and run once."""
+    errback = {"task": "errold", "id": "n2"}
+    scenario = {
+        "tasks": {"t0": {"does": [["raise", "MemoryError"]]}},
+        "steps": [["send", {"task": "t0", "id": "n1", "link_error": [errback]}]],
+    }
+    played = play("redis", scenario)
+    assert played.stepped["tasks"]["n2"]["worker"] == [{"event": "task_received", "redelivered": False}]
+    assert len(played.real["tasks"]["n2"]["worker"]) in (1, 2)
+    assert played.different == []
+    assert "what a worker still receives while it ends" in played.excluded
+
+
+@pytest.mark.parametrize(
+    ("calls", "answer"),
+    [
+        ([["send", "a", "none"], ["send", "a", "set"]], "ChannelFull"),
+        ([["flush"], ["group_send", "room", "set"]], None),
+    ],
+)
+def test_the_strict_layer_tells_of_a_value_that_cannot_be_carried_wherever_it_goes(calls, answer):
+    """The exclusions between layers."""
     redis = start_redis()
     try:
-        sequence = {"options": {"capacity": 1}, "calls": [["send", "a", "none"], ["send", "a", "set"]]}
-        played = LayerPool("core", redis.url).play(sequence)
+        played = LayerPool("core", redis.url).play({"options": {"capacity": 1}, "calls": calls})
     finally:
         redis.close()
-    assert (played.stepped[1], played.real[1]) == ("refused", "ChannelFull")
+    assert (played.stepped[1], played.real[1]) == ("refused", answer)
     assert (played.different, len(played.excluded)) == ([], 1)
 
 
@@ -84,4 +109,4 @@ def test_the_strict_layer_does_what_a_real_one_does(kind):
     finally:
         redis.close()
     assert not result.different, report(result)
-    assert result.in_full > 0.9
+    assert result.in_full > 0.7

@@ -47,7 +47,7 @@ def fuzz(pool: Any, profile: str, given: Any) -> bool:
     drawn = [(sequences(profile), given.n)] if given.broker == "layer" else shares(profile, given.n, themes)
     result = run(pool, drawn, given.seed, say=say, shrink_for=given.shrink, ignore=given.ignore)
     count = len(result.played)
-    excluded = Counter(name for played in result.played for name in played.excluded)
+    excluded = Counter(name for played in result.played for name in set(played.excluded))
     say(
         f"\n{profile}, seed {given.seed}: {count} scenarios in {time.monotonic() - began:.0f} s, "
         f"{len(result.different)} differ ({len(result.found)} kinds), "

@@ -22,6 +22,8 @@ _UNLIKE = [
     (re.compile(r"gen[0-9]+@[^\"'\s]+"), "<producer>"),
     (re.compile(r"0x[0-9a-f]{6,}"), "<address>"),
     (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(\+00:00|Z)?"), "<moment>"),
+    # What is left of the time, in ms or s: a moment, too.
+    (re.compile(r'"expiration": ("[1-9][0-9]*"|[1-9][0-9.]*)'), '"expiration": "given"'),
     # The same number by billiard's own count in whatever process.
     (re.compile(r"Job: \d+"), "Job: <number>"),
 ]
@@ -71,8 +73,8 @@ def observed(events: Events, results: dict[str, Any], left: dict[str, list[str]]
 
 def results_in(client: Any, decode: Any) -> dict[str, Any]:
     """What Celery's Redis result backend holds, by key, without moments."""
-    found: dict[str, Any] = {}
-    for key in sorted(client.scan_iter(count=1000)):
+    entries: list[tuple[str, Any]] = []
+    for key in client.scan_iter(count=1000):
         name = key.decode()
         kind = client.type(key).decode()
         entry: dict[str, Any] = {"kind": kind, "expires": client.ttl(key) > 0}
@@ -86,8 +88,12 @@ def results_in(client: Any, decode: Any) -> dict[str, Any]:
             entry["count"] = client.zcard(key)
         elif kind == "list":
             entry["count"] = client.llen(key)
-        same = [other for other in found if alike(other) == alike(name)]
-        found[f"{name} {len(same)}" if same else name] = entry
+        entries.append((alike(name), alike(entry)))
+    # Several groups have keys that differ in random ids alone: in the order of what they hold.
+    found: dict[str, Any] = {}
+    for name, entry in sorted(entries, key=lambda pair: json.dumps(pair, sort_keys=True)):
+        same = sum(other.split(" ")[0] == name for other in found)
+        found[f"{name} {same}" if same else name] = entry
     return found
 
 

@@ -81,13 +81,16 @@ def compare(scenario: dict[str, Any], profile: str, stepped: Any, real: Any) -> 
 def compare_plain(scenario: dict[str, Any], stepped: Any, real: Any) -> Played:
     """Two observations of a layer, compared."""
     found = list(differences(stepped, real))
-    excluded = [LAYER_EXCLUSIONS[pair] for path, *values in found if (pair := _pair(values)) in LAYER_EXCLUSIONS]
-    different = [difference for difference in found if _pair(difference[1:]) not in LAYER_EXCLUSIONS]
-    return Played(scenario, stepped, real, different, excluded)
+    reasons = [_layer_exclusion(scenario["calls"], *difference) for difference in found]
+    different = [difference for difference, reason in zip(found, reasons, strict=True) if reason is None]
+    return Played(scenario, stepped, real, different, [reason for reason in reasons if reason is not None])
 
 
-def _pair(values: Any) -> Any:
-    return tuple(values) if all(isinstance(value, str) for value in values) else None
+def _layer_exclusion(calls: list[Any], path: tuple[str, ...], strict: Any, real: Any) -> str | None:
+    number = int(path[0]) if len(path) == 1 and path[0].isdigit() else len(calls)
+    if number >= len(calls) or not isinstance(strict, str) or not isinstance(real, str | None):
+        return None
+    return LAYER_EXCLUSIONS.get((calls[number][0], strict, real))
 
 
 # ---------------------------------------------------------------------------- drawing
