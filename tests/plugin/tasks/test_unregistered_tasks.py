@@ -203,31 +203,31 @@ def test_tasks_of_the_tests_are_exempt(site):
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "told", "workers"),
     [
         pytest.param(
             "os.environ['SITE_TOKEN'] if sys.argv[0] == 'celery' else None",
             "what a worker knows under config.production is not known: KeyError: 'SITE_TOKEN' [[]*production.py:*[]]. "
             "Tasks that no worker knows are not told.",
+            "0",
             id="a variable is missing",
         ),
         pytest.param(
             "INSTALLED_APPS += ['asks']",
             "what a worker knows under config.production is not known in full: refused: a query of the database "
             "'default' [[]*apps.py:10[]]. Tasks that no worker knows are not told.",
+            "2",
             id="ready() asks the database",
         ),
         pytest.param(
             "INSTALLED_APPS = []",
             "what a worker knows under config.production is not known: *: it has no INSTALLED_APPS*",
+            "0",
             id="half of the settings",
         ),
     ],
 )
-@pytest.mark.parametrize("workers", ["0", "2"])
 def test_what_is_not_known_is_told_in_one_line_and_never_as_a_verdict(site, settings, told, workers):
-    if workers == "2" and "asks" not in settings:
-        pytest.skip("once is enough with pytest-xdist")
     site.write("asks/__init__.py", "")
     site.write(
         "asks/apps.py",

@@ -212,6 +212,61 @@ def test_what_an_import_may_do_is_no_refusal(site):
     assert list(site.inventory().unknown) == []
 
 
+def test_models_of_a_database_of_production_load_without_it(site):
+    site.append(
+        "site_config/production.py",
+        """
+        INSTALLED_APPS += [
+            "django.contrib.postgres", "django.contrib.sites", "django.contrib.sessions", "django.contrib.messages",
+            "django.contrib.admin",
+        ]
+        DATABASES["default"].update(ATOMIC_REQUESTS=True, CONN_MAX_AGE=60, OPTIONS={"pool": True})
+        DATABASES["replica"] = {"ENGINE": "some_package.that.is.not.installed"}
+        TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "OPTIONS": {"context_processors": [
+            "django.template.context_processors.request", "django.contrib.auth.context_processors.auth",
+            "django.contrib.messages.context_processors.messages"]}}]
+        MIDDLEWARE = ["django.contrib.sessions.middleware.SessionMiddleware",
+            "django.contrib.auth.middleware.AuthenticationMiddleware",
+            "django.contrib.messages.middleware.MessageMiddleware"]
+        SITE_ID = 1
+        """,
+    )
+    site.write(
+        "orders/models.py",
+        """
+        from django.contrib.postgres.constraints import ExclusionConstraint
+        from django.contrib.postgres.fields import ArrayField, DateRangeField
+        from django.contrib.postgres.indexes import GinIndex
+        from django.db import models
+        from django.db.models.functions import Lower
+
+        class Order(models.Model):
+            reference = models.CharField(max_length=20, db_default="")
+            labels = ArrayField(models.TextField(), default=list)
+            details = models.JSONField(default=dict)
+            period = DateRangeField(null=True)
+            number = models.PositiveIntegerField(default=0)
+
+            class Meta:
+                indexes = [GinIndex(fields=["labels"])]
+                constraints = [
+                    models.UniqueConstraint(Lower("reference"), name="once"),
+                    models.CheckConstraint(condition=models.Q(number__gt=0), name="positive"),
+                    ExclusionConstraint(name="apart", expressions=[("period", "&&")]),
+                ]
+        """,
+    )
+    site.write(
+        "site_config/urls.py",
+        "from django.contrib import admin\nfrom django.urls import path\n"
+        "urlpatterns = [path('admin/', admin.site.urls)]\n",
+    )
+    site.write(
+        "orders/admin.py", "from django.contrib import admin\nfrom .models import Order\nadmin.site.register(Order)\n"
+    )
+    assert list(site.inventory().unknown) == []
+
+
 # ------------------------------------------------------------------------ what can't be known
 
 
