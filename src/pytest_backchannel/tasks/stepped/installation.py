@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import defaultdict
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from celery.worker import state as worker_state
 from kombu import pools
 
 from ..configuration import overridden
+from ..worker_boot import Steps, plain_steps
 from .transport import connect
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ class Installation:
 
     Attributes:
         backend: the result backend, while it is active.
+        steps: the app's own boot steps, of which it has only those that run meanwhile.
     """
 
     def __init__(self, app: Any, transport: type, backend: Callable[[], Any]) -> None:
@@ -47,6 +48,7 @@ class Installation:
         self.transport = transport
         self._make_backend = backend
         self.backend: Any = None
+        self.steps: Steps = {}
         self._stack = ExitStack()
         self._traced: dict[Any, Any] = {}
         self._limits: dict[Any, dict[str, Any]] = {}
@@ -69,7 +71,8 @@ class Installation:
             stack.callback(observers.__setitem__, slice(None), list(observers))
             stack.callback(self._close_pools, pools._limit[0])
             stack.enter_context(_attributes(app, _pool=None, _backend_cache=None, _local=threading.local()))
-            stack.enter_context(_attributes(app, steps=defaultdict(set), use_fast_trace_task=False))
+            self.steps = app.steps
+            stack.enter_context(_attributes(app, steps=plain_steps(self.steps), use_fast_trace_task=False))
             stack.enter_context(_attributes(app, _get_backend=lambda: self.backend, amqp=_MISSING, control=_MISSING))
             app.amqp.Connection = lambda *args, **kwargs: connect(self.transport)
             stack.enter_context(_quiet_django(app))
