@@ -23,7 +23,7 @@ from celery.backends.base import DisabledBackend, KeyValueStoreBackend
 from celery.result import ResultSet
 
 from ...errors import BackchannelError, ResultUnavailable
-from .. import django_results
+from ..extensions import django_results
 
 REDIS = ("redis", "rediss", "sentinel")
 RPC = ("rpc", "amqp")

@@ -13,8 +13,8 @@ from celery.result import _set_task_join_will_block
 
 from ...errors import EndlessLoop, MisusedQueue
 from ...events import caused_by
-from .. import worker_boot
 from ..driver import DEFAULT_LIMIT
+from ..extensions import worker_boot
 from ..outcomes import cycle_of
 from ..records import WorkerKilled
 from .broker import StoredMessage

@@ -13,7 +13,7 @@ from celery.worker import state as worker_state
 from kombu import pools
 
 from ..configuration import overridden
-from ..worker_boot import Steps, plain_steps
+from ..extensions.worker_boot import Steps, plain_steps
 from .transport import connect
 
 if TYPE_CHECKING:

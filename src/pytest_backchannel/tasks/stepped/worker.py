@@ -6,7 +6,7 @@ are Celery's. Replaced are: the event loop (it returns at once: the task queue s
 the consumer receives waits in ``pending`` until it is its turn, as it waits in a prefork worker for a free process.
 
 Not run: receivers of the worker's life cycle (``worker_init``, ``worker_process_init`` …), and boot steps that are
-started and stopped; worker_boot.py says why.
+started and stopped; extensions/worker_boot.py says why.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from kombu.asynchronous import timer as kombu_timer
 from kombu.utils.limits import TokenBucket
 
 from ...errors import BackchannelError
-from ..worker_boot import StepReceivers, noticing
+from ..extensions.worker_boot import StepReceivers, noticing
 from .broker import Broker, StoredMessage
 from .installation import Installation
 

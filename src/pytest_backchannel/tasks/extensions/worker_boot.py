@@ -28,7 +28,7 @@ from celery import bootsteps, signals
 from celery.utils.dispatch import Signal
 from kombu.utils.imports import symbol_by_name
 
-from ..events import Event, EventLog, Location, is_project_file
+from ...events import Event, EventLog, Location, is_project_file
 
 # In the order in which a worker with processes sends them.
 LIFE_CYCLE = (
