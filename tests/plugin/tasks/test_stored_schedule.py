@@ -98,7 +98,7 @@ COMPARED = """
         missed = cron("missed for three days", "Europe/London", minute="0", hour="15")
         last = start - timedelta(days=3)
         PeriodicTask.objects.filter(pk=missed.pk).update(last_run_at=last if use_tz else last.replace(tzinfo=None))
-        end = (start + timedelta(days=2)).timestamp()
+        end = (start + timedelta(days=2, minutes=30)).timestamp()
         try:
             with transaction.atomic():
                 wanted = real(virtual_clock, end)
@@ -107,7 +107,13 @@ COMPARED = """
             virtual_clock.move_to(start)
         found = beat(task_queue, end)
         assert len(found[0]) > 100
-        assert found == wanted
+        if use_tz:
+            assert found == wanted
+        # Without time zones django-celery-beat takes local times for UTC, so that entries are overdue when it first
+        # reads them, which it does every five minutes.
+        assert [name for name, _ in found[0]] == [name for name, _ in wanted[0]]
+        assert all(0 <= late - at <= 300 for (_, at), (_, late) in zip(found[0], wanted[0], strict=True))
+        assert found[1] == wanted[1]
 """
 
 
