@@ -87,7 +87,7 @@ def test_the_rows_of_the_stepped_worker_and_of_eager_mode(project):
         def test_h_ignored(db, task_queue):
             add.apply_async((1, 1), ignore_result=True)
             task_queue.run()
-            assert TaskResult.objects.count() == 0
+            assert not TaskResult.objects.exclude(status="STARTED").exists()  # celery 5.5 stores that it has begun
 
         def test_i_a_test_without_a_database(task_queue):
             add.delay(1, 1)

@@ -98,7 +98,7 @@ COMPARED = """
         missed = cron("missed for three days", "Europe/London", minute="0", hour="15")
         last = start - timedelta(days=3)
         PeriodicTask.objects.filter(pk=missed.pk).update(last_run_at=last if use_tz else last.replace(tzinfo=None))
-        end = (start + timedelta(days=2, minutes=30)).timestamp()
+        end = (start + timedelta(days=2, minutes=33)).timestamp()
         try:
             with transaction.atomic():
                 wanted = real(virtual_clock, end)

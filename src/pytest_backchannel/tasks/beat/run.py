@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from datetime import datetime, timedelta
 from typing import Any
 
+import celery
 from celery import beat
 from kombu.utils.imports import symbol_by_name
 
@@ -84,8 +85,9 @@ def _scheduler(app: Any, stack: ExitStack) -> Any:
     finalizer = getattr(scheduler, "_finalize", None)
     if finalizer is not None:
         stack.callback(finalizer.cancel)
-    if base is beat.Scheduler or stored:
-        # Nothing but a due entry is to be looked for. Another scheduler may have reasons of its own to look again.
+    if stored or (base is beat.Scheduler and celery.VERSION >= (5, 7)):
+        # Nothing but a due entry is to be looked for. Another scheduler may have reasons of its own to look again, and
+        # Celery before 5.7 finds out only by asking that the clocks have changed.
         scheduler.max_interval = math.inf
     if stored:
         stack.enter_context(watched_changes(scheduler))

@@ -7,9 +7,12 @@ which of them it would have read by then; here all are read, and whether it woul
 
 from __future__ import annotations
 
+import copy
+import heapq
+import math
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -18,6 +21,8 @@ from typing import Any
 QUARTER = 900
 # How often the real scheduler reads all of the schedule.
 READ_EVERY = 300
+# As far as a time zone is asked.
+YEARS = 10 * 365 * 86400
 
 
 def jumping(base: Any) -> tuple[type, ...]:
@@ -52,7 +57,7 @@ def watched_changes(scheduler: Any) -> Generator[None]:
 
 # --- private API: django_celery_beat.schedulers.DatabaseScheduler, seen on 2.8.0 and 2.9.0: its classes Model and
 # --- Changes, schedule_changed(), all_as_schedule(), and _last_full_sync (not in 2.8.0, which reads again only when
-# --- something has changed), which says when the schedule was last read.
+# --- something has changed), which says when the schedule was last read; and tick() with its heap, of celery 5.5–5.7.
 # --- tests/plugin/tasks/test_stored_schedule.py compares with it.
 
 
@@ -76,14 +81,51 @@ class _Noticing:
 
 
 class _Jumping:
+    # Of the class that it is put in front of.
+    _heap: list[Any]
+    _when: Callable[..., float]
+    populate_heap: Callable[[], None]
+    schedules_equal: Callable[..., bool]
+    schedule: Any
+    old_schedulers: Any = None
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._read: dict[tuple[int, int], set[str]] = {}
+        self._zones: set[Any] = set()
+        self._offsets: list[Any] = []
         super().__init__(*args, **kwargs)
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
-        """One round, in which the schedule is read anew only where it has changed."""
-        self._last_full_sync = datetime.now()
-        return float(super().tick(*args, **kwargs))  # type: ignore[misc]
+        """One round, in which the schedule is read anew only where it has changed.
+
+        As Celery 5.7 does it: before, the first entry alone was asked, whether its moment had come or not, and one that
+        was not due after all kept the others from their turn until the real scheduler read the schedule again.
+        """
+        now = time.time()
+        # Celery before 5.7 comes to another moment when the clocks have changed; the real scheduler asks anew by then.
+        changed = self._offsets_at(now) != self._offsets
+        self._last_full_sync = datetime.min if changed else datetime.now()
+        if self._heap is None or not self.schedules_equal(self.old_schedulers, self.schedule):
+            self.old_schedulers = copy.copy(self.schedule)
+            self.populate_heap()
+            self._zones = {getattr(entry.schedule, "tz", None) or UTC for entry in self.old_schedulers.values()}
+            self._offsets = self._offsets_at(now)
+        wait = self._until_the_first()
+        if wait > 0:
+            same = self._offsets_at(now + min(wait, YEARS)) == self._offsets
+            return wait if same else min(wait, QUARTER - now % QUARTER)
+        delay = float(super().tick(*args, **kwargs))  # type: ignore[misc]
+        if delay > 0 and self._until_the_first() <= 0:
+            first = self._heap[0]
+            heapq.heapreplace(self._heap, first._replace(time=self._when(first.entry, delay)))
+            return 0.0
+        return delay
+
+    def _offsets_at(self, moment: float) -> list[Any]:
+        return [datetime.fromtimestamp(moment, zone).utcoffset() for zone in self._zones]
+
+    def _until_the_first(self) -> float:
+        return self._heap[0].time - self._when(self._heap[0].entry, 0) if self._heap else math.inf
 
     def all_as_schedule(self) -> dict[str, Any]:
         """Every entry that is enabled."""
