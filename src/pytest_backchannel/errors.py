@@ -409,6 +409,15 @@ declare_slug("unread", "A message was still waiting at the end, on a channel tha
 declare_slug("unknown_task", "A message names a task that no worker knows.")
 declare_slug("unserved_queue", "A message waits in a queue that no worker consumes.")
 declare_slug("failed_task", "A task failed, and the test has not looked at it.")
+declare_slug(
+    "handler_failed",
+    "on_failure, on_success, after_return, an errback or a signal receiver failed where Celery only logs it.",
+)
+declare_slug(
+    "late_ack_beyond_visibility",
+    "A task with acks_late ran, or may run, for longer than the visibility timeout: Redis delivers it again meanwhile.",
+    fatal=False,
+)
 declare_slug("swallowed_retry", "A task called self.retry() and caught the Retry that it raises.")
 declare_slug("undecodable_message", "A worker could not read a message, and has thrown it away.")
 declare_slug("unroutable_message", "A message was published for which no queue is bound.")

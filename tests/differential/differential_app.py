@@ -15,9 +15,9 @@ import signal
 import time
 from pathlib import Path
 
-from celery import Celery, chain, chord, group
+from celery import Celery, Task, chain, chord, group
 from celery.exceptions import Ignore, Reject, SoftTimeLimitExceeded
-from kombu import Queue
+from kombu import Exchange, Queue
 
 app = Celery(
     "differential",
@@ -25,14 +25,21 @@ app = Celery(
     backend=os.environ.get("DIFFERENTIAL_BACKEND", "cache+memory://"),
     set_as_current=False,
 )
+TOPIC = Exchange("differential_topic", type="topic")
 app.conf.update(
     task_default_queue="differential",
     task_queues=[
         Queue("differential", routing_key="differential"),
         Queue("other", routing_key="other"),
         Queue("ranked", routing_key="ranked", queue_arguments={"x-max-priority": 9}),
+        Queue("topic_begin", TOPIC, routing_key="a.#"),
+        Queue("topic_end", TOPIC, routing_key="*.c"),
     ],
-    task_routes={"differential.routed": {"queue": "other"}, "differential.ranked": {"queue": "ranked"}},
+    task_routes={
+        "differential.routed": {"queue": "other"},
+        "differential.ranked": {"queue": "ranked"},
+        "differential.spawns": {"queue": "ranked"},
+    },
     broker_connection_retry_on_startup=True,
     worker_prefetch_multiplier=1,
     broker_transport_options=json.loads(os.environ.get("DIFFERENTIAL_BROKER_OPTIONS", "{}")),
@@ -291,6 +298,98 @@ def exits():
         raise SystemExit(3)
 
 
+class Hooked(Task):
+    """Notes when Celery calls its handlers."""
+
+    def before_start(self, *args):
+        note("before_start")
+
+    def on_failure(self, exc, *args):
+        note("on_failure", type(exc).__name__, repr(exc.args))
+
+    def after_return(self, status, *args):
+        note("after_return", status)
+
+
+class BadFailure(Task):
+    """Its handler fails."""
+
+    def on_failure(self, *args):
+        note("on_failure")
+        raise RuntimeError("on_failure")
+
+
+class BadSuccess(Task):
+    """Its handler fails."""
+
+    def on_success(self, *args):
+        note("on_success")
+        raise RuntimeError("on_success")
+
+
+class Odd(BaseException):
+    """No Exception."""
+
+
+@task("limited_hooked", base=Hooked, time_limit=1)
+def limited_hooked():
+    with body("limited_hooked"):
+        try:
+            time.sleep(4)
+        finally:
+            note("unwound")
+
+
+@task("slow_hooked", base=Hooked, soft_time_limit=1)
+def slow_hooked():
+    with body("slow_hooked"):
+        time.sleep(4)
+
+
+@task("tracked", base=Hooked, track_started=True)
+def tracked():
+    with body("tracked"):
+        return "tracked"
+
+
+@task("fails_badly", base=BadFailure)
+def fails_badly():
+    with body("fails_badly"):
+        raise ValueError("body")
+
+
+@task("succeeds_badly", base=BadSuccess)
+def succeeds_badly():
+    with body("succeeds_badly"):
+        return "fine"
+
+
+@task("odd")
+def odd():
+    with body("odd"):
+        raise Odd("odd")
+
+
+@task("spawns")
+def spawns(x):
+    with body("ranked", x):
+        time.sleep(0.5)
+        ranked.apply_async(("child",), priority=9)
+
+
+@task("outlives", bind=True, acks_late=True)
+def outlives(self):
+    with body("outlives"):
+        if not self.request.delivery_info["redelivered"]:
+            time.sleep(4.5)
+
+
+@task("asks", bind=True)
+def asks(self):
+    with body("asks"):
+        note("asked", self.request.delivery_info["priority"], sorted(self.request.properties))
+
+
 # ------------------------------------------------------------------ workflows
 
 WORKFLOWS = {
@@ -308,4 +407,8 @@ WORKFLOWS = {
     "link": lambda: add.s(1, 1).on_error(errback.s()).set(link=[seen.s()]),
     "fails_with_errback": lambda: boom.s().on_error(errback.s()),
     "replaced": lambda: replaced.s(),
+    "limited_with_errback": lambda: limited_hooked.s().on_error(errback.s()),
+    "fails_badly": lambda: fails_badly.s().on_error(errback.s()),
+    "a_thing_with_errback": lambda: a_thing.s().on_error(errback.s()),
+    "chord_of_a_thing": lambda: chord([a_thing.s()], total.s().on_error(errback.s())),
 }

@@ -53,6 +53,7 @@ class Scenario:
         conf: settings of the app, for the producer and the workers.
         broker_options: of ``broker_transport_options``.
         queues: what the worker consumes; all declared queues by default.
+        warm: whether the worker has to be there before anything is sent.
         reason: why it ends so, or why it differs between brokers.
     """
 
@@ -66,6 +67,7 @@ class Scenario:
     conf: Mapping[str, Any] = field(default_factory=dict)
     broker_options: Mapping[str, Any] = field(default_factory=dict)
     queues: Sequence[str] = ()
+    warm: bool = False
     reason: str = ""
 
 
@@ -146,6 +148,32 @@ def _two_crashes(driver: Driver) -> None:
     driver.settle()
 
 
+def _topic(driver: Driver) -> None:
+    driver.send("it", "early", exchange="differential_topic", routing_key="a.c")
+    driver.settle()
+
+
+def _prefetched(driver: Driver) -> None:
+    driver.send("0", "spawns", 0, priority=5)
+    for number in (1, 2):
+        driver.send(str(number), "ranked", number, priority=5)
+    driver.settle()
+
+
+def _revoke_and_kill(driver: Driver) -> None:
+    driver.send("it", "late", countdown=9)
+    driver.settle()
+    driver.revoke("it")
+    driver.arm("kill_worker", "before_body", "early")
+    driver.send("killer", "early")
+    driver.settle()
+    driver.wait(10)
+
+
+AMQP = ["application_headers", "content_encoding", "content_type", "correlation_id", "delivery_mode", "reply_to"]
+VIRTUAL = [
+    "body_encoding", "correlation_id", "delivery_info", "delivery_mode", "delivery_tag", "priority", "reply_to",
+]  # fmt: skip
 QUICK_REDIS = {"visibility_timeout": 2, "unacked_restore_interval": 1, "unacked_restore_throttle": 1}
 SWEPT = 5.0
 
@@ -224,7 +252,11 @@ SCENARIOS = [
     # ------------------------------------------------------- eta, expiry, revoke, rate limit
     Scenario("countdown", delayed(3, countdown=1), {"it": "SUCCESS"}, {"early": 1}),
     Scenario("countdown, not yet", delayed(1, countdown=30), {"it": "PENDING"}, {}),
-    Scenario("expired before its eta", _expires_unseen, {"it": "REVOKED"}, {}),
+    Scenario("expired before its eta", _expires_unseen, {"it": "REVOKED"}, {}, warm=True),
+    Scenario(
+        "expired already, the worker idle", one("early", expires=0), {"it": "REVOKED"}, {}, warm=True,
+        reason="a queue delivers what may not wait, where a worker can have it at once",
+    ),
     Scenario("expires later", one("early", expires=60), {"it": "SUCCESS"}, {"early": 1}),
     Scenario(
         "eta beyond the visibility timeout", delayed(8, countdown=5), {"it": "SUCCESS"}, {"early": 3},
@@ -268,6 +300,86 @@ SCENARIOS = [
     Scenario(
         "waiting for a result inside a task", one("waits_inside"), {"it": "FAILURE"}, {"waits_inside": 1, "add": 1},
         reason="RuntimeError: never call result.get() within a task",
+    ),
+    # ------------------------------------------------------- the pool and its processes
+    Scenario(
+        "hard time limit, its errback and handlers", workflow("limited_with_errback"), {"it": "FAILURE"},
+        {
+            "before_start": 1, "limited_hooked": 1, "errback": 2, "unwound": 1,
+            **({"on_failure": 1, "after_return": 1} if CELERY >= (5, 7) else {}),
+        },
+        reason="the pool tells of a lost job and of a time limit, and each marks the failure; the handlers since 5.7",
+    ),
+    Scenario(
+        "soft time limit, its text", one("slow_hooked"), {"it": "FAILURE"},
+        {"before_start": 1, "slow_hooked": 1, "on_failure": 1, "after_return": 1},
+        effects=[
+            ["before_start"], ["slow_hooked"], ["on_failure", "SoftTimeLimitExceeded", "()"],
+            ["after_return", "FAILURE"],
+        ],
+    ),
+    Scenario(
+        "killed before the body, its start tracked", broken("kill_worker", "before_body", "tracked"),
+        {"it": "STARTED"}, {"before_start": 1},
+    ),
+    Scenario(
+        "child lost after the body, its start tracked", broken("lose_child", "after_body", "tracked"),
+        {"it": "FAILURE"}, {"before_start": 1, "tracked": 1},
+    ),
+    Scenario(
+        "an error that is no Exception", one("odd"), {"it": "FAILURE"}, {"odd": 1},
+    ),
+    Scenario(
+        "on_failure fails", workflow("fails_badly"), {"it": "FAILURE"},
+        {"fails_badly": 1, "on_failure": 2, "errback": 3},
+        reason="the tracer tries twice, and then the worker's own process marks the failure",
+    ),
+    Scenario(
+        "on_success fails", one("succeeds_badly"), {"it": "SUCCESS" if CELERY >= (5, 7) else "FAILURE"},
+        {"succeeds_badly": 1, "on_success": 1}, reason="celery 5.7 only logs it",
+    ),
+    Scenario(
+        "a result that can't be stored, with an errback", workflow("a_thing_with_errback"), {"it": "FAILURE"},
+        {"a_thing": 1, "errback": 1},
+    ),
+    Scenario(
+        "a result that can't be stored, in a chord", workflow("chord_of_a_thing"), {"it": "FAILURE"},
+        {"a_thing": 1, "errback": 1},
+    ),
+    Scenario(
+        "revoked, and the worker is killed", _revoke_and_kill, {"it": "SUCCESS", "killer": "PENDING"}, {"late": 1},
+        profiles=("rabbitmq",), reason="the new process knows nothing of what was revoked",
+    ),
+    # --------------------------------------------------------- what the broker does, and when
+    Scenario(
+        "the acknowledgement makes room before the body", _prefetched,
+        {str(n): "SUCCESS" for n in range(3)}, {"ranked": 4},
+        effects=[["ranked", 0], ["ranked", 1], ["ranked", "child"], ["ranked", 2]], profiles=("rabbitmq",),
+    ),
+    Scenario(
+        "two queues of a topic exchange", _topic, {"it": "SUCCESS"}, {"early": 2}, warm=True,
+        profiles=("rabbitmq",), reason="the worker has declared both bindings",
+    ),
+    Scenario(
+        "eta as long as the visibility timeout", delayed(5, countdown=2), {"it": "SUCCESS"}, {"early": 1},
+        broker_options=QUICK_REDIS, reason="it was delivered later than it was published",
+    ),
+    Scenario(
+        "late ack after the visibility timeout", delayed(8, "outlives"), {"it": "SUCCESS"}, {"outlives": 2},
+        profiles=("redis",), broker_options=QUICK_REDIS, reason="a sweep restores it while it runs",
+    ),
+    Scenario(
+        "late ack after the visibility timeout, RabbitMQ", delayed(8, "outlives"), {"it": "SUCCESS"}, {"outlives": 1},
+        profiles=("rabbitmq",), broker_options=QUICK_REDIS,
+    ),
+    Scenario(
+        "properties, RabbitMQ", one("asks", queue="differential"), {"it": "SUCCESS"}, {"asks": 1, "asked": 1},
+        effects=[["asks"], ["asked", None, AMQP]], profiles=("rabbitmq",),
+        reason="Celery hands over no priority where a queue is given",
+    ),
+    Scenario(
+        "properties, Redis", one("asks", queue="differential"), {"it": "SUCCESS"}, {"asks": 1, "asked": 1},
+        effects=[["asks"], ["asked", 0, VIRTUAL]], profiles=("redis",),
     ),
     # ------------------------------------------------------------------------- workflows
     Scenario("chain", workflow("chain"), {"it": "SUCCESS"}, {"add": 3}, {"it": 7}),

@@ -424,3 +424,16 @@ async def test_an_idle_consumer_dies_with_redis_py_8_unless_the_socket_may_wait(
     await patient.send("worker", {"type": "x"})
     assert await asyncio.wait_for(reading, 5) == {"type": "x"}
     await patient.flush()
+
+
+@pytest.mark.parametrize("process", [False, True], ids=["a channel by its name", "a channel of one process"])
+async def test_a_receive_that_waits_while_the_layer_is_flushed_raises(redis_server, process):
+    import redis
+
+    layer = RedisChannelLayer(hosts=[{"address": redis_server.url, "socket_timeout": 30}], prefix=uuid.uuid4().hex)
+    channel = await layer.new_channel() if process else "worker"
+    reading = asyncio.ensure_future(layer.receive(channel))
+    await asyncio.sleep(QUIET)
+    await layer.flush()
+    with pytest.raises(redis.ConnectionError):
+        await asyncio.wait_for(reading, 5)

@@ -76,7 +76,7 @@ def assert_nothing_left(project, token):
     while left := of_the_run(project, token):
         assert time.monotonic() < deadline, [process.cmdline() for process in left]
         time.sleep(0.1)
-    while folders := list(project.path.glob("backchannel-*")):
+    while folders := [*project.path.glob("backchannel-*"), *project.path.glob("pymp-*")]:
         assert time.monotonic() < deadline, folders
         time.sleep(0.1)
 

@@ -64,7 +64,7 @@ class Slept(Event):
 @dataclass(frozen=True, eq=False)
 class _Deadline:
     moment: float
-    error: Callable[[], BaseException]
+    error: Callable[[], BaseException | None]
 
 
 class VirtualClock:
@@ -207,12 +207,12 @@ class VirtualClock:
                 self._moved += seconds
                 self._loops.passed(seconds)
 
-    def add_deadline(self, seconds: float, error: Callable[[], BaseException]) -> object:
+    def add_deadline(self, seconds: float, error: Callable[[], BaseException | None]) -> object:
         """Cut off, from now on, the ``time.sleep`` that crosses a moment: it ends then, and raises.
 
         Args:
             seconds: how far from now the moment is.
-            error: makes what the sleep raises.
+            error: makes what the sleep raises; where it returns None, the sleep goes on.
 
         Returns:
             What :meth:`remove_deadline` takes.
@@ -227,13 +227,17 @@ class VirtualClock:
 
     def _sleep_for(self, seconds: float) -> None:
         end = time.time() + seconds
-        due = min((d for d in self._deadlines if d.moment < end), key=lambda d: d.moment, default=None)
-        if due is None:
-            self._move(seconds)
-            return
-        self.remove_deadline(due)
-        self._move(max(0.0, due.moment - time.time()))
-        raise due.error()
+        while (due := self._next_deadline(end)) is not None:
+            self.remove_deadline(due)
+            self._move(max(0.0, due.moment - time.time()))
+            error = due.error()
+            if error is not None:
+                raise error
+            seconds = max(0.0, end - time.time())
+        self._move(seconds)
+
+    def _next_deadline(self, end: float) -> _Deadline | None:
+        return min((d for d in self._deadlines if d.moment < end), key=lambda d: d.moment, default=None)
 
     def _record(self, kind: str, seconds: float, where: Location | None) -> None:
         if len(self.sleeps) >= MAX_SLEEPS:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,7 +18,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 from ..errors import MisusedQueue
 from ..events import EventLog
 from .expect.messages import EnqueuedTask
-from .outcomes import Counts, Outcome, TaskFailure
+from .outcomes import Counts, HandlerFailure, Outcome, TaskFailure
 from .stepped.faults import Fault
 
 DEFAULT_LIMIT = 1000
@@ -73,12 +73,16 @@ class Step:
         """
         __tracebackhide__ = True
         fresh, self._raised_to = self.outcomes[self._raised_to :], len(self.outcomes)
-        failure = next((outcome for outcome in fresh if isinstance(outcome, TaskFailure)), None)
+        # Where nothing is stepped, as where a task is sent, a handler can fail as well.
+        earlier = [outcome for outcome in self.outcomes[: self._began] if _unheard(outcome, self.seen)]
+        failure = next((outcome for outcome in (*earlier, *fresh) if isinstance(outcome, TaskFailure)), None)
         if failure is None or not self.propagate:
             return
-        self.seen.update(outcome.id for outcome in fresh)
+        see(self.seen, [failure] if failure in earlier else fresh)
         enqueued = f", enqueued at {failure.where}" if failure.where else ""
         note = f"in task {failure.call}\n  id {failure.id}{enqueued}"
+        for error in failure.handlers:
+            note += f"\n  {error.handler} failed: {error.exception!r}"
         if note not in getattr(failure.exception, "__notes__", ()):
             failure.exception.add_note(note)
         raise failure.exception
@@ -94,8 +98,20 @@ class Step:
         fresh = self.outcomes[self._began :]
         return Counts(
             Counter(outcome.state for outcome in fresh),
-            lambda: self.seen.update(outcome.id for outcome in fresh),
+            lambda: see(self.seen, fresh),
         )
+
+
+def _unheard(outcome: Outcome, seen: set[str]) -> bool:
+    return isinstance(outcome, HandlerFailure) and outcome.handlers_key not in seen
+
+
+def see(seen: set[str], outcomes: Iterable[Outcome]) -> None:
+    """Note that the test has seen what came of some tasks, with what their handlers did."""
+    for outcome in outcomes:
+        seen.add(outcome.id)
+        if isinstance(outcome, TaskFailure) and outcome.handlers:
+            seen.add(outcome.handlers_key)
 
 
 @runtime_checkable

@@ -13,6 +13,23 @@ from .expect.messages import call_text
 
 
 @dataclass(frozen=True, kw_only=True)
+class HandlerError:
+    """The failure of one handler.
+
+    Attributes:
+        handler: which handler, in words: ``on_failure``, ``the errback billing.tasks.tell`` …
+        exception: what it raised.
+        task: the name of the task that it was called for, where it is known.
+        task_id: the id of that task, where it is known.
+    """
+
+    handler: str
+    exception: BaseException
+    task: str | None = None
+    task_id: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Outcome:
     """What came of one delivery.
 
@@ -39,6 +56,11 @@ class Outcome:
         """The call, as one would write it."""
         return call_text(self.name, self.args, self.kwargs)
 
+    @property
+    def handlers_key(self) -> str:
+        """What stands for its handlers where it is noted what a test has seen: a look at its state shows none."""
+        return f"handlers of {self.id}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class TaskSuccess(Outcome):
@@ -57,14 +79,24 @@ class TaskFailure(Outcome):
 
     Attributes:
         exception: what it raised, or what the worker says of it (``WorkerLostError``, ``TimeLimitExceeded``).
+        handlers: the failures of its handlers, errbacks and signal receivers, which came of it or beside it.
     """
 
     exception: BaseException
+    handlers: tuple[HandlerError, ...] = ()
 
     @property
     def traceback(self) -> TracebackType | None:
         """Where it was raised."""
         return self.exception.__traceback__
+
+
+@dataclass(frozen=True, kw_only=True)
+class HandlerFailure(TaskFailure):
+    """A handler of a task failed, though the task itself has not: Celery only logs it.
+
+    ``exception`` is what the handler raised; ``handlers`` says which it was.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)

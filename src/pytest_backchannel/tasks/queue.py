@@ -16,7 +16,7 @@ from celery.app.base import Celery
 from ..clock.virtual import seconds_of
 from ..errors import BackchannelError, MisusedQueue, NotForReal, NothingToRun
 from ..events import EventLog
-from .driver import DEFAULT_LIMIT, Driver, Step, Unable, in_coroutine
+from .driver import DEFAULT_LIMIT, Driver, Step, Unable, in_coroutine, see
 from .expect.messages import EnqueuedTask
 from .expect.waiting import WaitingTasks
 from .outcomes import Counts, Outcome, TaskFailure, TaskRetry, TaskSuccess
@@ -338,7 +338,7 @@ class TaskQueue(WaitingTasks):
     def failures(self) -> list[TaskFailure]:
         """The tasks that failed so far, in order, each with ``name``, ``args``, ``exception``."""
         found = [outcome for outcome in self.outcomes if isinstance(outcome, TaskFailure)]
-        self._driver.seen.update(outcome.id for outcome in found)
+        see(self._driver.seen, found)
         return found
 
     @property

@@ -266,3 +266,20 @@ class WorkerKilled(Event):
     def headline(self) -> str:
         """Which worker, and when."""
         return f"{self.worker} was killed {self.when.replace('_', ' ')}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerExited(Event):
+    """A worker process has ended of itself, and a new one took its place.
+
+    Attributes:
+        worker: the name of the worker.
+        reason: what it could not go on from.
+    """
+
+    worker: str
+    reason: str
+
+    def headline(self) -> str:
+        """Which worker, and why."""
+        return f"{self.worker} ended ({self.reason}), and was started again"

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from celery import states
 
 from ..events import EventLog
 from .expect.messages import EnqueuedTask
-from .outcomes import Outcome, TaskFailure
+from .outcomes import HandlerError, HandlerFailure, Outcome, TaskFailure
 from .stepped.engine import Engine
 from .stepped.explain import consumed
 
@@ -28,11 +28,24 @@ def unserved_queues(engine: Engine, log: EventLog) -> None:
             )
 
 
-def failed_tasks(outcomes: Sequence[Outcome], looked_at: set[str], log: EventLog) -> None:
-    """A failed task that nobody looked at."""
-    for outcome in outcomes:
-        if isinstance(outcome, TaskFailure) and outcome.id not in looked_at:
-            looked_at.add(outcome.id)
+def failed_tasks(
+    outcomes: Sequence[Outcome],
+    seen: set[str],
+    log: EventLog,
+    followers_of: Callable[[str], set[str]] = lambda task_id: set(),
+) -> None:
+    """A failed task that nobody looked at, and the handlers that failed beside it.
+
+    Args:
+        outcomes: what came of the tasks.
+        seen: what the test has looked at.
+        log: takes the problems.
+        followers_of: the ids of what comes after a task in its workflow: whoever looks at the result of a chain or a
+            chord has seen the failure of its part.
+    """
+    failures = [outcome for outcome in outcomes if isinstance(outcome, TaskFailure)]
+    for outcome in failures:
+        if outcome.id not in seen and not isinstance(outcome, HandlerFailure) and not followers_of(outcome.id) & seen:
             log.problem(
                 "failed_task",
                 f"{outcome.call} failed with {outcome.exception!r}, and the test has not looked: it ran with "
@@ -40,6 +53,65 @@ def failed_tasks(outcomes: Sequence[Outcome], looked_at: set[str], log: EventLog
                 "Look at task_queue.failures, at what run() returns, or at the task's result.",
                 where=outcome.where,
             )
+        if outcome.handlers_key not in seen:
+            for error in outcome.handlers:
+                log.problem("handler_failed", _handler_text(outcome, error), where=outcome.where)
+    for outcome in failures:
+        seen.update((outcome.id, outcome.handlers_key))
+
+
+def late_acknowledgements(engine: Engine, log: EventLog) -> None:
+    """A task that acknowledges late, and for longer than Redis waits for it: once for each task."""
+    if engine.broker.profile != "redis":
+        return
+    timeout = engine.broker.visibility_timeout
+    told: set[str] = set()
+    for history in engine.recorder.history:
+        task = engine.installation.app.tasks.get(history.name)
+        if history.name in told or task is None or not task.acks_late:
+            continue
+        hard, soft = history.headers.get("timelimit") or (None, None)
+        limit = hard or task.time_limit or soft or task.soft_time_limit
+        ran = engine.execution.longest.get(history.name, 0.0)
+        if ran > timeout:
+            how = f"ran for {ran:g} s"
+        elif limit and limit > timeout:
+            how = f"may run for {limit:g} s, by its time limit"
+        else:
+            continue
+        told.add(history.name)
+        log.problem(
+            "late_ack_beyond_visibility",
+            f"{history.name} has acks_late and {how}, longer than the visibility timeout of {timeout:g} s: Redis gives "
+            "its message to a worker again while it runs, and it runs more than once.\nFix: a visibility_timeout in "
+            "CELERY_BROKER_TRANSPORT_OPTIONS that is longer than any such task, or a time limit below it.",
+            where=history.where,
+            cause=history.cause,
+        )
+
+
+def followers(task: EnqueuedTask) -> set[str]:
+    """The ids of the steps that come after a task in its chain, and of the callbacks of its chords."""
+    found: set[str] = set()
+    open_ends: list[Any] = [task.chain, task.chord]
+    while open_ends:
+        part = open_ends.pop()
+        if isinstance(part, Mapping):
+            if isinstance(part.get("task_id"), str):
+                found.add(part["task_id"])
+            open_ends += part.values()
+        elif isinstance(part, list | tuple):
+            open_ends += part
+    return found
+
+
+def _handler_text(outcome: TaskFailure, error: HandlerError) -> str:
+    first = "" if isinstance(outcome, HandlerFailure) else f"{outcome.call} failed with {outcome.exception!r}; then "
+    return (
+        f"{first}{error.handler} of {outcome.name} failed with {error.exception!r}. A worker only logs it: what it was "
+        "to do is not done, and nobody hears of it.\nFix the handler; where the failure is intended, look at "
+        "task_queue.failures."
+    )
 
 
 def pending_chords(engine: Engine, app: Any, log: EventLog) -> None:

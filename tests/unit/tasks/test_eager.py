@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -403,3 +404,14 @@ def test_an_app_whose_configuration_can_not_be_loaded_does_not_stop_the_others(t
     with EagerMode():
         assert t.add.delay(1, 2).get() == 3
     broken.close()
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="there is no list of open files here")
+def test_no_file_stays_open(t):
+    def use():
+        with EagerMode():
+            t.add.delay(1, 2)
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    before = use()
+    assert [use() for _ in range(5)] == [before] * 5

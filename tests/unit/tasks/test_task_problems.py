@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 import stepped_tasks as t
-from celery import chain, chord
+from celery import chain, chord, group
 from kombu import Exchange
 
+from pytest_backchannel.clock.virtual import VirtualClock
 from pytest_backchannel.errors import RealBrokerContacted, UnexpectedLoss
 from pytest_backchannel.events import begin_log
 from pytest_backchannel.tasks.queue import TaskQueue
@@ -152,3 +153,62 @@ def test_a_tracer_that_has_changed_is_told_of():
 
     with pytest.raises(Exception, match="this version of Celery is not supported yet"):
         _wrap_body(tracer, lambda function: function)
+
+
+@pytest.mark.parametrize(
+    ("workflow", "look"),
+    [
+        (chain(t.boom.s(), t.total.s()), lambda result: result.state == "FAILURE"),
+        (chain(t.boom.s(), t.total.s(), t.total.s()), lambda result: result.failed()),
+        (group(t.boom.s(), t.add.s(1, 1)), lambda result: result.failed()),
+        (chord([t.boom.s(), t.add.s(1, 1)], t.total.s()), lambda result: result.state == "FAILURE"),
+        (chord([chain(t.boom.s(), t.total.s())], t.total.s()), lambda result: result.failed()),
+        (chain(t.boom.s(), chord([t.add.s(1)], t.total.s())), lambda result: result.state == "FAILURE"),
+    ],
+    ids=["chain", "longer chain", "group", "chord", "chord of a chain", "chain with a chord"],
+)
+@pytest.mark.parametrize("looks", [True, False])
+def test_who_looks_at_the_result_of_a_workflow_has_seen_the_failure_of_its_part(queue, workflow, look, looks):
+    result = workflow.apply_async()
+    queue.run(propagate=False)
+    if looks:
+        assert look(result)
+    assert slugs(queue) == ([] if looks else ["failed_task"])
+
+
+def test_a_look_at_what_came_before_is_none(queue):
+    result = chain(t.add.s(1, 1), t.boom.s()).apply_async()
+    queue.run(propagate=False)
+    assert result.parent.state == "SUCCESS"
+    assert slugs(queue) == ["failed_task"]
+
+
+@pytest.fixture
+def limited(monkeypatch):
+    monkeypatch.setattr(t.slow, "acks_late", True)
+    return t.slow
+
+
+@pytest.mark.parametrize(
+    ("profile", "visibility", "found"),
+    [("redis", 19, "may run for 20 s, by its time limit"), ("redis", 20, None), ("rabbitmq", 19, None)],
+)
+def test_a_late_task_that_may_outlive_the_visibility_timeout(limited, profile, visibility, found):
+    with TaskQueue(t.app, profile=profile, visibility_timeout=visibility) as queue:
+        limited.delay(0)
+        limited.delay(0)
+        queue.run()
+        told = problems(queue)
+    assert [slug for slug, _, _ in told] == (["late_ack_beyond_visibility"] if found else [])
+    if found:
+        assert found in told[0][1]
+        assert told[0][2].path == __file__
+
+
+def test_a_late_task_that_has_outlived_it_though_no_sweep_came(limited):
+    with VirtualClock(), TaskQueue(t.app, profile="redis", visibility_timeout=4) as queue:
+        limited.apply_async((5,), time_limit=3600)
+        assert queue.run() == {"SUCCESS": 1}
+        ((slug, text, _),) = problems(queue)
+    assert slug == "late_ack_beyond_visibility"
+    assert "stepped_tasks.slow has acks_late and ran for 5 s" in text

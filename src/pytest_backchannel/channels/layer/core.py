@@ -26,6 +26,17 @@ class _Queue:
     vanishes: float = float("inf")
 
 
+def _connection_error() -> Exception:
+    """What a reader gets when ``flush()`` closes the layer's connections (channels_redis 4.3: close_pools)."""
+    text = "the layer was flushed while receive() waited: that closes its connections"
+    try:
+        from redis.exceptions import ConnectionError as RedisConnectionError
+    except ImportError:
+        return ConnectionError(text)
+    error: Exception = RedisConnectionError(text)
+    return error
+
+
 class CoreSemantics(LayerSemantics):
     """``channels_redis.core``: one queue in Redis for all consumers of a process, and a buffer for each of them.
 
@@ -137,8 +148,12 @@ class CoreSemantics(LayerSemantics):
         )
 
     def clear(self) -> list[Copy]:
-        """Readers go on waiting, as they do on Redis."""
+        """Who reads from Redis loses the connection; of the readers of one process, that is the first."""
         waiting = self.waiting()
+        for key, readers in self._readers.items():
+            for reader in list(readers)[: 1 if "!" in key else None]:
+                readers.remove(reader)
+                reader.fail(_connection_error())
         self._queues.clear()
         self._buffers.clear()
         self.groups.clear()

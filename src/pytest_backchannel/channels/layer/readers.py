@@ -46,11 +46,13 @@ class Reader:
 
     Attributes:
         copy: what was given to it, or None.
+        error: what ``receive()`` raises instead, or None.
     """
 
     def __init__(self, channel: str) -> None:
         self.channel = channel
         self.copy: Copy | None = None
+        self.error: Exception | None = None
         self.loop = asyncio.get_running_loop()
         self.future: asyncio.Future[None] = self.loop.create_future()
 
@@ -62,6 +64,11 @@ class Reader:
     def give(self, copy: Copy) -> None:
         """Hand a copy over, and wake the reader in its own loop."""
         self.copy = copy
+        self.wake()
+
+    def fail(self, error: Exception) -> None:
+        """Let ``receive()`` raise, in its own loop."""
+        self.error = error
         self.wake()
 
     def wake(self) -> None:
@@ -79,4 +86,7 @@ class Reader:
 
     def _set(self) -> None:
         if not self.future.done():
-            self.future.set_result(None)
+            if self.error is not None:
+                self.future.set_exception(self.error)
+            else:
+                self.future.set_result(None)

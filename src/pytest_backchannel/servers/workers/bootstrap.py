@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import json
+import multiprocessing
 import os
 import select
 import signal
@@ -76,6 +77,7 @@ def _answer(fd: int, **message: Any) -> None:
 
 def _import_project(start: dict[str, Any]) -> Any:
     sys.path[:] = start["path"]
+    _use_folder(start["folder"])
     remember_what_tasks_leave_open()
     if start["settings"]:
         _set_up_django(start)
@@ -90,6 +92,18 @@ def _import_project(start: dict[str, Any]) -> Any:
 
         connections.close_all()
     return app
+
+
+# --- private API: multiprocessing.util.get_temp_dir, seen on Python 3.11–3.14, which billiard uses too: the folder for
+# --- what processes share. It is removed when its process ends in peace, and so not after a run that is killed.
+
+
+def _use_folder(folder: str) -> None:
+    """Let multiprocessing keep its files in the template's folder, which goes with the run, however that ends."""
+    vars(multiprocessing.current_process())["_config"]["tempdir"] = folder
+
+
+# --- end of private API
 
 
 def _set_up_django(start: dict[str, Any]) -> None:

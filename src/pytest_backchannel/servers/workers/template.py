@@ -103,7 +103,7 @@ class Template(Process):
 
     def _began(self, group: int) -> None:
         super()._began(group)
-        self._send(self.project.start())
+        self._send({**self.project.start(), "folder": str(self.folder)})
 
     def _said_imported(self) -> bool:
         self.listen(0)

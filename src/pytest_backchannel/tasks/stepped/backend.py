@@ -14,6 +14,8 @@ Source: celery 5.5 to 5.7, ``celery/backends/``.
 from __future__ import annotations
 
 import functools
+import math
+import time
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from typing import Any, Protocol
@@ -36,8 +38,11 @@ POLLING = (
 class Stepper(Protocol):
     """Who makes the worker work while somebody waits for a result."""
 
-    def wait_step(self, task_id: str) -> None:
-        """Do one step, or raise the reason why the result will not come."""
+    def wait_until(self, timeout: float | None) -> float | None:
+        """The moment at which a wait that begins now is over, in seconds since the epoch; None without a timeout."""
+
+    def wait_step(self, task_id: str, until: float | None = None) -> None:
+        """Do one step, moving time as far as the moment ``until``; or raise the reason why the result does not come."""
 
     def looked_at(self, task_id: str) -> None:
         """Somebody asked for the state of a task."""
@@ -52,15 +57,24 @@ class Stepped:
     # --- private API: celery.backends.base.Backend and celery.result, seen on celery 5.5–5.7: these are the methods
     # --- by which AsyncResult.get(), GroupResult.get() and chords wait.
 
-    def wait_for(self, task_id: str, on_interval: Callable[[], Any] | None = None, **kwargs: Any) -> dict[str, Any]:
+    def wait_for(
+        self,
+        task_id: str,
+        timeout: float | None = None,
+        on_interval: Callable[[], Any] | None = None,
+        until: float | None = None,
+        **kwargs: Any,
+    ) -> dict[str, Any]:
         """The stored meta data, once it is ready."""
+        if until is None:
+            until = self.stepper.wait_until(timeout)
         while True:
             meta: dict[str, Any] = self.get_task_meta(task_id)
             if meta["status"] in states.READY_STATES:
                 return meta
             if on_interval is not None:
                 on_interval()
-            self.stepper.wait_step(task_id)
+            self.stepper.wait_step(task_id, until)
 
     def wait_for_pending(
         self,
@@ -69,22 +83,26 @@ class Stepped:
         propagate: bool = True,
         on_message: Callable[..., Any] | None = None,
         on_interval: Callable[[], Any] | None = None,
+        timeout: float | None = None,
         **kwargs: Any,
     ) -> Any:
         """What ``AsyncResult.get()`` calls."""
-        meta = self.wait_for(result.id, on_interval=on_interval)
+        meta = self.wait_for(result.id, timeout=timeout, on_interval=on_interval)
         if on_message is not None:
             on_message(meta)
         result._maybe_set_cache(meta)
         return result.maybe_throw(propagate=propagate, callback=callback)
 
-    def iter_native(self, result: Any, on_message: Any = None, **kwargs: Any) -> Iterator[tuple[str, Any]]:
+    def iter_native(
+        self, result: Any, timeout: float | None = None, on_message: Any = None, **kwargs: Any
+    ) -> Iterator[tuple[str, Any]]:
         """What ``GroupResult.get()`` and the join of a chord call."""
+        until = self.stepper.wait_until(timeout)
         for node in result.results:
             if isinstance(node, ResultSet):
                 yield node.id, node.results
             else:
-                meta = self.wait_for(node.id)
+                meta = self.wait_for(node.id, until=until)
                 if on_message is not None:
                     on_message(meta)
                 yield node.id, meta
@@ -113,28 +131,35 @@ class MemoryBackend(Stepped, KeyValueStoreBackend):
     """Celery's key-value backend over a dictionary, with a counter for chords."""
 
     implements_incr = True
+    forgets = True
     supports_native_join = True
     supports_autoexpire = True
 
     def __init__(self, **kwargs: Any) -> None:
         self._store: dict[Any, Any] = {}
+        self._until: dict[Any, float] = {}
         super().__init__(**kwargs)
 
     def get(self, key: Any) -> Any:
         """One value, or None."""
+        if self._until.get(key, math.inf) <= time.time():
+            self.delete(key)
         return self._store.get(key)
 
     def mget(self, keys: Any) -> Any:
         """The values of several keys."""
-        return {key: self._store[key] for key in keys if key in self._store}
+        return {key: value for key in keys if (value := self.get(key)) is not None}
 
     def set(self, key: Any, value: Any) -> None:
-        """Keep one value."""
+        """Keep one value, for as long as ``result_expires`` says where the backend forgets by itself."""
         self._store[key] = value
+        if self.forgets and self.expires:
+            self._until[key] = time.time() + self.expires
 
     def delete(self, key: Any) -> None:
         """Forget one value."""
         self._store.pop(key, None)
+        self._until.pop(key, None)
 
     def incr(self, key: Any) -> int:
         """Count one up."""
@@ -150,10 +175,13 @@ class PollingBackend(MemoryBackend):
     """The same without a counter: a chord waits by ``celery.chord_unlock``, which retries every second."""
 
     implements_incr = False
+    forgets = False  # it is the task celery.backend_cleanup that deletes what is old
 
 
 class RpcBackend(MemoryBackend):
     """The same without chords."""
+
+    forgets = False
 
     def ensure_chords_allowed(self) -> None:
         """Refuse, with the words of Celery's rpc backend."""
@@ -179,7 +207,7 @@ class NoBackend(Stepped, DisabledBackend):
 
     get_state = get_status = get_result = get_traceback = get_task_meta
 
-    def wait_for(self, task_id: str, on_interval: Callable[[], Any] | None = None, **kwargs: Any) -> dict[str, Any]:
+    def wait_for(self, task_id: str, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Raise the reason."""
         meta: dict[str, Any] = self.get_task_meta(task_id)
         return meta
@@ -247,7 +275,8 @@ def _redis_class() -> type:
 
         def _set(self, key: Any, value: Any, *expires: Any) -> None:
             # Celery's own calls SETEX, of which redis-py 8 warns, and publishes for listeners that do not exist here.
-            seconds = expires[0] if expires else self.expires  # celery 5.7 hands it over
+            # Celery 5.7 hands over that of this one result, or None.
+            seconds = expires[0] if expires and expires[0] is not None else self.expires
             self.client.set(key, value, ex=seconds or None)
 
         # --- end of private API

@@ -275,12 +275,20 @@ class Broker:
 
     def connection_lost(self, holder: object) -> None:
         """A worker is gone. RabbitMQ requeues what it had; on Redis only a sweep does."""
+        if self.profile == "rabbitmq":
+            self._requeue_all(holder, "its worker was lost")
+
+    def given_back(self, holder: object) -> None:
+        """A worker has ended of itself. kombu on Redis restores what it had as it ends, too."""
+        self._requeue_all(holder, "its worker has ended")
+
+    def _requeue_all(self, holder: object, reason: str) -> None:
         with self.lock:
             for tag, message in list(self.unacked.items()):
-                if message.holder is holder and self.profile == "rabbitmq":
+                if message.holder is holder:
                     del self.unacked[tag]
                     self._put_back(message)
-                    self.listener.requeued(message, "its worker was lost")
+                    self.listener.requeued(message, reason)
 
     def deliver_again(self, message: StoredMessage) -> None:
         """Put a message that is done into its queue once more, as a broker does that has not heard of its ack."""
@@ -318,23 +326,44 @@ class Broker:
             self._sweeping_since = self._swept = time.time()
 
     def tick(self) -> None:
-        """Do what the time that has passed demands: expire messages, restore what was unacknowledged too long."""
+        """Drop the messages whose time is over."""
         with self.lock:
-            now = time.time()
             if self._mortal:
-                self._expire(now)
-            if self.profile == "redis" and self.unacked and self._sweeping_since is not None:
-                self._sweep(now)
+                self._expire(time.time())
+
+    def sweep(self) -> bool:
+        """Restore what was unacknowledged for too long, where a sweep is due; whether there was any."""
+        with self.lock:
+            if self.profile != "redis" or not self.unacked or self._sweeping_since is None:
+                return False
+            return self._sweep(time.time())
+
+    def mortal(self) -> list[StoredMessage]:
+        """The messages that may not wait at all."""
+        return [m for m in self._mortal if m.holder is None and m.expires_at <= m.queued_at]
+
+    def expire(self, message: StoredMessage) -> None:
+        """Drop a message, whose time is over."""
+        with self.lock:
+            self._mortal.remove(message)
+            ready = self.queues[message.queue].ready
+            if message in ready:
+                ready.remove(message)
+                self._discard(message, "expired")
 
     def next_moment(self) -> float | None:
         """When :meth:`tick` will next have something to do, in seconds since the epoch."""
         with self.lock:
             if self.profile == "rabbitmq":
                 return min((m.expires_at for m in self._mortal if m.is_task and m.holder is None), default=None)
-            if not self.unacked or self._sweeping_since is None:
-                return None
-            oldest = min(m.delivered_at or 0.0 for m in self.unacked.values())
-            return self._sweep_at_or_after(oldest + self.visibility_timeout)
+            return self.next_sweep()
+
+    def next_sweep(self) -> float | None:
+        """When something will next be restored, in seconds since the epoch; None where nothing will."""
+        if self.profile != "redis" or not self.unacked or self._sweeping_since is None:
+            return None
+        oldest = min(m.delivered_at or 0.0 for m in self.unacked.values())
+        return self._sweep_at_or_after(oldest + self.visibility_timeout)
 
     def _expiry(self, message: StoredMessage) -> float:
         moments = [math.inf]
@@ -347,26 +376,23 @@ class Broker:
         return min(moments)
 
     def _expire(self, now: float) -> None:
-        over = [message for message in self._mortal if message.expires_at <= now and message.holder is None]
-        self._mortal = [message for message in self._mortal if message.expires_at > now and message.holder is None]
-        for message in over:
-            ready = self.queues[message.queue].ready
-            if message in ready:
-                ready.remove(message)
-                self._discard(message, "expired")
+        self._mortal = [message for message in self._mortal if message.holder is None]
+        # What may not wait at all is for the engine, which knows whether a worker can have it at once.
+        for message in [m for m in self._mortal if m.queued_at < m.expires_at <= now]:
+            self.expire(message)
 
     def _sweep_at_or_after(self, moment: float) -> float:
         assert self._sweeping_since is not None
         periods = math.ceil(max(0.0, moment - self._sweeping_since) / self.sweep_period - 1e-9)
         return max(self._sweeping_since + periods * self.sweep_period, self._swept + self.sweep_period)
 
-    def _sweep(self, now: float) -> None:
+    def _sweep(self, now: float) -> bool:
         assert self._sweeping_since is not None
         periods = math.floor((now - self._sweeping_since) / self.sweep_period + 1e-9)
         last = self._sweeping_since + periods * self.sweep_period
         sweeps = round((last - self._swept) / self.sweep_period)
         if sweeps < 1:
-            return
+            return False
         self._swept = last
         overdue = [m for m in self.unacked.values() if (m.delivered_at or 0.0) + self.visibility_timeout <= last]
         # ZREVRANGEBYSCORE with a limit: the latest of those overdue first.
@@ -377,6 +403,7 @@ class Broker:
             self._sequence += 1
             self._put_back(message)
             self.listener.requeued(message, f"unacknowledged for more than {self.visibility_timeout:g} s")
+        return bool(overdue)
 
     # -------------------------------------------------------------------- dead letters
 

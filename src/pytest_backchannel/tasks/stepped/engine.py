@@ -16,10 +16,10 @@ from ...events import caused_by
 from ..driver import DEFAULT_LIMIT
 from ..extensions import worker_boot
 from ..outcomes import cycle_of
-from ..records import WorkerKilled
+from ..records import WorkerExited, WorkerKilled
 from .broker import StoredMessage
 from .execution import Execution
-from .faults import WorkerDied
+from .faults import WorkerDied, WorkerEnded
 from .installation import Installation
 from .recorder import MessageHistory
 from .worker import SteppedWorker
@@ -70,6 +70,9 @@ class Engine:
         self._redeliver_all = redeliver_all
         self._turn = 0
         self._told = False
+        execution.accepted = self._fill
+        execution.next_moment = self.broker.next_sweep
+        execution.pass_time = self._pass_time
 
     # --------------------------------------------------------------------- lifecycle
 
@@ -96,12 +99,34 @@ class Engine:
             message: what it was running.
         """
         event = self.recorder.log.record(WorkerKilled, cause=message.history.cause, worker=worker.name, when=when)
-        worker.drop()
-        self.recorder.forget_holder(worker)
+        self._drop(worker)
         if message.history.finished:
             self.recorder.lost(message, "it was acknowledged when its worker was killed", cause=event.id)
         self.broker.connection_lost(worker)
         worker.start()
+
+    def replace(self, worker: SteppedWorker, error: BaseException, message: StoredMessage) -> None:
+        """A worker process ends of itself, and gives back what it has; its supervisor starts a new one.
+
+        Args:
+            worker: the worker.
+            error: what it could not go on from.
+            message: what it was running.
+        """
+        self.recorder.log.record(
+            WorkerExited, cause=message.history.cause, worker=worker.name, reason=f"{type(error).__name__}: {error}"
+        )
+        self._drop(worker)
+        self.broker.given_back(worker)
+        worker.start()
+
+    def _drop(self, worker: SteppedWorker) -> None:
+        worker.drop()
+        self.recorder.forget_holder(worker)
+        # Which ids are revoked is known to the process alone: a state db is only written as one ends in peace. A
+        # worker that starts beside others asks them (celery.worker.consumer.mingle).
+        if len(self.workers) == 1:
+            self.installation.forget_revoked()
 
     # ---------------------------------------------------------------------- stepping
 
@@ -139,6 +164,10 @@ class Engine:
             before = len(self.execution.outcomes)
             self.settle()
             chosen = self._choose(only)
+            # What is due at this very moment comes first: in real time it is a little older than what is overdue.
+            while chosen is None and self.broker.sweep():
+                self.settle()
+                chosen = self._choose(only)
             if chosen is None:
                 return len(self.execution.outcomes) > before
             self._run(*chosen)
@@ -153,11 +182,19 @@ class Engine:
             for worker in self.workers.values():
                 worker.ripen()
             self._serve_new_queues()
-            if self._random is None:
-                self._prefetch()
+            self._deliver_the_mortal()
+            self._fill()
             # What was delivered may be held for an eta that has passed already.
             if not any(worker.timer.is_due() for worker in self.workers.values()):
                 return
+
+    def _pass_time(self) -> None:
+        """Time passes while a body sleeps: the broker and the worker's own process go on."""
+        self.broker.tick()
+        self.broker.sweep()
+        for worker in self.workers.values():
+            worker.ripen()
+        self._fill()
 
     def control(self) -> bool:
         """Let the workers handle remote control; whether there was any."""
@@ -199,6 +236,21 @@ class Engine:
         for name in self.broker.published_to:
             if not any(worker.consumes(name) for worker in self.workers.values()):
                 servers[0].serve(name)
+
+    def _deliver_the_mortal(self) -> None:
+        """Deliver what RabbitMQ drops unless a worker can have it at once: one that is idle can."""
+        __tracebackhide__ = True
+        for message in self.broker.mortal():
+            if self.broker.head(message.queue) is message and (takers := self._takers(message.queue)):
+                self._deliver(message, takers)
+            else:
+                self.broker.expire(message)
+
+    def _fill(self) -> None:
+        """Let the workers have what their prefetch counts allow."""
+        __tracebackhide__ = True
+        if self._random is None:
+            self._prefetch()
 
     def _prefetch(self) -> None:
         """Deliver as a broker does, to each worker as much as its prefetch count allows."""
@@ -279,6 +331,8 @@ class Engine:
         except WorkerDied as death:
             self.kill(worker, death.when, message)
             return
+        except WorkerEnded as end:
+            self.replace(worker, end.error, message)
         finally:
             execution.worker = execution.message = None
         self.done.append(message)
@@ -295,7 +349,7 @@ class Engine:
         if history.deliveries > self.limit:
             raise EndlessLoop(
                 f"stopped: {history.name}[{history.id}] was delivered {history.deliveries} times. It goes back to its "
-                "queue each time (Reject(requeue=True), or a lost worker with reject_on_worker_lost).\n"
+                f"queue each time ({self._why_again()}).\n"
                 "If that is meant to end later, give run() a higher limit."
             )
         if history.depth > self.limit:
@@ -305,6 +359,15 @@ class Engine:
                 f"{' → '.join([*cycle, cycle[0]])} → …  [{history.where}]\n"
                 "If that is meant to end later, give run() a higher limit; to see one round, use run_one()."
             )
+
+    def _why_again(self) -> str:
+        why = "Reject(requeue=True), or a lost worker with reject_on_worker_lost"
+        if self.broker.profile == "redis":
+            why += (
+                "; or it is acknowledged late and runs longer than the visibility timeout of "
+                f"{self.broker.visibility_timeout:g} s"
+            )
+        return why
 
     # -------------------------------------------------------------------------- time
 

@@ -5,28 +5,92 @@ from __future__ import annotations
 import inspect
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from billiard.einfo import ExceptionInfo, ExceptionWithTraceback
 from billiard.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded
 from celery import signals
-from celery.app.trace import task_has_custom
+from celery.app.trace import fast_trace_task, task_has_custom
 from celery.exceptions import Ignore, Reject, Retry
-from celery.utils.serialization import UnpickleableExceptionWrapper
+from kombu.serialization import prepare_accept_content
 
 from ...clock.virtual import active_clock
 from ...errors import AsyncTaskFunction
 from ...events import Location, caused_by, is_project_file
 from ..expect.matching import near_names
 from ..expect.messages import call_text
-from ..outcomes import Outcome, TaskFailure, TaskRetry, TaskSuccess
+from ..handlers import handler_error, listening
+from ..outcomes import HandlerError, HandlerFailure, Outcome, TaskFailure, TaskRetry, TaskSuccess
 from ..records import BodyEnded, BodyStarted, ChildLost
 from .broker import Broker, StoredMessage
-from .faults import BEFORE, ChildDied, Fault, OverTime, WorkerDied, exit_reason, lost_child
+from .faults import AFTER, BEFORE, KILLED, ChildDied, Fault, OverTime, WorkerDied, exit_reason
+from .job import REPORTS_EVERYTHING, Job
 from .recorder import MessageHistory, Recorder
-from .worker import SteppedWorker, pid
+from .worker import SteppedWorker
+
+# How long after a SIGTERM the pool sends a SIGKILL, in seconds (billiard, TimeoutHandler._trywaitkill).
+PATIENCE = 0.1
+
+
+@dataclass(eq=False)
+class _Delivery:
+    """What is known of the request that runs now.
+
+    Attributes:
+        message: its message.
+        history: of that message.
+        job: the request, as the pool keeps it.
+        hard: its hard time limit, in seconds.
+        result: what the body has returned.
+        raised: what the body has raised.
+        failure: with what the task has failed, as Celery tells it first.
+        handlers: the failures of handlers.
+    """
+
+    message: StoredMessage
+    history: MessageHistory
+    job: Job
+    hard: float | None
+    result: Any = None
+    raised: BaseException | None = None
+    failure: BaseException | None = None
+    handlers: list[HandlerError] = field(default_factory=list)
+    _deaf: list[Any] = field(default_factory=list)
+
+    @property
+    def failed_with(self) -> BaseException | None:
+        """What the body itself has raised, where that is a failure."""
+        decision = isinstance(self.raised, Retry | Ignore | Reject)
+        return None if decision else self.raised
+
+    # --- private API: celery.utils.dispatch.Signal and celery.app.trace, seen on celery 5.5–5.7: Celery's tracer asks
+    # --- this very list whether anybody is to hear that the task has run.
+
+    def kill(self) -> None:
+        """The process is killed: nothing of it runs any more, so that nobody hears of its end."""
+        self._deaf = list(signals.task_postrun.receivers)
+        signals.task_postrun.receivers.clear()
+
+    @contextmanager
+    def heard(self) -> Generator[None]:
+        """Let receivers hear again, after the block."""
+        try:
+            yield
+        finally:
+            if self._deaf:
+                signals.task_postrun.receivers[:] = self._deaf
+
+    # --- end of private API
+
+    def add_handler(self, error: HandlerError) -> None:
+        """Note the failure of a handler, once: Celery calls some of them again when they fail."""
+        known = {(other.handler, repr(other.exception)) for other in self.handlers}
+        if (error.handler, repr(error.exception)) not in known:
+            self.handlers.append(error)
 
 
 class Execution:
@@ -40,8 +104,12 @@ class Execution:
     Attributes:
         outcomes: what came of each delivery, in order.
         faults: what is to go wrong, for the next tasks that they fit.
+        longest: for how many seconds a body of each task has run, at most.
         worker: the worker whose request runs now.
         message: the message of the request that runs now.
+        accepted: called when a request has been accepted, before its body: a broker delivers the next one then.
+        next_moment: says when the broker has something to do though a body runs; None where it has nothing.
+        pass_time: called at that moment.
     """
 
     def __init__(self, app: Any, recorder: Recorder, broker: Broker) -> None:
@@ -50,12 +118,14 @@ class Execution:
         self.broker = broker
         self.outcomes: list[Outcome] = []
         self.faults: deque[Fault] = deque()
+        self.longest: dict[str, float] = {}
         self.worker: SteppedWorker | None = None
         self.message: StoredMessage | None = None
-        self._result: Any = None
-        self._raised: BaseException | None = None
-        self._fault: Fault | None = None
-        self._failed: set[str] = set()
+        self.accepted: Callable[[], None] = lambda: None
+        self.next_moment: Callable[[], float | None] = lambda: None
+        self.pass_time: Callable[[], None] = lambda: None
+        self._delivery: _Delivery | None = None
+        self._listening = ExitStack()
         recorder.boundary = self.execute.__func__.__code__  # type: ignore[attr-defined]
 
     # ------------------------------------------------------------------------ signals
@@ -64,28 +134,51 @@ class Execution:
         """Listen to what Celery tells of tasks."""
         for signal, receiver in self._receivers():
             signal.connect(receiver, weak=False)
+        self._listening.enter_context(listening(self._handler_failed))
 
     def disconnect(self) -> None:
         """Listen no more."""
+        self._listening.close()
         for signal, receiver in self._receivers():
             signal.disconnect(receiver)
 
     def _receivers(self) -> list[tuple[Any, Callable[..., None]]]:
         return [
             (signals.task_failure, self._on_failure),
+            (signals.task_internal_error, self._on_internal_error),
             (signals.task_revoked, self._on_revoked),
             (signals.task_unknown, self._on_unknown),
             (signals.task_rejected, self._on_rejected),
         ]
 
     def _on_failure(self, task_id: str, exception: BaseException, **kwargs: Any) -> None:
-        history = self.recorder.latest.get(task_id)
+        delivery = self._delivery
         # A Reject is the task's own decision, and counted as such; celery 5.7 stores a failure for it as well.
-        if history is None or isinstance(exception, Reject):
+        if isinstance(exception, Reject):
             return
-        # Celery hands over a copy where the exception can't be pickled.
-        same = isinstance(exception, UnpickleableExceptionWrapper) or type(self._raised) is type(exception)
-        self._fail(history, self._raised if self._raised is not None and same else exception)
+        if delivery is not None and delivery.history.id == task_id:
+            if delivery.failure is None:  # the first one tells the reason; what Celery adds comes of it
+                delivery.failure = exception
+        elif (history := self.recorder.latest.get(task_id)) is not None:
+            self._end(history, TaskFailure, "FAILURE", exception=exception)
+
+    def _on_internal_error(self, task_id: str, exception: BaseException, **kwargs: Any) -> None:
+        if self._delivery is not None and self._delivery.history.id == task_id:
+            self._delivery.add_handler(handler_error(exception))
+
+    def _handler_failed(self, error: HandlerError) -> None:
+        """A handler has failed, and Celery has only logged it."""
+        if self._delivery is not None:
+            self._delivery.add_handler(error)
+            return
+        history = self.recorder.latest.get(error.task_id or "")
+        where = self.recorder.site() if history is None else history.where
+        self.outcomes.append(
+            HandlerFailure(
+                name=error.task or "?", id=error.task_id or "", state="FAILURE", where=where,
+                exception=error.exception, handlers=(error,),
+            )
+        )  # fmt: skip
 
     def _on_revoked(self, request: Any, expired: bool = False, **kwargs: Any) -> None:
         history = self.recorder.latest.get(request.id)
@@ -134,10 +227,10 @@ class Execution:
         args: Any,
         kwargs: Any,
         *,
-        accept_callback: Callable[..., Any],
-        timeout_callback: Callable[..., Any],
-        callback: Callable[..., Any],
-        error_callback: Callable[..., Any],
+        accept_callback: Callable[..., Any] | None = None,
+        timeout_callback: Callable[..., Any] | None = None,
+        callback: Callable[..., Any] | None = None,
+        error_callback: Callable[..., Any] | None = None,
         soft_timeout: float | None = None,
         timeout: float | None = None,
         **options: Any,
@@ -146,59 +239,69 @@ class Execution:
 
         Raises:
             WorkerDied: the test has asked for it.
+            WorkerEnded: the worker process can't go on.
         """
         assert self.worker is not None
         assert self.message is not None
         history: MessageHistory = self.message.history
-        fault = self._take_fault(history.name, self.worker.name)
-        accept_callback(pid(), time.monotonic())
-        # Celery 5.5 leaves the early acknowledgement to the next turn of its loop, which comes long before a body ends.
-        self.worker.consumer.perform_pending_operations()
-        if fault is not None and fault.when == BEFORE:
-            report = self._broken(fault, history, timeout)
-        else:
-            report = self._call(target, args, kwargs, history, soft_timeout, timeout, timeout_callback, fault)
-        with caused_by(history.cause):
-            self._report(report, history, callback, error_callback, timeout_callback)
+        job = Job(
+            next(self.worker.jobs), accept_callback, callback, error_callback, timeout_callback,
+            failed=lambda error: delivery.add_handler(handler_error(error)),
+        )  # fmt: skip
+        delivery = self._delivery = _Delivery(self.message, history, job, timeout)
+        try:
+            job.accept()
+            # Celery 5.5 leaves the early acknowledgement to the next turn of its loop, which comes long before a body
+            # ends; and what is acknowledged makes room for the next message, which is with the worker before it, too.
+            self.worker.consumer.perform_pending_operations()
+            self.accepted()
+            self._call(delivery, target, args, kwargs, soft_timeout)
+        finally:
+            self._delivery = None
 
-    def _take_fault(self, task: str, worker: str) -> Fault | None:
+    def _take_fault(self, when: str, delivery: _Delivery) -> Fault | None:
+        assert self.worker is not None
         for fault in self.faults:
-            if fault.fits(task, worker):
+            if fault.when == when and fault.fits(delivery.history.name, self.worker.name):
                 self.faults.remove(fault)
                 return fault
         return None
 
-    def _broken(self, fault: Fault, history: MessageHistory, timeout: float | None) -> Any:
-        """What the pool would report of a fault.
+    def _meet(self, when: str, delivery: _Delivery) -> None:
+        """Let the fault happen that was asked for.
 
         Raises:
-            WorkerDied: nobody is left to report.
+            WorkerDied: the whole worker is killed.
+            ChildDied: the process that runs the body is killed.
+            OverTime: it is over its hard time limit.
         """
+        fault = self._take_fault(when, delivery)
+        if fault is None:
+            return
         if fault.kind == "kill_worker":
+            delivery.kill()
             raise WorkerDied(fault.when)
         if fault.kind == "lose_child":
-            event = self.recorder.log.record(
-                ChildLost, cause=history.cause, task=history.name, task_id=history.id, when=fault.when
-            )
-            history.cause = event.id
-            return lost_child()
-        limit = timeout or 1
-        self.recorder.state_set(history, "FAILURE", f"over its hard time limit of {limit:g} s")
-        return OverTime(limit)
+            self._note_lost(delivery.history, fault.when)
+            delivery.kill()
+            raise ChildDied
+        raise self._over_hard_limit(delivery, delivery.hard or 1)
 
-    def _report(
-        self, report: Any, history: MessageHistory, callback: Any, error_callback: Any, timeout_callback: Any
-    ) -> None:
-        """Tell the request, as the pool's result handler does."""
-        if isinstance(report, OverTime):
-            timeout_callback(False, report.limit)
-            if history.id not in self._failed:  # celery before 5.7 sends no signal
-                self._fail(history, TimeLimitExceeded(report.limit))
-        elif isinstance(report, ExceptionInfo):
-            error_callback(report)
-        else:
-            callback(report)
-        self._failed.discard(history.id)
+    def _over_hard_limit(self, delivery: _Delivery, limit: float) -> BaseException:
+        history = delivery.history
+        self.recorder.state_set(history, "FAILURE", f"over its hard time limit of {limit:g} s")
+        with caused_by(history.cause):
+            # The parent process tells first, and only then ends the one that runs the body.
+            delivery.job.over_hard_limit(limit)
+        if delivery.failure is None:  # celery before 5.7 sends no signal where the message goes back to its queue
+            delivery.failure = TimeLimitExceeded(limit)
+        return OverTime()
+
+    def _note_lost(self, history: MessageHistory, when: str) -> None:
+        event = self.recorder.log.record(
+            ChildLost, cause=history.cause, task=history.name, task_id=history.id, when=when
+        )
+        history.cause = event.id
 
     # ----------------------------------------------------------------------- the body
 
@@ -206,34 +309,32 @@ class Execution:
         """Wrap the function of a task, inside of Celery's tracer: its result is stored only after this returns."""
 
         def body(*args: Any, **kwargs: Any) -> Any:
+            delivery = self._delivery
+            if delivery is None:  # called by the project itself
+                return function(*args, **kwargs)
+            self._meet(BEFORE, delivery)
             try:
-                self._result = function(*args, **kwargs)
+                delivery.result = function(*args, **kwargs)
             except Exception as error:
-                self._raised = error
-                self._end_of_body()
+                self._end_of_body(delivery)
+                delivery.raised = error
                 raise
-            self._end_of_body()
-            return self._result
+            self._end_of_body(delivery)
+            return delivery.result
 
         return body
 
-    def _end_of_body(self) -> None:
-        if self._fault is not None:
-            raise ChildDied
+    def _end_of_body(self, delivery: _Delivery) -> None:
+        if delivery.job.timed_out:
+            delivery.kill()
+            raise ChildDied  # it has caught the SIGTERM of its hard time limit: a SIGKILL follows
+        self._meet(AFTER, delivery)
 
     def _call(
-        self,
-        target: Callable[..., Any],
-        args: Any,
-        kwargs: Any,
-        history: MessageHistory,
-        soft: float | None,
-        hard: float | None,
-        timeout_callback: Callable[..., Any],
-        fault: Fault | None,
-    ) -> Any:
-        """Call Celery's tracer; what it returns, or what the pool would report instead."""
-        request = args[2]
+        self, delivery: _Delivery, target: Callable[..., Any], args: Any, kwargs: Any, soft: float | None
+    ) -> None:
+        """Call Celery's tracer, and tell the callbacks what has come of it."""
+        request, history, job = args[2], delivery.history, delivery.job
         task = self.app.tasks[args[0]]
         call = call_text(history.name, tuple(request["args"]), request["kwargs"])
         started = self.recorder.log.record(
@@ -241,60 +342,82 @@ class Execution:
         )
         history.cause = started.id
         history.own_retry = False
-        self._fault, self._raised, self._result = fault, None, None
-        state, shown, report, left = "PENDING", "", None, False
-        outcome: tuple[type[Outcome], dict[str, Any]] | None = None
+        began = time.time()
+        end = _End()
         try:
-            with caused_by(started), self.recorder.in_body(history), _Limits(soft, hard, timeout_callback):
+            with (
+                caused_by(started),
+                self.recorder.in_body(history),
+                _Limits(self, delivery, soft),
+                delivery.heard(),
+            ):
                 if inspect.iscoroutinefunction(task.run) and not task_has_custom(task, "__call__"):
                     raise _NeverAwaited
-                report = target(*args, **kwargs)
-            state, shown, outcome = self._read(report)
+                report = target(*args, **kwargs, **self._located(target))
+            end = self._read(report, delivery)
         except _NeverAwaited:
-            error = AsyncTaskFunction(
-                f"{history.name} is an `async def` task: Celery calls the function and never awaits what it returns, "
-                "so that nothing of it runs (celery 5.7). Fix: make it a plain `def`, and call the asynchronous part "
-                "by asgiref.sync.async_to_sync."
-            )
-            state, shown, report = "FAILURE", repr(error), _info(error)
+            end = _failed_outside(_never_awaited(history.name), job)
         except ChildDied:
-            shown = "its process ended before a result was stored"
-        except OverTime as over:
-            shown, report = f"over its hard time limit of {over.limit:g} s", over
-        except SystemExit as leaving:
-            # In a prefork worker the process ends, and the pool finds it gone.
-            left = True
-            shown, report = f"SystemExit({leaving.code!r})", lost_child(exit_reason(leaving))
+            end = _End(shown="its process ended before a result was stored", tell=lambda: job.lost(KILLED))
+        except OverTime:
+            end = _End(shown=f"over its hard time limit of {delivery.hard or 1:g} s")
+        except (WorkerDied, KeyboardInterrupt):
+            raise  # the second is the user's
+        except BaseException as error:
+            end = self._left(error, delivery)
         finally:
-            self._fault = None
+            self.longest[history.name] = max(self.longest.get(history.name, 0.0), time.time() - began)
             self.recorder.log.record(
-                BodyEnded, cause=started.id, task=history.name, task_id=history.id, state=state, result=shown
+                BodyEnded, cause=started.id, task=history.name, task_id=history.id, state=end.state, result=end.shown
             )
-        if left:
-            lost = self.recorder.log.record(
-                ChildLost, cause=history.cause, task=history.name, task_id=history.id, when="during_body"
-            )
-            history.cause = lost.id
-        if outcome is not None:
-            kind, fields = outcome
-            self._end(history, kind, state, args=tuple(request["args"]), kwargs=request["kwargs"], **fields)
-        if history.own_retry is not False and state in ("SUCCESS", "FAILURE"):
-            self._swallowed(history, state)
-        return report if fault is None else self._broken(fault, history, hard)
+        if history.own_retry is not False and not isinstance(delivery.raised, Retry):
+            self._swallowed(history, end.state)
+        try:
+            if not job.ready:
+                with caused_by(history.cause):
+                    end.tell()
+        finally:
+            self._conclude(delivery, end, tuple(request["args"]), request["kwargs"])
 
-    def _read(self, report: Any) -> tuple[str, str, tuple[type[Outcome], dict[str, Any]] | None]:
-        """The state in which a tracer has ended, what to show of it, and the outcome to keep."""
+    def _located(self, target: Any) -> dict[str, Any]:
+        """What a pool's process knows of the app, where Celery's fast tracer asks for it."""
+        if target is not fast_trace_task:
+            return {}
+        assert self.worker is not None
+        accept = prepare_accept_content(self.app.conf.accept_content)
+        return {"_loc": (self.app.tasks, accept, self.worker.hostname)}
+
+    def _left(self, error: BaseException, delivery: _Delivery) -> _End:
+        """What comes of an exception that has left Celery's tracer."""
+        job = delivery.job
+        if _is_of_the_test_runner(error):
+            raise error
+        if isinstance(error, SystemExit):
+            self._note_lost(delivery.history, "during_body")
+            # From billiard 4.3 on the process tells before it ends; until then the pool finds it gone.
+            info = _info(error)
+            tell = (lambda: job.raised(info)) if REPORTS_EVERYTHING else (lambda: job.lost(exit_reason(error)))
+            return _End(shown=f"SystemExit({error.code!r})", tell=tell)
+        if not REPORTS_EVERYTHING and not isinstance(error, Exception):
+            self._note_lost(delivery.history, "during_body")
+            return _End(shown=repr(error), tell=lambda: job.lost("exitcode 0"))
+        return _failed_outside(error, job)
+
+    def _read(self, report: Any, delivery: _Delivery) -> _End:
+        """What a tracer that has returned says."""
         failed, value, _ = report
+        tell = partial(delivery.job.returned, report)
         if not failed:
-            return "SUCCESS", str(value), (TaskSuccess, {"result": self._result})
+            return _End("SUCCESS", str(value), tell, TaskSuccess, {"result": delivery.result})
         exception = _exception_of(value)
         if isinstance(exception, Retry):
-            return "RETRY", str(exception), (TaskRetry, _retry_fields(exception))
+            return _End("RETRY", str(exception), tell, TaskRetry, _retry_fields(exception))
         if isinstance(exception, Reject):
-            return "REJECTED", repr(exception), (Outcome, {})
+            return _End("REJECTED", repr(exception), tell, Outcome)
         if isinstance(exception, Ignore):
-            return "IGNORED", repr(exception), (Outcome, {})
-        return "FAILURE", repr(exception), None  # the signal has told already
+            return _End("IGNORED", repr(exception), tell, Outcome)
+        # Celery hands over a copy where the exception can't be pickled.
+        return _End("FAILURE", repr(exception), tell, TaskFailure, {"exception": exception})
 
     def _swallowed(self, history: MessageHistory, state: str) -> None:
         where = None if isinstance(history.own_retry, bool) else history.own_retry
@@ -309,9 +432,20 @@ class Execution:
 
     # ----------------------------------------------------------------------- outcomes
 
-    def _fail(self, history: MessageHistory, exception: BaseException) -> None:
-        self._failed.add(history.id)
-        self._end(history, TaskFailure, "FAILURE", exception=exception)
+    def _conclude(self, delivery: _Delivery, end: _End, args: tuple[Any, ...], kwargs: Any) -> None:
+        """Keep what has come of one delivery."""
+        history = delivery.history
+        failure = delivery.failed_with or delivery.failure or end.fields.get("exception")
+        handlers = tuple(error for error in delivery.handlers if error.exception is not failure)
+        if end.kind not in (None, TaskFailure):
+            self._end(history, end.kind or Outcome, end.state, args=args, kwargs=kwargs, **end.fields)
+            if handlers:
+                self._end(
+                    history, HandlerFailure, "FAILURE", args=args, kwargs=kwargs, handlers=handlers,
+                    exception=handlers[0].exception,
+                )  # fmt: skip
+        elif failure is not None:
+            self._end(history, TaskFailure, "FAILURE", args=args, kwargs=kwargs, exception=failure, handlers=handlers)
 
     def _end(self, history: MessageHistory, kind: type[Outcome], state: str, **fields: Any) -> None:
         if "args" not in fields and self.message is not None and self.message.history is history:
@@ -322,34 +456,87 @@ class Execution:
         )
 
 
+@dataclass(frozen=True)
+class _End:
+    """How the process that ran a body has ended with it.
+
+    Attributes:
+        state: Celery's state.
+        shown: what the log shows of it.
+        tell: tells the request.
+        kind: of the outcome; None where none is to be kept, unless the task has failed.
+        fields: of the outcome.
+    """
+
+    state: str = "PENDING"
+    shown: str = ""
+    tell: Callable[[], None] = lambda: None
+    kind: type[Outcome] | None = None
+    fields: dict[str, Any] = field(default_factory=dict)
+
+
+def _failed_outside(error: BaseException, job: Job) -> _End:
+    return _End("FAILURE", repr(error), partial(job.raised, _info(error)), TaskFailure, {"exception": error})
+
+
+def _never_awaited(name: str) -> Exception:
+    return AsyncTaskFunction(
+        f"{name} is an `async def` task: Celery calls the function and never awaits what it returns, so that nothing "
+        "of it runs (celery 5.7). Fix: make it a plain `def`, and call the asynchronous part by "
+        "asgiref.sync.async_to_sync."
+    )
+
+
+def _is_of_the_test_runner(error: BaseException) -> bool:
+    """Whether it is pytest's own, such as that of ``pytest.fail()``: it is meant for the test, not for Celery."""
+    return any(kind.__module__.startswith("_pytest.") for kind in type(error).__mro__)
+
+
 class _NeverAwaited(BaseException):
     """An ``async def`` task was about to be called."""
 
 
 class _Limits:
-    """Enforces time limits in virtual time: a sleep that crosses a limit is cut off there."""
+    """What happens in virtual time while a body sleeps: its time limits, and what the broker does meanwhile."""
 
-    def __init__(self, soft: float | None, hard: float | None, timeout_callback: Callable[..., Any]) -> None:
+    def __init__(self, execution: Execution, delivery: _Delivery, soft: float | None) -> None:
         self._clock = active_clock()
-        self._limits = [
-            (limit, raises)
-            for limit, raises in ((soft, self._soft), (hard, self._hard))
-            if limit and self._clock is not None
-        ]
-        self._tell = timeout_callback
+        self._execution = execution
+        self._delivery = delivery
+        self._soft_limit = soft
         self._deadlines: list[Any] = []
 
-    def _soft(self, limit: float) -> BaseException:
-        self._tell(True, limit)
-        return SoftTimeLimitExceeded(limit)
-
-    def _hard(self, limit: float) -> BaseException:
-        return OverTime(limit)
-
     def __enter__(self) -> None:
+        if self._soft_limit:
+            self._at(self._soft_limit, self._soft)
+        if self._delivery.hard:
+            self._at(self._delivery.hard, self._hard)
+        self._watch_broker()
+
+    def _at(self, seconds: float, call: Callable[[], BaseException | None]) -> None:
         if self._clock is not None:
-            for limit, raises in self._limits:
-                self._deadlines.append(self._clock.add_deadline(limit, partial(raises, limit)))
+            self._deadlines.append(self._clock.add_deadline(seconds, call))
+
+    def _soft(self) -> BaseException:
+        self._delivery.job.over_soft_limit(self._soft_limit or 0)
+        return SoftTimeLimitExceeded()
+
+    def _hard(self) -> BaseException:
+        self._at(PATIENCE, self._kill)
+        return self._execution._over_hard_limit(self._delivery, self._delivery.hard or 0)
+
+    def _kill(self) -> BaseException:
+        self._delivery.kill()
+        return ChildDied()
+
+    def _watch_broker(self) -> None:
+        moment = self._execution.next_moment()
+        if moment is not None:
+            self._at(moment - time.time(), self._pass_time)
+
+    def _pass_time(self) -> None:
+        self._execution.pass_time()
+        self._watch_broker()
 
     def __exit__(self, *exc_info: object) -> None:
         if self._clock is not None:

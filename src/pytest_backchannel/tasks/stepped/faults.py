@@ -5,9 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from billiard.einfo import ExceptionInfo
-from billiard.exceptions import WorkerLostError
-
 BEFORE, AFTER = "before_body", "after_body"
 MOMENTS = (BEFORE, AFTER)
 
@@ -20,16 +17,27 @@ class WorkerDied(BaseException):
         self.when = when
 
 
-class OverTime(BaseException):
-    """The hard time limit was hit while the function ran: the process that runs it is killed."""
+class WorkerEnded(BaseException):
+    """The worker process ends of itself, for an error that Celery can't go on from; it gives back what it has."""
 
-    def __init__(self, limit: float) -> None:
-        super().__init__(limit)
-        self.limit = limit
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+# What billiard's handler of SIGTERM exits with, in the process that ran over its hard time limit.
+TERMINATED = -241
+
+
+class OverTime(SystemExit):
+    """The hard time limit was hit while the function ran: its process gets a SIGTERM, which raises this there."""
+
+    def __init__(self) -> None:
+        super().__init__(TERMINATED)
 
 
 class ChildDied(BaseException):
-    """The process that runs the function is gone, after the function has ended."""
+    """The process that runs the function is killed: nothing of it runs any more."""
 
 
 @dataclass(frozen=True)
@@ -64,12 +72,7 @@ def check_moment(when: object) -> str:
     return str(when)
 
 
-def lost_child(reason: str = "signal 9 (SIGKILL)") -> ExceptionInfo:
-    """What a prefork pool reports when the process that ran a task is gone (billiard 4.2: pool.mark_as_worker_lost)."""
-    try:
-        raise WorkerLostError(f"Worker exited prematurely: {reason}.")
-    except WorkerLostError:
-        return ExceptionInfo()
+KILLED = "signal 9 (SIGKILL)"
 
 
 def exit_reason(error: SystemExit) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from celery import _state
 from celery.result import task_join_will_block
 from celery.worker import state as worker_state
+from celery.worker.request import Request
 from kombu import pools
 
 from ..configuration import overridden
@@ -72,12 +74,13 @@ class Installation:
             stack.callback(self._close_pools, pools._limit[0])
             stack.enter_context(_attributes(app, _pool=None, _backend_cache=None, _local=threading.local()))
             self.steps = app.steps
-            stack.enter_context(_attributes(app, steps=plain_steps(self.steps), use_fast_trace_task=False))
+            stack.enter_context(_attributes(app, steps=plain_steps(self.steps), use_fast_trace_task=True))
             stack.enter_context(_attributes(app, _get_backend=lambda: self.backend, amqp=_MISSING, control=_MISSING))
             app.amqp.Connection = lambda *args, **kwargs: connect(self.transport)
             stack.enter_context(_quiet_django(app))
             stack.callback(_state._set_task_join_will_block, task_join_will_block())
             stack.enter_context(_worker_state())
+            stack.enter_context(_expiry_at_its_moment())
             stack.callback(self._untrace)
             stack.callback(self._restore_limits)
             self.backend = self._make_backend()
@@ -111,6 +114,12 @@ class Installation:
             else:
                 task.__trace__ = before
         self._traced.clear()
+
+    def forget_revoked(self) -> None:
+        """Forget which tasks are revoked, as a new process does that has no other worker to ask."""
+        worker_state.revoked.clear()
+        worker_state.revoked_stamps.clear()
+        worker_state.successful_requests.clear()
 
     def keep_limits(self) -> None:
         """Remember the limits of all tasks: remote control is about to come, which may set them on the task itself."""
@@ -202,6 +211,27 @@ def _quiet_django(app: Any) -> Generator[None]:
                 stack.enter_context(_attributes(installed, **quiet))
             stack.enter_context(_attributes(fixup, _worker_fixup=_NullFixup()))
         yield
+
+
+@contextmanager
+def _expiry_at_its_moment() -> Generator[None]:
+    """Let a task expire at its very moment: virtual time can stand there, and real time is past it by then."""
+    original = Request.maybe_expire
+
+    def maybe_expire(request: Any) -> Any:
+        if original(request):
+            return True
+        expires = request.expires
+        if expires and datetime.now(UTC if expires.tzinfo else None) >= expires:
+            worker_state.revoked.add(request.id)
+            return True
+        return None
+
+    Request.maybe_expire = maybe_expire
+    try:
+        yield
+    finally:
+        Request.maybe_expire = original
 
 
 @contextmanager

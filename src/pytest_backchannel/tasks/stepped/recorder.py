@@ -184,6 +184,10 @@ class Recorder(Listener):
         self.latest[history.id] = history
         return history
 
+    def site(self) -> Location | None:
+        """The line of the project's code that runs now; None where the worker's own code does."""
+        return self._site()
+
     def _site(self) -> Location | None:
         """The line of the project that is publishing; None where the worker's own code is."""
         frame: FrameType | None = sys._getframe(2)

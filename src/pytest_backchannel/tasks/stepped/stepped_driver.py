@@ -141,8 +141,14 @@ class SteppedDriver:
     def _check(self) -> None:
         if self._phase == "active":
             verdicts.unserved_queues(self.engine, self.log)
-            verdicts.failed_tasks(self.outcomes, self.seen, self.log)
+            verdicts.failed_tasks(self.outcomes, self.seen, self.log, self._followers)
+            verdicts.late_acknowledgements(self.engine, self.log)
             verdicts.pending_chords(self.engine, self.app, self.log)
+
+    def _followers(self, task_id: str) -> set[str]:
+        """The ids of what comes after a task in its workflow, and can't come without it."""
+        done = [message for message in self.engine.done if message.history.id == task_id]
+        return verdicts.followers(self.recorder.task(done[-1])) if done else set()
 
     # ----------------------------------------------------- what waits, what has run
 
@@ -190,6 +196,7 @@ class SteppedDriver:
         """Run until nothing is due, or a task has failed."""
         __tracebackhide__ = True
         self.engine.limit = step.limit
+        step.raise_failure()  # of a handler, which may have failed as a task was sent
         while self.engine.step(step.worker):
             step.raise_failure()
 
@@ -260,8 +267,19 @@ class SteppedDriver:
 
     # ----------------------------------------------- results, as the result backend asks for them (backend.Stepper)
 
-    def wait_step(self, task_id: str) -> None:
+    def wait_until(self, timeout: float | None) -> float | None:
+        """The moment at which a wait for a result is over; None where it has no timeout, or time can't be moved."""
+        if timeout is None or self.engine.stepping or (is_frozen() and active_clock() is None):
+            return None
+        with self.time(moves=True):
+            return time.time() + timeout
+
+    def wait_step(self, task_id: str, until: float | None = None) -> None:
         """Do one step for somebody who waits for a result, or raise why it will not come.
+
+        Args:
+            task_id: the task.
+            until: how far time may move, in seconds since the epoch; None lets it stand.
 
         Raises:
             ResultUnavailable: the message says why.
@@ -278,9 +296,16 @@ class SteppedDriver:
                 "result.get() was called from a coroutine before its task has run. Fix: await task_queue.arun() first."
             )
         with self.time(moves=False):
-            stepped = self.engine.step()
+            stepped = self.engine.step() or (until is not None and self._wait(until))
         if not stepped:
             raise ResultUnavailable(why_no_result(task_id, self.engine, self.recorder, self.outcomes))
+
+    def _wait(self, until: float) -> bool:
+        """Move time to what is due next, or to the end of the wait; whether anything is due."""
+        moment = self.next_moment()
+        due = moment is not None and moment <= until
+        self.move_to(moment if moment is not None and due else until)
+        return due
 
     def looked_at(self, task_id: str) -> None:
         """Somebody asked for the state of a task; while a task runs, that is Celery itself."""

@@ -53,9 +53,30 @@ def topic_matches(pattern: str, key: str) -> bool:
     return len(words) in taken
 
 
+class Message(_virtual.Message):
+    """A message as a worker sees it: with RabbitMQ its properties are those of AMQP, as py-amqp gives them."""
+
+    # What kombu's virtual transports keep among the properties, and AMQP has in other places, or not at all.
+    ELSEWHERE = frozenset({"body_encoding", "delivery_info", "delivery_tag"})
+
+    properties: dict[str, Any]
+
+    def __init__(self, payload: RawMessage, channel: Any = None, **kwargs: Any) -> None:
+        super().__init__(payload, channel=channel, **kwargs)
+        if channel is not None and channel.broker.profile == "rabbitmq":
+            own = {name: value for name, value in self.properties.items() if name not in self.ELSEWHERE}
+            self.properties = {
+                "content_type": self.content_type,
+                "content_encoding": self.content_encoding,
+                "application_headers": self.headers,
+                **{name: value for name, value in own.items() if value is not None},
+            }
+
+
 class Channel(_virtual.Channel):
     """A channel of the simulated broker; only delivery differs, which the worker asks for itself."""
 
+    Message = Message
     exchange_types = {**_virtual.Channel.exchange_types, "topic": Topic}
     supports_fanout = True
     do_restore = False  # what was not acknowledged is the broker's to requeue, not the channel's
@@ -66,6 +87,13 @@ class Channel(_virtual.Channel):
         broker: Broker = self.connection.broker
         return broker
 
+    def prepare_message(self, body: Any, priority: int | None = None, *args: Any, **kwargs: Any) -> Any:
+        """Make a message; RabbitMQ, unlike Redis, carries no priority where none is given."""
+        message = super().prepare_message(body, priority, *args, **kwargs)
+        if priority is None and self.broker.profile == "rabbitmq":
+            message["properties"]["priority"] = None
+        return message
+
     def basic_publish(self, message: dict[str, Any], exchange: str, routing_key: str, **kwargs: Any) -> None:
         """Put a message into the queues that are bound for it."""
         broker = self.broker
@@ -74,7 +102,8 @@ class Channel(_virtual.Channel):
             self.connection.refused(message)
             # What apply_async() raises once its own retries are used up (kombu.Connection._reraise_as_library_errors).
             raise OperationalError("the broker refused the message (task_queue.refuse_publish)")
-        if not broker.is_task(message) or (exchange and exchange not in self.state.exchanges):
+        # A worker that runs has declared all its queues: other ones may be bound to this exchange than the producer's.
+        if exchange or not broker.is_task(message):
             self.connection.wake()
         self._inplace_augment_message(message, exchange, routing_key)
         broker.publish(RawMessage(message), self.targets(exchange, routing_key))

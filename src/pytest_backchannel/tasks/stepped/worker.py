@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import heapq
 import itertools
-import os
 import time
 from collections import deque
 from collections.abc import Callable
@@ -257,6 +256,12 @@ class SteppedWorker:
         self.controller: Any = None
         self.consumer: Any = None
         self.receivers = StepReceivers()
+        self.jobs = itertools.count()
+
+    @property
+    def hostname(self) -> str:
+        """Its name, as Celery has it."""
+        return f"{self.name}@backchannel"
 
     @property
     def started(self) -> bool:
@@ -276,11 +281,12 @@ class SteppedWorker:
     def start(self) -> None:
         """Connect, declare the queues and consume."""
         concurrency = self.app.conf.worker_concurrency
+        self.jobs = itertools.count()
         receivers, signals.worker_init.receivers = signals.worker_init.receivers, []
         try:
             self.controller = self._controller_cls(
                 app=self.app,
-                hostname=f"{self.name}@backchannel",
+                hostname=self.hostname,
                 pool_cls=self._pool_cls,
                 consumer_cls=self._consumer_cls,
                 timer_cls=VirtualTimer,
@@ -367,11 +373,6 @@ class SteppedWorker:
     @property
     def _transport(self) -> Any:
         return self.consumer.connection.transport
-
-
-def pid() -> int:
-    """The process that the pool reports."""
-    return os.getpid()
 
 
 # --- end of private API

@@ -6,6 +6,7 @@ import asyncio
 import threading
 
 import pytest
+import redis
 import time_machine
 from asgiref.sync import async_to_sync, sync_to_async
 from channels.exceptions import ChannelFull
@@ -326,6 +327,33 @@ async def test_flush_forgets_everything(layer):
     assert layer.members("room") == []
     assert await is_empty(layer, channel)
     assert [lost.text for lost in layer.lost] == ["the layer was flushed before it was read"]
+
+
+@pytest.mark.asyncio
+async def test_core_a_receive_that_waits_while_the_layer_is_flushed_loses_its_connection():
+    layer = make("core")
+    own = await layer.new_channel()
+    for channel, others in (("worker", []), (own, [own])):
+        reading = asyncio.ensure_future(layer.receive(channel))
+        waiting = [asyncio.ensure_future(layer.receive(other)) for other in others]
+        await asyncio.sleep(0)
+        await layer.flush()
+        with pytest.raises(redis.ConnectionError, match="flushed while receive"):
+            await reading
+        # Of the consumers of one process only one reads from Redis at a time.
+        await layer.send(channel, {"type": "x"})
+        message = waiting[0] if waiting else layer.receive(channel)
+        assert await asyncio.wait_for(message, 1) == {"type": "x"}
+
+
+@pytest.mark.asyncio
+async def test_pub_sub_a_receive_that_waits_while_the_layer_is_flushed_goes_on_waiting():
+    layer = make("pubsub")
+    reading = asyncio.ensure_future(layer.receive(await layer.new_channel()))
+    await asyncio.sleep(0)
+    await layer.flush()
+    assert not (await asyncio.wait([reading], timeout=0.01))[0]
+    reading.cancel()
 
 
 @pytest.mark.parametrize("sender", ["async_to_sync in a thread", "a loop of its own", "sync_to_async"])

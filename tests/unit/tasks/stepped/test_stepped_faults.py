@@ -6,6 +6,7 @@ import pytest
 import stepped_tasks as t
 from billiard.exceptions import TimeLimitExceeded, WorkerLostError
 from celery import chord, group
+from celery.exceptions import TimeoutError as CeleryTimeoutError
 from kombu import Exchange, Queue
 
 from pytest_backchannel.clock.virtual import VirtualClock
@@ -352,6 +353,32 @@ def test_get_says_why_no_result_will_come():
             t.add.delay(1, 1).get()
         with pytest.raises(ResultUnavailable, match="raised Ignore"):
             t.ignores.delay().get()
+
+
+def test_get_with_a_timeout_moves_time_by_as_much_as_a_worker_needs():
+    with VirtualClock() as clock, TaskQueue(t.app) as queue:
+        start = clock.time()
+        assert t.add.apply_async((1, 2), countdown=3).get(timeout=5) == 3
+        assert clock.time() - start == 3
+        assert t.flaky.delay().get(timeout=180) == "ok"
+        assert clock.time() - start == 183
+        late = t.add.apply_async((1, 2), countdown=30)
+        with pytest.raises(CeleryTimeoutError, match=r"eta is in 25 s"):
+            late.get(timeout=5)
+        assert clock.time() - start == 188
+        with pytest.raises(CeleryTimeoutError):
+            group(t.add.s(1, 1), t.add.s(2, 2).set(countdown=40)).apply_async().get(timeout=30)
+        assert clock.time() - start == 218
+        assert late.get(timeout=0) == 3
+        queue.run_until_idle()
+
+
+def test_get_with_a_timeout_gives_up_on_what_never_comes(queue):
+    with VirtualClock() as clock:
+        start = clock.time()
+        with pytest.raises(CeleryTimeoutError, match="raised Ignore"):
+            t.ignores.delay().get(timeout=5)
+        assert clock.time() - start == 5
 
 
 def test_get_inside_a_task_is_refused(queue):

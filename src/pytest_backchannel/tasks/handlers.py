@@ -1,0 +1,97 @@
+"""Learns of the failures that Celery only logs: of signal receivers, errbacks and a task's own handlers."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager
+from types import FrameType
+from typing import Any
+
+from celery.app import trace
+
+from .outcomes import HandlerError
+
+HOOKS = ("before_start", "on_success", "on_failure", "on_retry", "after_return")
+
+
+# --- private API: seen on celery 5.5–5.7. The loggers of the modules where Celery catches what a handler raises; there
+# --- is no other trace of it. Only `exception()` is looked at, by the function that calls it:
+# --- Signal.send; trace_task, for on_success and after_return (celery 5.7); Backend._call_task_errbacks (celery 5.7).
+
+_CELERY = os.path.dirname(os.path.dirname(trace.__file__))
+_MODULES = {
+    "celery.utils.dispatch.signal": "send",
+    "celery.app.trace": "trace_task",
+    "celery.backends.base": "_call_task_errbacks",
+}
+
+
+class _Listener:
+    """A logger that tells of the exceptions which it logs for one function."""
+
+    def __init__(self, logger: Any, function: str, told: Callable[[HandlerError], None]) -> None:
+        self._logger = logger
+        self._function = function
+        self._told = told
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._logger, name)
+
+    def exception(self, message: Any, *args: Any, **kwargs: Any) -> None:
+        """Log it, and tell."""
+        kwargs["stacklevel"] = kwargs.get("stacklevel", 1) + 1
+        self._logger.exception(message, *args, **kwargs)
+        frame, error = sys._getframe(1), sys.exc_info()[1]
+        if error is not None and frame.f_code.co_name == self._function:
+            hook = next((hook for hook in HOOKS if hook in str(message)), None)
+            self._told(_error_of_receiver(frame, error) if self._function == "send" else handler_error(error, hook))
+
+
+def _error_of_receiver(frame: FrameType, error: BaseException) -> HandlerError:
+    signal, receiver, sender = (frame.f_locals.get(name) for name in ("self", "receiver", "sender"))
+    named = frame.f_locals.get("named") or {}
+    name = getattr(receiver, "__qualname__", None) or repr(receiver)
+    request = named.get("request")
+    return HandlerError(
+        handler=f"{name}, a receiver of the signal {getattr(signal, 'name', signal)},",
+        exception=error,
+        task=sender if isinstance(sender, str) else getattr(sender, "name", None),
+        task_id=named.get("task_id") or getattr(request, "id", None) or (named.get("headers") or {}).get("id"),
+    )
+
+
+def handler_error(error: BaseException, hook: str | None = None) -> HandlerError:
+    """The failure of a handler that Celery has called, by the functions that its traceback goes through."""
+    found = hook or "Celery's own code around the body"
+    step, by_celery = error.__traceback__, False
+    while step is not None:
+        code = step.tb_frame.f_code
+        if code.co_name == "_call_task_errbacks":
+            errback = step.tb_frame.f_locals.get("errback")
+            found = "an errback" if errback is None else f"the errback {getattr(errback, 'task', errback)}"
+        elif code.co_name in HOOKS and by_celery:
+            found = code.co_name
+        by_celery = code.co_filename.startswith(_CELERY)
+        step = step.tb_next
+    return HandlerError(handler=found, exception=error)
+
+
+@contextmanager
+def listening(told: Callable[[HandlerError], None]) -> Generator[None]:
+    """Within the block, tell of each handler whose failure Celery only logs."""
+    with ExitStack() as stack:
+        for name, function in _MODULES.items():
+            module: Any = importlib.import_module(name)
+            logger = module.logger
+            module.logger = _Listener(logger, function, told)
+            stack.callback(setattr, module, "logger", logger)
+        # Celery also warns of what it tells as an internal error. A suite may have warnings as errors; no worker has.
+        stack.callback(setattr, trace, "warn", trace.warn)
+        trace.warn = lambda *args, **kwargs: None
+        yield
+
+
+# --- end of private API
