@@ -82,7 +82,7 @@ class _Noticing:
 
 class _Jumping:
     # Of the class that it is put in front of.
-    _heap: list[Any]
+    _heap: list[Any] | None
     _when: Callable[..., float]
     populate_heap: Callable[[], None]
     schedules_equal: Callable[..., bool]
@@ -115,9 +115,10 @@ class _Jumping:
             same = self._offsets_at(now + min(wait, YEARS)) == self._offsets
             return wait if same else min(wait, QUARTER - now % QUARTER)
         delay = float(super().tick(*args, **kwargs))  # type: ignore[misc]
-        if delay > 0 and self._until_the_first() <= 0:
-            first = self._heap[0]
-            heapq.heapreplace(self._heap, first._replace(time=self._when(first.entry, delay)))
+        heap = self._heap
+        if heap and delay > 0 and self._until_the_first() <= 0:
+            first = heap[0]
+            heapq.heapreplace(heap, first._replace(time=self._when(first.entry, delay)))
             return 0.0
         return delay
 
