@@ -2,7 +2,8 @@
 
 * ``redis``: Celery's own ``RedisBackend``, over fakeredis. Chords are joined in Redis itself, so that one whose
   header has ``ignore_result`` works there, and only there.
-* ``cache``, ``memcached``, ``dynamodb``, ``django-db`` … : Celery's own key-value backend with a counter for chords.
+* ``django-db``, ``django-cache``: those of django-celery-results, where it is installed in the tests' settings, too.
+* ``cache``, ``memcached``, ``dynamodb`` … : Celery's own key-value backend with a counter for chords.
 * ``db``, ``mongodb``, ``file`` …: no counter; a chord polls with ``celery.chord_unlock``.
 * ``rpc``: no chords at all.
 * ``disabled``: nothing is stored; ``get()`` says so.
@@ -24,6 +25,7 @@ from celery.backends.base import DisabledBackend, KeyValueStoreBackend
 from celery.result import ResultSet
 
 from ...errors import BackchannelError, ResultUnavailable
+from ..extensions import django_results
 
 REDIS = ("redis", "rediss", "sentinel")
 RPC = ("rpc", "amqp")
@@ -228,6 +230,8 @@ def backend_for(kind: str, app: Any, stepper: Stepper) -> Any:
 
 
 def _class_for(kind: str) -> Any:
+    if kind in django_results.KINDS and (found := django_results.django_class(kind, Stepped)) is not None:
+        return found
     if kind in REDIS:
         return _redis_class()
     if kind == "disabled":

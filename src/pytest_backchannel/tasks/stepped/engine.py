@@ -14,6 +14,7 @@ from celery.result import _set_task_join_will_block
 from ...errors import EndlessLoop, MisusedQueue
 from ...events import caused_by
 from ..driver import DEFAULT_LIMIT
+from ..extensions import worker_boot
 from ..outcomes import cycle_of
 from ..records import WorkerExited, WorkerKilled
 from .broker import StoredMessage
@@ -69,6 +70,7 @@ class Engine:
         self._random = random.Random(seed) if order == "random" else None
         self._redeliver_all = redeliver_all
         self._turn = 0
+        self._told = False
         execution.accepted = self._fill
         execution.next_moment = self.broker.next_sweep
         execution.pass_time = self._pass_time
@@ -77,6 +79,9 @@ class Engine:
 
     def start(self) -> None:
         """Start the workers that do not run yet."""
+        if not self._told:
+            self._told = True
+            worker_boot.tell(self.installation.steps, self.recorder.log)
         for worker in self.workers.values():
             if not worker.started:
                 worker.start()
@@ -142,7 +147,7 @@ class Engine:
         # As in a prefork worker: `.get()` inside a task is refused, by Celery itself.
         _set_task_join_will_block(True)
         try:
-            with self.installation.as_current():
+            with self.installation.as_current(), worker_boot.working(self.workers.values()):
                 yield
         finally:
             _set_task_join_will_block(False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import defaultdict
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import UTC, datetime
@@ -17,6 +16,7 @@ from kombu import pools
 
 from ...restoring import MISSING, changed, kept, put
 from ..configuration import overridden
+from ..extensions.worker_boot import Steps, plain_steps
 from .transport import connect
 
 # Settings that differ while the stepped worker is active, each with its reason.
@@ -38,6 +38,7 @@ class Installation:
 
     Attributes:
         backend: the result backend, while it is active.
+        steps: the app's own boot steps, of which it has only those that run meanwhile.
     """
 
     def __init__(self, app: Any, transport: type, backend: Callable[[], Any]) -> None:
@@ -45,6 +46,7 @@ class Installation:
         self.transport = transport
         self._make_backend = backend
         self.backend: Any = None
+        self.steps: Steps = {}
         self._stack = ExitStack()
         self._traced: dict[Any, dict[str, Any]] = {}
         self._limits: dict[Any, dict[str, Any]] = {}
@@ -68,6 +70,7 @@ class Installation:
             observers = conf._observers
             stack.callback(observers.__setitem__, slice(None), list(observers))
             stack.callback(self._close_pools, pools._limit[0])
+            self.steps = app.steps
             stack.enter_context(changed(vars(app), self._redirected()))
             app.amqp.Connection = lambda *args, **kwargs: connect(self.transport)
             stack.enter_context(_quiet_django(app))
@@ -91,7 +94,7 @@ class Installation:
             "_pool": None,
             "_backend_cache": None,
             "_local": threading.local(),
-            "steps": defaultdict(set),
+            "steps": plain_steps(self.steps),
             "use_fast_trace_task": True,
             "_get_backend": lambda: self.backend,
             "amqp": MISSING,

@@ -5,8 +5,8 @@ are Celery's. Replaced are: the event loop (it returns at once: the task queue s
 ``time.time()``, which a virtual clock moves), and the pool (the function is called here, with faults on demand). What
 the consumer receives waits in ``pending`` until it is its turn, as it waits in a prefork worker for a free process.
 
-Not run: the project's own boot steps and receivers of the worker's life cycle (``worker_init``,
-``worker_process_init`` …), since the process of the test is no fresh worker process, and starts one for each test.
+Not run: receivers of the worker's life cycle (``worker_init``, ``worker_process_init`` …), and boot steps that are
+started and stopped; extensions/worker_boot.py says why.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from kombu.asynchronous import timer as kombu_timer
 from kombu.utils.limits import TokenBucket
 
 from ...errors import BackchannelError
+from ..extensions.worker_boot import StepReceivers, noticing
 from .broker import Broker, StoredMessage
 from .installation import Installation
 
@@ -260,6 +261,7 @@ class SteppedWorker:
         )
         self.controller: Any = None
         self.consumer: Any = None
+        self.receivers = StepReceivers()
         self.jobs = itertools.count()
 
     @property
@@ -281,6 +283,7 @@ class SteppedWorker:
     def _receive(self, request: Any) -> None:
         self.pending.append((next(self._arrivals), request))
 
+    @noticing
     def start(self) -> None:
         """Connect, declare the queues and consume."""
         concurrency = self.app.conf.worker_concurrency
@@ -312,6 +315,7 @@ class SteppedWorker:
 
     def drop(self) -> None:
         """End as a killed process does: nothing is told, nothing acknowledged."""
+        self.receivers.forget()
         controller, consumer = self.controller, self.consumer
         self.controller = self.consumer = None
         self.pending.clear()
