@@ -8,7 +8,7 @@ JOBS ?= auto
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-integration site check lint types docs build matrix bench lock clean
+.PHONY: help demo test test-fast test-integration site check lint types docs build matrix bench lock clean ecosystem
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -35,6 +35,16 @@ test-fast: $(VENV)/.ready ## run the tests that need no broker and no browser
 test-integration: JOBS = $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
 test-integration: $(VENV)/.ready ## run the tests that need real brokers, real workers or a browser
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m celery_integration $(ARGS)
+
+# Other people's libraries, in an environment of their own: some of them patch whatever process they are installed in.
+.venv-ecosystem/.ready: requirements/ecosystem.txt pyproject.toml
+	$(PYTHON) -m venv .venv-ecosystem
+	.venv-ecosystem/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	.venv-ecosystem/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+ecosystem: .venv-ecosystem/.ready ## run the tests of other people's libraries beside the plugin
+	.venv-ecosystem/bin/python -m pytest tests/ecosystem $(ARGS)
 
 site: $(VENV)/.ready ## run the example site for real: Redis, ASGI server, worker, beat
 	$(BIN)/backchannel demo --serve $(ARGS)
@@ -66,4 +76,4 @@ lock: $(VENV)/.ready ## resolve the dependencies anew (needs uv)
 	sh requirements/lock.sh
 
 clean: ## remove what was built
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .nox
+	rm -rf $(VENV) .venv-ecosystem build dist .mypy_cache .ruff_cache .pytest_cache .nox
