@@ -13,7 +13,7 @@ SEED ?= 1
 REPLAY ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-integration fuzz site check lint types docs build matrix bench lock clean
+.PHONY: help demo test test-fast test-integration fuzz ecosystem site check lint types docs build matrix bench lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -45,6 +45,16 @@ fuzz: $(VENV)/.ready ## play N generated scenarios on BROKER=redis, rabbitmq or 
 	PYTHONPATH=tests/differential $(BIN)/python -m fuzz --broker $(BROKER) -n $(N) --seed $(SEED) \
 		$(if $(REPLAY),--replay $(REPLAY)) $(ARGS)
 
+# Other people's libraries, in an environment of their own: some of them patch whatever process they are installed in.
+.venv-ecosystem/.ready: requirements/ecosystem.txt pyproject.toml
+	$(PYTHON) -m venv .venv-ecosystem
+	.venv-ecosystem/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	.venv-ecosystem/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+ecosystem: .venv-ecosystem/.ready ## run the tests of other people's libraries beside the plugin
+	.venv-ecosystem/bin/python -m pytest tests/ecosystem $(ARGS)
+
 site: $(VENV)/.ready ## run the example site for real: Redis, ASGI server, worker, beat
 	$(BIN)/backchannel demo --serve $(ARGS)
 
@@ -75,4 +85,4 @@ lock: $(VENV)/.ready ## resolve the dependencies anew (needs uv)
 	sh requirements/lock.sh
 
 clean: ## remove what was built
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .nox
+	rm -rf $(VENV) .venv-ecosystem build dist .mypy_cache .ruff_cache .pytest_cache .nox

@@ -369,7 +369,7 @@ class Execution:
                 _Limits(self, delivery, soft),
                 delivery.heard(),
             ):
-                if inspect.iscoroutinefunction(task.run) and not task_has_custom(task, "__call__"):
+                if inspect.iscoroutinefunction(inspect.unwrap(task.run)) and not task_has_custom(task, "__call__"):
                     raise _NeverAwaited
                 report = target(*args, **kwargs, **self._located(target))
             end = self._read(report, delivery)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -282,9 +283,10 @@ class Recorder(Listener):
 
 
 def _retry_raises() -> bool:
+    retry: Any = inspect.unwrap(Task.retry)  # a library that watches tasks may have wrapped it
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
-        if frame.f_code is Task.retry.__code__:
+        if frame.f_code is retry.__code__:
             return bool(frame.f_locals.get("throw", True))
         frame = frame.f_back
     return False
