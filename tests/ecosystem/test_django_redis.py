@@ -46,7 +46,7 @@ def test_a_cache_in_memory_follows_virtual_time(library):
             assert [result.get() for result in results] == [1, 2]
             task_queue.advance(58)
             assert cache.get("count") == 2
-            task_queue.advance(2)
+            task_queue.advance(3)
             assert cache.get("count") is None
 
         def test_in_eager_mode(celery_eager):

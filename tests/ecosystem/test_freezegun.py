@@ -21,6 +21,7 @@ def test_tasks_run_at_the_frozen_moment(library):
         import pytest
         from freezegun import freeze_time
         from pytest_backchannel import BackchannelError
+        from pytest_backchannel.errors import NoFrame
         from shop.dating import year
 
         @freeze_time("2031-05-06")
@@ -51,6 +52,15 @@ def test_tasks_run_at_the_frozen_moment(library):
         def test_inside_of_the_virtual_clock(virtual_clock):
             with pytest.raises(BackchannelError, match="something else holds the time"):
                 virtual_clock.shift(60)
+
+        @pytest.mark.asyncio
+        @freeze_time("2031-05-06")
+        async def test_a_frame_that_does_not_come(websocket):
+            async with websocket("/ws/echo/", timeout=0.2) as browser:
+                await browser.send_json({"text": "hello"})
+                assert await browser.receive_json() == {"text": "hello"}
+                with pytest.raises(NoFrame, match="freezegun has stopped the clock of the event loop"):
+                    await browser.receive_json()
         """
     )
-    result.assert_outcomes(passed=5)
+    result.assert_outcomes(passed=6)

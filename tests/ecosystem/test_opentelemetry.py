@@ -1,4 +1,4 @@
-"""OpenTelemetry's instrumentation of Celery and Django: spans of the request, the enqueueing and the body, in one trace."""
+"""OpenTelemetry: spans of the request, the enqueueing and the body, in one trace."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from ...clock import idle
+from ...clock import idle, patience
 from ...errors import WebSocketClosed
 from ..watch.background import Crash, Running
 from ..watch.crash import short_traceback, summary
@@ -17,9 +17,10 @@ _FRAMES = 10
 
 def no_answer(connection: Connection, what: str, seconds: float) -> str:
     """Something did not happen in time: what, where the consumer waits, and the frames so far."""
-    return "\n".join(
-        [f"{what} within {seconds:g} s ({connection.path})", *waiting(connection), told(connection)],
-    )
+    lines = [f"{what} within {seconds:g} s ({connection.path})", *waiting(connection), told(connection)]
+    if patience.is_stopped(asyncio.get_running_loop()):
+        lines.insert(1, patience.STOPPED)
+    return "\n".join(lines)
 
 
 def waiting(connection: Connection) -> list[str]:
