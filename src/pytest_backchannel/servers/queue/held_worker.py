@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,7 @@ class HeldWorker:
         self._app = integration.app
         self._account = account
         self._queues = None if queues is None else set(queues)
+        self._taking: frozenset[str] | None = None
         self._conf = conf
         self._faults = faults
         self._armed = 0
@@ -61,9 +63,9 @@ class HeldWorker:
         self._faults.mkdir(parents=True, exist_ok=True)
 
     def start(self) -> None:
-        """Start it, or let it go on."""
-        self.consumed |= self._wanted_queues()
+        """Start it, or let it go on; it then hears which other queues it is to consume."""
         if self._process is None:
+            self.consumed |= self._wanted_queues()
             self._process = self._integration.worker(
                 queues=sorted(self.consumed),
                 conf=self._conf,
@@ -79,8 +81,19 @@ class HeldWorker:
         if self._process is not None and self._process.running:
             self._process.pause()
 
+    @contextmanager
+    def taking_from(self, queues: frozenset[str] | None) -> Generator[None]:
+        """Within the block it begins to consume no other queue than these; any where None."""
+        self._taking = queues
+        try:
+            yield
+        finally:
+            self._taking = None
+
     def consumes(self, queue: str | None) -> bool:
         """Whether it consumes a queue, or would as soon as it is used."""
+        if self._taking is not None and queue not in self._taking:
+            return False
         return self._queues is None or queue in self._queues
 
     def consume_new_queues(self) -> None:
@@ -93,6 +106,10 @@ class HeldWorker:
                 self._app.control.add_consumer(queue, destination=[node], reply=True, timeout=CONSUME_TIMEOUT)
 
     def _wanted_queues(self) -> set[str]:
+        queues = self._all_queues()
+        return queues if self._taking is None else queues & self._taking
+
+    def _all_queues(self) -> set[str]:
         if self._queues is not None:
             return self._queues
         if self._app.conf.task_queues:

@@ -183,14 +183,14 @@ class SteppedDriver:
             NothingToRun: none is; the message says what waits, and for what.
         """
         __tracebackhide__ = True
-        if not self.engine.step(step.worker):
-            raise NothingToRun(nothing_due(self.engine, self.recorder, step.worker))
+        if not self.engine.step(step.worker, step.selection):
+            raise NothingToRun(nothing_due(self.engine, self.recorder, step.worker, step.selection))
 
     def run(self, step: Step) -> None:
         """Run until nothing is due, or a task has failed."""
         __tracebackhide__ = True
         self.engine.limit = step.limit
-        while self.engine.step(step.worker):
+        while self.engine.step(step.worker, step.selection):
             step.raise_failure()
 
     def run_for(self, seconds: float, step: Step) -> None:
