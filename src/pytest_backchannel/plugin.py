@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .harness import judging, late_hooks, layers, lending, queues, real_servers, watching
+from .harness import judging, late_hooks, layers, lending, queues, real_servers, testcases, watching
 from .markers import MARKERS, check_allow_lost, check_task_queue
 from .options import add_options, add_server_options, options_of
 
@@ -206,8 +206,9 @@ class _WithServers:
         real_servers.mark_logs()
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_call(self) -> Generator[None, object, object]:
-        """What can't be had for real is skipped, with its reason."""
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Give the servers to a class of unittest; what can't be had for real is skipped, with its reason."""
+        testcases.give_servers(item)
         try:
             return (yield)
         except Exception as error:

@@ -12,6 +12,7 @@ import pytest
 
 from ..options import options_of
 from . import late_hooks
+from .testcases import given_to
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -103,7 +104,7 @@ F = TypeVar("F", bound="Callable[..., Any]")
 
 
 def ours(fixture: F) -> F:
-    """Decorates each fixture of ours for one test, which asks for ``request``: it lends if it can, and watches."""
+    """Decorates each fixture of ours for one test, which asks for ``request``: it lends, watches, and gives it to ``self`` too."""
 
     @functools.wraps(fixture)
     def around(*args: Any, **kwargs: Any) -> Generator[Any]:
@@ -117,6 +118,7 @@ def ours(fixture: F) -> F:
             _watch_enqueues(item, outer.callback)
             with _set_up(fixture, args, kwargs) as value, contextlib.ExitStack() as inner:
                 _watch_enqueues(item, inner.callback)
+                inner.enter_context(given_to(kwargs["request"].instance, fixture.__name__, value))
                 yield value
 
     return cast("F", around)
