@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .harness import judging, late_hooks, layers, lending, queues, real_servers, testcases, watching
+from .harness import async_tests, judging, late_hooks, layers, lending, queues, real_servers, testcases, watching
 from .markers import MARKERS, check_allow_lost, check_task_queue
 from .options import add_options, add_server_options, options_of
 
@@ -122,8 +122,8 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
         try:
             lending.begin_body(item)
             result = yield
-        except BaseException:
-            judging.body_failed(item)
+        except BaseException as error:
+            judging.body_failed(item, error)
             raise
         judging.judge_body(item)
         return result
@@ -156,6 +156,8 @@ def pytest_runtest_makereport(
     report = yield
     if report.failed and call.excinfo is not None:
         judging.tell_story(report)
+    if call.when == "call" and not report.passed:
+        async_tests.explain(item, report)
     if call.when == "teardown":
         judging.end(item, report)
     return report

@@ -13,6 +13,7 @@ from typing import Any, Self
 
 from celery.app.base import Celery
 
+from ..awaiting import must_await
 from ..clock.virtual import seconds_of
 from ..errors import BackchannelError, MisusedQueue, NotForReal, NothingToRun
 from ..events import EventLog
@@ -302,12 +303,14 @@ class TaskQueue(WaitingTasks):
                 driver.run(step)
         return step.counts()
 
+    @must_await
     async def arun_one(
         self, *, only: Any = None, queue: Any = None, propagate: bool = True, worker: str | None = None
     ) -> Counts:
         """:meth:`run_one`, from a coroutine."""
         return await self._driver.in_thread(self.run_one, only=only, queue=queue, propagate=propagate, worker=worker)
 
+    @must_await
     async def arun(
         self,
         *,
@@ -322,6 +325,7 @@ class TaskQueue(WaitingTasks):
             self.run, only=only, queue=queue, propagate=propagate, worker=worker, limit=limit
         )
 
+    @must_await
     async def aadvance(
         self,
         seconds: float | timedelta,
@@ -336,6 +340,7 @@ class TaskQueue(WaitingTasks):
             self.advance, seconds, only=only, queue=queue, propagate=propagate, limit=limit
         )
 
+    @must_await
     async def arun_until_idle(
         self,
         *,

@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable
 from typing import Any, Literal
 
+from ...awaiting import must_await
 from ...clock import idle
 from ...errors import BackchannelError, NoFrame, NotIdle, UnexpectedFrame
 from ...events import caller, current_log
@@ -52,6 +53,7 @@ class WebSocketClient(ConnectedClient):
 
     # ------------------------------------------------------------------------ send
 
+    @must_await
     async def send_json(self, data: Any) -> None:
         """Send a text frame with ``data`` as JSON, as ``socket.send(JSON.stringify(data))`` does.
 
@@ -63,6 +65,7 @@ class WebSocketClient(ConnectedClient):
         __tracebackhide__ = True
         await self.send_text(json.dumps(data))
 
+    @must_await
     async def send_text(self, text: str) -> None:
         """Send a text frame.
 
@@ -75,6 +78,7 @@ class WebSocketClient(ConnectedClient):
             raise BackchannelError(f"send_text({text!r}): give a str; send_json and send_bytes take the others")
         self._require_open().send_frame(text)
 
+    @must_await
     async def send_bytes(self, data: bytes) -> None:
         """Send a binary frame.
 
@@ -89,6 +93,7 @@ class WebSocketClient(ConnectedClient):
 
     # --------------------------------------------------------------------- receive
 
+    @must_await
     async def receive_json(self, *, timeout: float | None = None) -> Any:
         """The next frame, which must be text with JSON in it, decoded.
 
@@ -104,16 +109,19 @@ class WebSocketClient(ConnectedClient):
         __tracebackhide__ = True
         return await self._receive("json", timeout)
 
+    @must_await
     async def receive_text(self, *, timeout: float | None = None) -> str:
         """The next frame, which must be text; arguments and errors as for :meth:`receive_json`."""
         __tracebackhide__ = True
         return str(await self._receive("text", timeout))
 
+    @must_await
     async def receive_bytes(self, *, timeout: float | None = None) -> bytes:
         """The next frame, which must be binary; arguments and errors as for :meth:`receive_json`."""
         __tracebackhide__ = True
         return bytes(await self._receive("bytes", timeout))
 
+    @must_await
     async def receive_until(
         self, predicate: Callable[[Any], object], *, kind: Kind = "json", timeout: float | None = None
     ) -> Any:
@@ -153,6 +161,7 @@ class WebSocketClient(ConnectedClient):
                 return frame
             passed.append(frame)
 
+    @must_await
     async def receive_nothing(self, *, within: float | None = None) -> Literal[True]:
         """Make sure that no frame comes.
 
@@ -205,6 +214,7 @@ class WebSocketClient(ConnectedClient):
                 return True
             await connection.wait(news, due[0].due_in + 1e-3)
 
+    @must_await
     async def wait_idle(self) -> None:
         """Let the consumer do what it can do now, until it waits for a message, a timer, or a client that reads.
 
@@ -225,6 +235,7 @@ class WebSocketClient(ConnectedClient):
         if not connection.crash_seen:
             self._raise_crash(connection)
 
+    @must_await
     async def expect_close(self, *, timeout: float | None = None) -> Close:
         """Wait until the consumer closes the connection, and has run its ``disconnect``.
 

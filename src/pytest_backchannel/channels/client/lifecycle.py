@@ -8,8 +8,9 @@ import weakref
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
+from ...awaiting import must_await, require_loop
 from ...clock import idle
 from ...errors import BackchannelError, ConsumerHung, NoFrame, WebSocketRejected
 from ...events import caller, current_log
@@ -94,6 +95,16 @@ class ConnectedClient:
 
     # ------------------------------------------------------------ from begin to end
 
+    def __enter__(self) -> NoReturn:
+        """Say that it is an async context manager."""
+        raise BackchannelError(
+            "a WebSocketClient is an async context manager. Fix: write `async with` in place of `with`, in an "
+            "`async def` test."
+        )
+
+    def __exit__(self, *exc_info: object) -> None:
+        """Never reached; Python looks for it before it enters."""
+
     async def __aenter__(self) -> Self:
         __tracebackhide__ = True
         await self.connect()
@@ -118,6 +129,7 @@ class ConnectedClient:
         finally:
             self._end()
 
+    @must_await
     async def connect(self) -> None:
         """Open the connection, as entering the context does.
 
@@ -127,7 +139,7 @@ class ConnectedClient:
             Exception: what the application raised.
         """
         __tracebackhide__ = True
-        loop = _running_loop()
+        loop = require_loop("a WebSocketClient")
         if self._connection is not None:
             if not self._connection.ended:
                 raise BackchannelError("this client is connected already; reconnect() opens the connection again")
@@ -148,6 +160,7 @@ class ConnectedClient:
             self._end()
             raise
 
+    @must_await
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Close the connection from the client's side, and wait until the consumer has ended.
 
@@ -170,6 +183,7 @@ class ConnectedClient:
         finally:
             self._end()
 
+    @must_await
     async def drop(self) -> None:
         """Lose the connection, as a phone in a tunnel does: the consumer's ``disconnect`` gets code 1006.
 
@@ -186,6 +200,7 @@ class ConnectedClient:
         finally:
             self._end()
 
+    @must_await
     async def reconnect(self) -> None:
         """Open the connection again with the same session and cookies; where it is still open, close it first.
 
@@ -361,16 +376,6 @@ def _release(loop: asyncio.AbstractEventLoop) -> None:
     transaction.release()
     consumers.remove()
     idle.unwatch(loop)
-
-
-def _running_loop() -> asyncio.AbstractEventLoop:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        raise BackchannelError(
-            "a WebSocketClient needs a running asyncio loop: the test must be an 'async def', run by pytest-asyncio, "
-            "by anyio's asyncio backend (Channels does not run on trio) or by a Django TestCase"
-        ) from None
 
 
 def check_timeout(timeout: object) -> float:

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NoReturn, Self
 
+from ...awaiting import require_loop
 from ...errors import NothingToRun
 from ...events import EventLog, current_log
 from ...tasks import verdicts
@@ -228,6 +229,7 @@ class RealDriver:
 
     async def in_thread(self, function: Callable[..., Counts], *args: Any, **kwargs: Any) -> Counts:
         """Call a function in any thread: the loop of the test goes on while the worker works."""
+        require_loop(f"task_queue.a{function.__name__}()")
         return await asyncio.to_thread(function, *args, **kwargs)
 
     def _run(self, limit: int, until: float = 0.0) -> None:

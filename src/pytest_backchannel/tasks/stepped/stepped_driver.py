@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from typing import Any, Self
 
+from ...awaiting import require_loop
 from ...clock.virtual import VirtualClock, active_clock, clock_for_a_step, is_frozen, time_is_real
 from ...errors import BackchannelError, MisusedQueue, NothingToRun, ResultUnavailable
 from ...events import EventLog, current_log
@@ -211,6 +212,7 @@ class SteppedDriver:
         """
         from asgiref.sync import sync_to_async
 
+        require_loop(f"task_queue.a{function.__name__}()")
         return await sync_to_async(function, thread_sensitive=True)(*args, **kwargs)
 
     # -------------------------------------------------------------------------- time
