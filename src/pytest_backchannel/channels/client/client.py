@@ -30,6 +30,8 @@ class WebSocketClient(ConnectedClient):
         application: an ASGI application (routers, middleware), or a consumer class (or its ``as_asgi()``), which is
             then driven alone.
         path: path and query string, as a browser has them after the host.
+        query: parameters for the query string, behind those of the path: a mapping or pairs, which are encoded, or the
+            text itself; ``{"token": "…"}`` for instance.
         user: who is signed in. Through an application: by a real session and its cookie, which needs a saved user. A
             consumer alone: put into its scope.
         session: what the session holds, or a session store.

@@ -18,7 +18,7 @@ from ..watch import background, consumers, leftovers
 from ..watch.crash import add_note_once, own_traceback, short_traceback, summary
 from . import failure_text, transaction
 from .connection import ABNORMAL, Connection, Frame
-from .scope import Headers, websocket_scope, with_cookies
+from .scope import Headers, Query, websocket_scope, with_cookies, with_query
 from .server_rules import State, may_be_sent
 from .session import check_session, consumer_scope, is_signed_in, session_cookies, set_cookies
 
@@ -34,6 +34,7 @@ class ConnectedClient:
         application: Any,
         path: str = "/",
         *,
+        query: Query | None = None,
         user: Any = None,
         session: Any = None,
         headers: Headers = (),
@@ -60,7 +61,9 @@ class ConnectedClient:
         self._user, self._session = user, session
         self._url_kwargs = dict(url_kwargs or {})
         self._cookies = dict(cookies or {})
-        self._scope = websocket_scope(path, headers=headers, origin=origin, subprotocols=subprotocols)
+        self._scope = websocket_scope(
+            with_query(path, query), headers=headers, origin=origin, subprotocols=subprotocols
+        )
         with_cookies([], self._cookies)  # a bad one raises here, at the project's own line
         self._timeout = check_timeout(timeout)
         self._connection: Connection | None = None
@@ -365,6 +368,8 @@ class ConnectedClient:
             connection.crash_seen = True
             connection.crash_traceback = own_traceback(error)
             add_note_once(error, failure_text.crashed(connection))
+            if failure_text.is_unrouted(error):
+                add_note_once(error, failure_text.routes(self._application, connection.path))
         raise error.with_traceback(connection.crash_traceback)
 
 
