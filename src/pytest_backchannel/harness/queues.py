@@ -111,6 +111,12 @@ def _broker_of(item: Any) -> str:
     return chosen if isinstance(chosen, str) else "stepped"
 
 
+def has_real_worker(item: Any) -> bool:
+    """Whether a worker process runs the test's tasks."""
+    fixtures = getattr(item, "fixturenames", ())
+    return "worker_process" in fixtures or ("task_queue" in fixtures and _broker_of(item) in REAL_BROKERS)
+
+
 def parametrise(metafunc: pytest.Metafunc) -> None:
     """Run a test against each of the brokers that its marker lists."""
     if "task_queue" not in metafunc.fixturenames or metafunc.definition.get_closest_marker("task_queue") is None:
