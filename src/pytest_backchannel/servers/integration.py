@@ -13,6 +13,7 @@ from ..inventory.celery_app import find_app
 from ..inventory.production import production_profile
 from .brokers.declarations import Declarations
 from .redirection import redirected
+from .workers.setup_hook import Setup
 from .workers.template import Project, template_for
 from .workers.worker_process import Worker, database_names
 
@@ -96,6 +97,7 @@ class Integration:
         environment: Mapping[str, str] | None = None,
         wait: bool = True,
         reports: tuple[str, str] | None = None,
+        setup: Setup | None = None,
     ) -> Worker:
         """Start a worker process.
 
@@ -108,6 +110,7 @@ class Integration:
             environment: variables beside those of the test.
             wait: whether to return only when it consumes.
             reports: the file for its reports and the folder of its faults; None leaves it as it is.
+            setup: project code that it runs before it begins.
 
         Raises:
             ServerFailed: it did not start.
@@ -131,6 +134,7 @@ class Integration:
             arguments=arguments,
             reports=reports,
             declarations=self._declarations,
+            setup=setup,
         )
         self.workers.append(worker)
         worker.start(wait=wait)

@@ -11,6 +11,7 @@ from typing import Any
 from ...errors import ServerFailed
 from ...tasks.stepped.faults import Fault
 from ..integration import Integration
+from ..workers.setup_hook import Setup
 from ..workers.worker_process import Worker
 from .reports import Account
 
@@ -31,6 +32,7 @@ class HeldWorker:
         queues: what the worker consumes; every queue that is used where None.
         conf: Celery's settings for the worker.
         faults: the folder in which the worker finds its faults.
+        setup: project code that it runs before it begins.
 
     Attributes:
         consumed: the names of the queues that it consumes.
@@ -45,6 +47,7 @@ class HeldWorker:
         queues: Sequence[str] | None,
         conf: Mapping[str, Any],
         faults: Path,
+        setup: Setup | None = None,
     ) -> None:
         self.consumed: set[str] = set()
         self.kills = 0
@@ -55,6 +58,7 @@ class HeldWorker:
         self._taking: frozenset[str] | None = None
         self._conf = conf
         self._faults = faults
+        self._setup = setup
         self._armed = 0
         self._process: Worker | None = None
 
@@ -70,6 +74,7 @@ class HeldWorker:
                 queues=sorted(self.consumed),
                 conf=self._conf,
                 reports=(str(self._account.path), str(self._faults)),
+                setup=self._setup,
             )
         elif not self._process.running:
             self._process.start()

@@ -14,6 +14,7 @@ from typing import Any
 from ...errors import BackchannelError, InMemoryDatabase, ServerFailed
 from ..brokers.declarations import Declarations
 from ..process import ProcessGroup
+from .setup_hook import Setup, setup_path
 from .template import Template
 from .worker_conf import check_conf
 
@@ -37,6 +38,7 @@ class Worker(ProcessGroup):
         arguments: further arguments of ``celery worker``.
         reports: the file for its reports and the folder of its faults (``instrument.py``).
         declarations: where it writes what it declares at RabbitMQ; None for another broker.
+        setup: project code that it runs before it begins; ``package.module:function``, or the function.
 
     Raises:
         BackchannelError: an argument that can't be used.
@@ -54,6 +56,7 @@ class Worker(ProcessGroup):
         arguments: Sequence[str] = (),
         reports: tuple[str, str] | None = None,
         declarations: Declarations | None = None,
+        setup: Setup | None = None,
     ) -> None:
         __tracebackhide__ = True
         if pool not in POOLS:
@@ -77,6 +80,7 @@ class Worker(ProcessGroup):
         ]
         self.pool = pool
         self._reports = reports
+        self._setup = "" if setup is None else setup_path(setup)
         self._declarations = None if declarations is None else declarations.arguments()
         self._fork: Any = None
         super().__init__(f"worker{number}", Path(template.folder) / f"worker{number}.log")
@@ -102,6 +106,7 @@ class Worker(ProcessGroup):
                 "environment": self._environment,
                 "arguments": self._arguments,
                 "reports": self._reports,
+                "setup": self._setup,
                 "declarations": self._declarations,
             }
         )
