@@ -11,7 +11,7 @@ import pytest
 
 from ..markers import queue_arguments
 from ..options import options_of
-from . import patches
+from . import unseen_patches
 from .project import find_celery_app, production
 from .real_servers import make_integration
 
@@ -118,7 +118,7 @@ def real_queue(request: pytest.FixtureRequest, broker: str, arguments: Mapping[s
     with make_integration(request.config, broker) as integration:
         folder = make_folder("queue")
         try:
-            with patches.told(request.node) as tell:
+            with unseen_patches.told(request.node) as tell:
                 driver = RealDriver(
                     integration,
                     folder=folder,

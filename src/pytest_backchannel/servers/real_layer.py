@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Generator, Mapping
 from typing import Any
 
-from ..errors import NotForReal
+from ..tasks.queue import not_for_real
 from .integration import redis_channel_layers
 
 _OF_THE_STRICT_LAYER = frozenset(
@@ -33,9 +33,10 @@ class RealLayer:
 
     def __getattr__(self, name: str) -> Any:
         if name in _OF_THE_STRICT_LAYER:
-            raise NotForReal(
-                f"channel_layer.{name} can't be had with a real worker: its messages go over Redis, and not through "
-                "this process. Receive them, by a websocket or channel_layer.receive(), or ask with broker='stepped'."
+            not_for_real(
+                f"channel_layer.{name}",
+                "can't be had with a real worker: its messages go over Redis, and not through this process. Receive "
+                "them, by a websocket or channel_layer.receive(), or ask with broker='stepped'.",
             )
         from channels.layers import channel_layers
 
