@@ -12,6 +12,7 @@ from typing import Any
 from ...errors import ServerFailed
 from ...tasks.stepped.faults import Fault
 from ..integration import Integration
+from ..workers.setup_hook import Setup
 from ..workers.worker_process import Worker
 from .reports import Account
 
@@ -33,6 +34,7 @@ class HeldWorker:
         queues: what the worker consumes; every queue that is used where None.
         conf: Celery's settings for the worker.
         faults: the folder in which the worker finds its faults.
+        setup: project code that it runs before it begins.
 
     Attributes:
         consumed: the names of the queues that it consumes.
@@ -45,6 +47,7 @@ class HeldWorker:
     queues: Sequence[str] | None
     conf: Mapping[str, Any]
     faults: Path
+    setup: Setup | None = None
     consumed: set[str] = field(default_factory=set, init=False)
     kills: int = field(default=0, init=False)
     _taking: frozenset[str] | None = field(default=None, init=False)
@@ -63,6 +66,7 @@ class HeldWorker:
                 queues=sorted(self.consumed),
                 conf=self.conf,
                 reports=(str(self.account.path), str(self.faults)),
+                setup=self.setup,
             )
         elif not self._process.running:
             self._process.start()

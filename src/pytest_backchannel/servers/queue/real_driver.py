@@ -25,6 +25,7 @@ from ...tasks.outcomes import Counts
 from ...tasks.stepped.faults import Fault
 from ..integration import Integration
 from ..publishing import published
+from ..workers.setup_hook import Setup
 from .broker_side import BrokerSide
 from .held_worker import HeldWorker
 from .one_run import OneRun
@@ -46,6 +47,8 @@ class RealDriver:
         log: where events go; the log of the running test by default.
         folder: for the reports of the worker.
         real_limit: how long it may wait in real time for what is due later, in seconds.
+        setup: project code that the worker runs before it begins.
+        before_run: called whenever the worker is let go on.
 
     Example:
         >>> with TaskQueue.over(RealDriver(integration, folder=tmp_path)) as task_queue:
@@ -65,6 +68,8 @@ class RealDriver:
         conf: Mapping[str, Any] | None = None,
         log: EventLog | None = None,
         real_limit: float = REAL_LIMIT,
+        setup: Setup | None = None,
+        before_run: Callable[[], None] = lambda: None,
     ) -> None:
         self.app: Any = integration.app
         self.log = current_log() if log is None else log
@@ -75,7 +80,10 @@ class RealDriver:
         self._account = Account(self.app, self.log, folder / "reports.jsonl")
         self.outcomes = self._account.outcomes
         self.captures = self._account.captures
-        self._worker = HeldWorker(integration, self._account, queues=queues, conf=self._conf, faults=folder / "faults")
+        self._before_run = before_run
+        self._worker = HeldWorker(
+            integration, self._account, queues=queues, conf=self._conf, faults=folder / "faults", setup=setup
+        )
         options = self._conf.get("broker_transport_options")
         self._broker = BrokerSide(self.app, integration.broker_url, options)
         self._phase: Phase = "new"
@@ -234,6 +242,7 @@ class RealDriver:
 
     def _run(self, limit: int, until: float = 0.0) -> None:
         __tracebackhide__ = True
+        self._before_run()
         OneRun(self._account, self._worker, self._broker, limit=limit, until=until).go()
 
     # -------------------------------------------------------------------------- time
