@@ -375,6 +375,17 @@ declare_slug(
     "task_left_running", "A task that a consumer started still ran when its connection had ended.", fatal=False
 )
 
+declare_slug(
+    "nobody_let_in",
+    "No route of an access matrix let in anybody, so that it says nothing about strangers.",
+    fatal=False,
+)
+declare_slug(
+    "patch_not_in_worker",
+    "Project code was patched while a worker process ran the tasks, which it does not reach.",
+    fatal=False,
+)
+declare_slug("never_awaited", "A coroutine method of a double was called and never awaited, so that it did nothing.")
 declare_slug("no_handler", "A message reached a consumer that has no method for its type, and the consumer died of it.")
 declare_slug("over_capacity", "A message was dropped because too many were waiting to be read.")
 declare_slug("not_serialisable", "A message holds a value that the production channel layer can't carry.")

@@ -148,6 +148,11 @@ def _worker_names(value: object) -> str:
     return ""
 
 
+def _setup(value: object) -> str:
+    good = callable(value) or (isinstance(value, str) and all(value.partition(":")))
+    return "" if good else "give a function, or where it is, such as 'tests.support.worker:fake_carrier'"
+
+
 _CHECKS: Mapping[str, Any] = {
     "broker": _brokers,
     "order": _one_of(*ORDERS),
@@ -155,6 +160,7 @@ _CHECKS: Mapping[str, Any] = {
     "queues": _names,
     "redeliver_all": _flag,
     "seed": _number,
+    "setup": _setup,
     "visibility_timeout": _seconds,
     "workers": _worker_names,
 }

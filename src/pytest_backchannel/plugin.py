@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from .errors import NotForReal
-from .harness import judging, late_hooks, layers, lending, queues, real_servers, watching
+from .harness import async_tests, judging, late_hooks, layers, lending, queues, real_servers, testcases, watching
 from .markers import MARKERS, check_allow_lost, check_task_queue
 from .options import add_options, add_server_options, options_of
 
@@ -121,8 +121,8 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
         try:
             lending.begin_body(item)
             result = yield
-        except BaseException:
-            judging.body_failed(item)
+        except BaseException as error:
+            judging.body_failed(item, error)
             raise
         judging.judge_body(item)
         return result
@@ -155,6 +155,8 @@ def pytest_runtest_makereport(
     report = yield
     if report.failed and call.excinfo is not None:
         judging.tell_story(report)
+    if call.when == "call" and not report.passed:
+        async_tests.explain(item, report)
     if call.when == "teardown":
         judging.end(item, report)
     return report
@@ -205,8 +207,9 @@ class _WithServers:
         real_servers.mark_logs()
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_call(self) -> Generator[None, object, object]:
-        """What can't be had for real is skipped, with its reason."""
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Give the servers to a class of unittest; what can't be had for real is skipped, with its reason."""
+        testcases.give_servers(item)
         try:
             return (yield)
         except NotForReal as error:

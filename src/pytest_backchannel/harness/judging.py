@@ -23,13 +23,17 @@ def begin(item: pytest.Item) -> None:
         del item.stash[_FAILED]  # a plugin runs the item again
 
 
-def body_failed(item: pytest.Item) -> None:
+def body_failed(item: pytest.Item, error: BaseException) -> None:
     """The test has failed by itself: what went unseen is told in its report, and fails nothing once more."""
     item.stash[_FAILED] = True
     log = events.log_in_use()
-    if log is not None:
-        log.run_checks()
-        log.take_problems()
+    if log is None:
+        return
+    log.run_checks()
+    for problem in log.take_problems():
+        if problem.slug == "never_awaited":
+            # Most likely that is why: a coroutine equals nothing.
+            error.add_note(f"{problem.text}  [{problem.where}]")
 
 
 def judge_body(item: pytest.Item) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import sys
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,6 +13,8 @@ import pytest
 from ..errors import BackchannelError
 from ..events import current_log
 from ..options import once_per_config, options_of
+from .queues import has_real_worker
+from .real_servers import shared_redis
 
 if TYPE_CHECKING:
     from ..channels.layer.layer import StrictLayer
@@ -40,13 +44,27 @@ def strict_layers(item: pytest.Item) -> dict[str, StrictLayer]:
             ) from error
         current_log().enforced = True
         try:
-            kind, options = _production_layer(item.config)
             stack = contextlib.ExitStack()
-            item.stash[_LAYERS] = stack.enter_context(strict_channel_layers(kind, options))
+            if has_real_worker(item) and find_spec("channels_redis") is not None and _has_layers():
+                # What a worker process sends does not come through this one: both use the layer on the test's Redis.
+                item.stash[_LAYERS] = stack.enter_context(_on_redis(item.config))
+                # Among the fixtures, in the opposite order: task_queue's own override of the settings may be outside.
+                item.addfinalizer(functools.partial(_take_out, item))
+            else:
+                kind, options = _production_layer(item.config)
+                item.stash[_LAYERS] = stack.enter_context(strict_channel_layers(kind, options))
             item.stash[_STACK] = stack
         except BackchannelError as error:
             raise pytest.UsageError(f"{item.nodeid}: {error}") from None
     return item.stash[_LAYERS]
+
+
+def _on_redis(config: pytest.Config) -> contextlib.AbstractContextManager[Any]:
+    from ..inventory.production import production_profile
+    from ..servers.real_layer import real_channel_layers
+
+    profile = production_profile(options_of(config).production_settings)
+    return real_channel_layers(shared_redis(config).url, profile.channel_layer, profile.channel_layer_options)
 
 
 @once_per_config
@@ -94,11 +112,15 @@ def _has_layers() -> bool:
 
 def end(item: pytest.Item) -> None:
     """When all fixtures are gone, take the layer out: consumers that end with their fixtures still use it."""
-    if _STACK in item.stash:
-        stack = item.stash[_STACK]
-        del item.stash[_STACK], item.stash[_LAYERS]
-        stack.close()
+    _take_out(item)
     if _OBSERVER in item.stash:
         observer = item.stash[_OBSERVER]
         del item.stash[_OBSERVER]
         observer.stop()
+
+
+def _take_out(item: pytest.Item) -> None:
+    if _STACK in item.stash:
+        stack = item.stash[_STACK]
+        del item.stash[_STACK], item.stash[_LAYERS]
+        stack.close()

@@ -17,6 +17,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 from ..errors import MisusedQueue
 from ..events import EventLog
 from .expect.messages import EnqueuedTask
+from .expect.selection import Selection
 from .outcomes import Counts, HandlerFailure, Outcome, TaskFailure
 from .stepped.faults import Fault
 
@@ -40,13 +41,14 @@ class Unable(Exception):
 class Step:
     """One call of a stepping method: which tasks it may run, and what came of them.
 
-    What narrows a step further (to one task, to a queue) belongs here: each driver gets it as it is.
+    What narrows a step further belongs here: each driver gets it as it is.
 
     Args:
         outcomes: those of the driver, which grow while it runs.
         seen: those of the driver.
         propagate: whether the test wants to have raised what a task raises.
         worker: the name of the one worker that runs; each where None.
+        selection: which tasks it may run; every one where None.
         limit: how many tasks may lead to one another, and how often one message may be delivered.
 
     Raises:
@@ -57,12 +59,17 @@ class Step:
     seen: set[str]
     propagate: bool = True
     worker: str | None = None
+    selection: Selection | None = None
     limit: int = DEFAULT_LIMIT
 
     def __post_init__(self) -> None:
         if self.limit < 1:
             raise ValueError(f"limit={self.limit!r}: give a number above 0")
         self._began = self._raised_to = len(self.outcomes)
+
+    def leaves(self, waiting: Iterable[EnqueuedTask]) -> bool:
+        """Whether it has nothing left to run, now or later, of what waits; never known of a step that runs all."""
+        return self.selection is not None and not any(map(self.selection.fits, waiting))
 
     def raise_failure(self) -> None:
         """Raise what a task has raised since the last call; for a driver that can stop between two tasks.

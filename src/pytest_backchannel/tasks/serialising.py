@@ -10,7 +10,7 @@ from kombu import serialization as kombu_serialization
 from kombu.serialization import prepare_accept_content
 
 from ..errors import NotSerialisable
-from .expect.compare import bind
+from .expect.calls import bind
 from .expect.messages import cut
 
 # kombu promises types (py.typed) and guesses them: what comes back depends on the serialiser.

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from difflib import get_close_matches
+from typing import Any
 
 from ...clock import idle, patience
 from ...errors import WebSocketClosed
+from ..routes import websocket_routes
 from ..watch.background import Crash, Running
 from ..watch.crash import short_traceback, summary
 from ..watch.records import shortened
@@ -13,6 +16,7 @@ from .connection import ABNORMAL, Close, Connection
 from .server_rules import State
 
 _FRAMES = 10
+_LISTED = 20
 
 
 def no_answer(connection: Connection, what: str, seconds: float) -> str:
@@ -86,6 +90,29 @@ def crashed(connection: Connection) -> str:
     consumers = connection.opening.consumers
     doing = f" in {consumers[-1].failed_in}" if consumers and consumers[-1].failed_in else ""
     return f"It ended {connection.name}{doing} ({_opened(connection)})."
+
+
+# --- private API: the words of channels.routing.URLRouter where no pattern matches; channels 4.2–4.3
+
+
+def is_unrouted(error: BaseException) -> bool:
+    """Whether a URLRouter has found no route."""
+    return type(error) is ValueError and str(error).startswith("No route found for path")
+
+
+# --- end of private API
+
+
+def routes(application: Any, path: str) -> str:
+    """Which routes an application has, and which of them comes near a path."""
+    known = list(dict.fromkeys(route.path for route in websocket_routes(application)))
+    if not known:
+        return "No WebSocket route is found in the application."
+    examples = {route.example or route.path: route.path for route in websocket_routes(application)}
+    near = get_close_matches(path.partition("?")[0], examples, n=1, cutoff=0.8)
+    guess = f" Did you mean {examples[near[0]]}?" if near else ""
+    listed = ", ".join(known[:_LISTED]) + (f" and {len(known) - _LISTED} more" if len(known) > _LISTED else "")
+    return f"The application's WebSocket routes: {listed}.{guess}"
 
 
 def task_crashed(connection: Connection, crash: Crash) -> str:

@@ -151,6 +151,12 @@ class MessageAccount(Observer):
         ids = {send.id for send in sends}
         self._looked_at.update(lost.id for lost in self._lost if lost.reason == "no_members" and lost.cause in ids)
 
+    def look_at_crash(self, channel: str) -> None:
+        """The test has been raised the crash of a consumer that had no method for a message on this channel."""
+        self._looked_at.update(
+            lost.id for lost in self._lost if lost.reason == "no_handler" and lost.channel == channel
+        )
+
     def find_unread(self, waiting: Iterable[Copy], *, final: bool) -> None:
         """Enter as lost what waits for a consumer that has ended.
 

@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from typing import Any, Self
 
+from ...awaiting import require_loop
 from ...clock.idle import in_coroutine
 from ...clock.virtual import VirtualClock, active_clock, clock_for_a_step, is_frozen, time_is_real
 from ...errors import BackchannelError, MisusedQueue, NothingToRun, ResultUnavailable
@@ -185,15 +186,15 @@ class SteppedDriver:
             NothingToRun: none is; the message says what waits, and for what.
         """
         __tracebackhide__ = True
-        if not self.engine.step(step.worker):
-            raise NothingToRun(nothing_due(self.engine, self.recorder, step.worker))
+        if not self.engine.step(step.worker, step.selection):
+            raise NothingToRun(nothing_due(self.engine, self.recorder, step.worker, step.selection))
 
     def run(self, step: Step) -> None:
         """Run until nothing is due, or a task has failed."""
         __tracebackhide__ = True
         self.engine.limit = step.limit
         step.raise_failure()  # of a handler, which may have failed as a task was sent
-        while self.engine.step(step.worker):
+        while self.engine.step(step.worker, step.selection):
             step.raise_failure()
 
     def run_for(self, seconds: float, step: Step) -> None:
@@ -214,6 +215,7 @@ class SteppedDriver:
         """
         from asgiref.sync import sync_to_async
 
+        require_loop(f"task_queue.a{function.__name__}()")
         return await sync_to_async(function, thread_sensitive=True)(*args, **kwargs)
 
     # -------------------------------------------------------------------------- time
