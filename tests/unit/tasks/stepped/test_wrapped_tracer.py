@@ -13,7 +13,7 @@ from celery.app.task import Task
 from pytest_backchannel.events import begin_log
 from pytest_backchannel.tasks.queue import TaskQueue
 
-app = Celery("wrapped", broker="redis://127.0.0.1:1/0", backend="redis://127.0.0.1:1/1", set_as_current=False)
+BROKER = "redis://127.0.0.1:1/0"
 
 
 @pytest.fixture(autouse=True)
@@ -58,16 +58,19 @@ def test_a_wrapper_around_the_tracer_runs_and_the_body_is_still_seen(monkeypatch
     assert trace.build_tracer is wrapper
 
 
-def test_whether_a_retry_is_raised_is_seen_below_a_wrapper_of_retry(monkeypatch):
+@pytest.mark.parametrize("wraps", [functools.wraps, lambda original: lambda function: function])
+def test_whether_a_retry_is_raised_is_seen_below_a_wrapper_of_retry(monkeypatch, wraps):
     original = Task.retry
 
-    @functools.wraps(original)
+    @wraps(original)
     def retry(self, *args, **kwargs):
         return original(self, *args, **kwargs)
 
     monkeypatch.setattr(Task, "retry", retry)
 
-    @app.task(bind=True)
+    app = Celery("wrapped", broker=BROKER, backend=BROKER, set_as_current=False)
+
+    @app.task(bind=True, shared=False)
     def again(self):
         if not self.request.retries:
             self.retry(countdown=1, throw=False)
