@@ -11,6 +11,7 @@ import pytest
 from ..errors import BackchannelError
 from ..events import current_log
 from ..options import once_per_config, options_of
+from .queues import DOUBLED, has_real_broker
 
 if TYPE_CHECKING:
     from ..channels.layer.layer import StrictLayer
@@ -22,7 +23,7 @@ _OBSERVER = pytest.StashKey[Any]()
 
 
 def strict_layers(item: pytest.Item) -> dict[str, StrictLayer]:
-    """Put the strict layer in place for the rest of a test, unless it is there already; the plugin takes it out.
+    """Put the strict layer in place for the rest of a test that asks for it; the plugin takes it out.
 
     Returns:
         The layers by alias; empty where the project has none configured.
@@ -31,21 +32,47 @@ def strict_layers(item: pytest.Item) -> dict[str, StrictLayer]:
         pytest.UsageError: Channels is not installed, or the production settings can't be read.
     """
     __tracebackhide__ = True
+    try:
+        from channels.layers import channel_layers
+    except ImportError as error:
+        raise pytest.UsageError(
+            f"{item.nodeid}: the channel layer needs Channels: pip install 'pytest-backchannel[channels]' ({error})"
+        ) from error
+    current_log().enforced = True
+    item.stash[DOUBLED] = True
+    layers = _put_in_place(item, keep=False)
+    try:
+        for alias in channel_layers.configs:
+            # Also in the place of one that was kept, when an earlier fixture had the layers put in memory.
+            channel_layers.backends[alias] = layers[alias]
+    except BackchannelError as error:
+        raise pytest.UsageError(f"{item.nodeid}: {error}") from None
+    return layers
+
+
+def in_memory(item: pytest.Item) -> None:
+    """Have a test with an in-process double send to no real layer: the strict one is in place when one is first used.
+
+    It costs a project without channel layers nothing. In a test with a real broker nothing is done: there one layer on
+    the private server is everybody's, which comes with the broker.
+    """
+    item.stash[DOUBLED] = True
+    if has_real_broker(item) or ("channels.layers" not in sys.modules and not _has_layers()):
+        return
+    # Where Channels is not installed, nothing can send to a layer.
+    with contextlib.suppress(ImportError):
+        _put_in_place(item, keep=True)
+
+
+def _put_in_place(item: pytest.Item, *, keep: bool) -> dict[str, StrictLayer]:
     if _LAYERS not in item.stash:
-        try:
-            from ..channels.layer.install import strict_channel_layers
-        except ImportError as error:
-            raise pytest.UsageError(
-                f"{item.nodeid}: the channel layer needs Channels: pip install 'pytest-backchannel[channels]' ({error})"
-            ) from error
-        current_log().enforced = True
-        try:
-            kind, options = _production_layer(item.config)
-            stack = contextlib.ExitStack()
-            item.stash[_LAYERS] = stack.enter_context(strict_channel_layers(kind, options))
-            item.stash[_STACK] = stack
-        except BackchannelError as error:
-            raise pytest.UsageError(f"{item.nodeid}: {error}") from None
+        from ..channels.layer.install import layers_in_memory
+
+        stack = contextlib.ExitStack()
+        item.stash[_LAYERS] = stack.enter_context(
+            layers_in_memory(lambda: _production_layer(item.config), keep=keep),
+        )
+        item.stash[_STACK] = stack
     return item.stash[_LAYERS]
 
 
@@ -73,15 +100,16 @@ def _production_round_trip(config: pytest.Config) -> Any:
 
 
 def begin(item: pytest.Item) -> None:
-    """With ``backchannel_strict``, put the strict layer in place; else observe the project's own, if it has one."""
-    if options_of(item.config).strict:
-        if _has_layers():
-            strict_layers(item)
-        return
-    if "channels.layers" not in sys.modules:
-        return
-    from ..channels.layer.observe import LayerObserver
+    """Observe the project's own layers, if it has any.
 
+    Not only with ``backchannel_strict``: that decides what is said of it, and never what a test inspects.
+    """
+    if "channels.layers" not in sys.modules and not (options_of(item.config).strict and _has_layers()):
+        return
+    try:
+        from ..channels.layer.observe import LayerObserver
+    except ImportError:
+        return  # settings for what is not installed
     observer = item.stash[_OBSERVER] = LayerObserver(_production_round_trip(item.config))
     observer.start()
 

@@ -47,6 +47,7 @@ def _future(self: Any) -> Any:
         self.application = application
     _openings[self] = found
     background.watch(found)
+    found.crash_seen = lambda: task.done() and leftovers.task_crash(task) is None
     leftovers.add(found, lambda: leftovers.task_crash(task))
     return task
 

@@ -100,7 +100,7 @@ def check_all() -> None:
 
 
 def _judge_crash(entry: _Entry, reachable: bool) -> bool:
-    if reachable and entry.opening.kind != "WebSocketClient":
+    if reachable and entry.opening.kind != "WebSocketClient" and not entry.opening.only_logs:
         return False  # a fixture's teardown may still await its communicator, and then it raises there
     for crash in background.take_crashes(entry.opening):
         background.record(entry.opening, crash)
@@ -114,6 +114,7 @@ def _judge_crash(entry: _Entry, reachable: bool) -> bool:
 
 
 def _tell_crash(entry: _Entry, name: str, error: BaseException) -> None:
+    entry.opening.crash_told = True
     lines = [f"    {line}" for line in short_traceback(error)]
     current_log().problem(
         "consumer_crashed",
@@ -172,7 +173,8 @@ def _tell_left_open(entry: _Entry) -> None:
 
 def _opened(entry: _Entry) -> str:
     opening = entry.opening
-    return f"It was opened by {opening.kind}" + (f" at {opening.where}." if opening.where else ".")
+    verb = "run" if opening.only_logs else "opened"
+    return f"It was {verb} by {opening.kind}" + (f" at {opening.where}." if opening.where else ".")
 
 
 def _advice(opening: Opening) -> str:
