@@ -67,6 +67,13 @@ def test_what_a_test_inspects_or_patches_is_as_without_the_plugin_in_strict_mode
         with pytest.raises(InvalidChannelLayerError):
             get_channel_layer()
 
+    async def test_a_layer_of_the_tests_own_is_what_it_tests():
+        layer = InMemoryChannelLayer(capacity=1)
+        channel = await layer.new_channel()
+        await layer.group_add("room", channel)
+        await layer.group_send("room", {"type": "room.message"})
+        await layer.group_send("room", {"type": "room.message"})
+
     async def test_a_crash_that_the_test_sees():
         browser = await opened()
         await get_channel_layer().group_send("room", {"type": "room.mesage"})
@@ -83,7 +90,7 @@ def test_what_a_test_inspects_or_patches_is_as_without_the_plugin_in_strict_mode
             get_channel_layer().groups.clear()
 """
     )
-    result.assert_outcomes(passed=7)
+    result.assert_outcomes(passed=8)
 
 
 def test_what_is_lost_on_it_fails_in_strict_mode(project):
