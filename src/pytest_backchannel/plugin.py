@@ -107,7 +107,7 @@ class _First:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Observe the project's own layers and consumers, or hold the test to the strict layer."""
+    """Observe the project's own layers and consumers."""
     watching.begin(item)
     layers.begin(item)
 
@@ -115,20 +115,21 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """At the end of the body, ask the doubles in use what went unseen."""
-    end_watch = queues.watch_brokers(item)
+    ends = [end for end in (queues.watch_brokers(item), queues.watch_redis(item)) if end is not None]
     try:
         watching.begin_body(item)
         try:
             lending.begin_body(item)
-            result = yield
+            with lending.watch_body(item):
+                result = yield
         except BaseException as error:
             judging.body_failed(item, error)
             raise
         judging.judge_body(item)
         return result
     finally:
-        if end_watch is not None:
-            end_watch()
+        for end in ends:
+            end()
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sysconfig
 
 import pytest
@@ -174,3 +175,8 @@ def test_a_chain_longer_than_the_recursion_limit_is_told():
     for number in range(3000):
         log.record(Step, name=f"step {number}", cause=number or None)
     assert len(story(log, max_lines=5000).splitlines()) == 3000
+
+
+def test_the_script_that_starts_pytest_is_no_file_of_the_project(tmp_path):
+    assert not events.is_project_file(os.path.join(sysconfig.get_path("scripts"), "pytest"))
+    assert events.is_project_file(str(tmp_path / "bin" / "pytest"))

@@ -8,8 +8,8 @@ from collections.abc import Callable, Generator
 from contextvars import ContextVar
 from typing import Any
 
+from ..active import Slot
 from ..events import Location, caller, current_log
-from ..restoring import replaced
 from .sharing import current_sharing, in_code_transaction
 
 # Within an enqueuing that has been told: what it enqueues in its turn, as a workflow does, is the same problem.
@@ -23,12 +23,35 @@ def watched_enqueues() -> Generator[None]:
     It sees ``.delay()``, ``apply_async``, ``send_task``, chain, group and chord, also where Celery is eager. Not told
     are callbacks of ``on_commit`` (and so ``delay_on_commit``), which run after the block; and a retry, whose
     exception rolls the block back. One line that enqueues one task often is told once.
+
+    Where somebody patches the same place meanwhile and leaves it so, theirs is kept, and ours below it passes through.
     """
-    seen: set[tuple[str, Location | None]] = set()
-    with contextlib.ExitStack() as stack:
-        for owner, method in _entrances():
-            stack.enter_context(replaced(owner, method, _watched(owner, method, seen)))
+    placed = [(owner, method, *_place(owner, method)) for owner, method in _entrances()]
+    before, _seen.value = _seen.value, set()
+    try:
         yield
+    finally:
+        _seen.value = before
+        for owner, method, original, ours in reversed(placed):
+            if vars(owner)[method] is ours:
+                setattr(owner, method, original)
+
+
+# The lines that were told, while somebody watches.
+_seen = Slot[set[tuple[str, Location | None]]]("watch of enqueues")
+# What was there and ours in its place, made once: it stands around every test of a project that imports Celery.
+_made: dict[tuple[Any, str], tuple[Any, Any]] = {}
+
+
+def _place(owner: Any, method: str) -> tuple[Any, Any]:
+    """Put ours in the place of a method; returns what was there, and ours."""
+    current = vars(owner)[method]
+    original, ours = _made.get((owner, method), (None, None))
+    if current is not ours:  # it still is where somebody had patched the place, and has undone it since
+        if current is not original:
+            original, ours = _made[owner, method] = current, _watched(method, current)
+        setattr(owner, method, ours)
+    return original, ours
 
 
 def _tell(name: str, seen: set[tuple[str, Location | None]]) -> None:
@@ -62,12 +85,11 @@ def _entrances() -> list[tuple[Any, str]]:
     return [(Task, "apply_async"), (Celery, "send_task"), *((workflow, "apply_async") for workflow in workflows)]
 
 
-def _watched(owner: Any, method: str, seen: set[tuple[str, Location | None]]) -> Callable[..., Any]:
-    original: Callable[..., Any] = owner.__dict__[method]
-
+def _watched(method: str, original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     def enqueue(self: Any, *args: Any, **options: Any) -> Any:
-        if _told.get() or options.get("retries") or not in_code_transaction():
+        seen = _seen.value
+        if seen is None or _told.get() or options.get("retries") or not in_code_transaction():
             return original(self, *args, **options)
         _tell(_name(self, method, args, options), seen)
         token = _told.set(True)

@@ -12,13 +12,14 @@ from ..markers import allowed_slugs
 from ..options import options_of
 from .fresh_worker import take_failure
 
-_OBSERVED = pytest.StashKey[list[dict[str, str]]]()
+_OBSERVED = pytest.StashKey[list[dict[str, str | int]]]()
 _FAILED = pytest.StashKey[bool]()
 
 
 def begin(item: pytest.Item) -> None:
     """Begin an empty log."""
-    events.expect_log(item.nodeid, enforced=options_of(item.config).strict)
+    strict = options_of(item.config).strict
+    events.expect_log(item.nodeid, enforced=strict, strict=strict)
     if _FAILED in item.stash:
         del item.stash[_FAILED]  # a plugin runs the item again
 
@@ -60,7 +61,11 @@ def _judge(item: pytest.Item, log: events.EventLog) -> None:
     problems = [problem for problem in problems if problem.slug not in allowed]
     if not log.enforced:
         seen = item.stash.setdefault(_OBSERVED, [])
-        seen += [{"slug": p.slug, "text": p.text, "where": str(p.where or "")} for p in problems if p.decided is None]
+        seen += [
+            {"slug": p.slug, "text": p.text, "where": str(p.where or ""), "count": p.count}
+            for p in problems
+            if p.decided is None
+        ]
         problems = [problem for problem in problems if problem.decided is not None]
     for problem in problems:
         if not problem.fatal:

@@ -221,6 +221,18 @@ def _watch_enqueues(item: pytest.Item, at_end: Callable[[Callable[[], None]], ob
     at_end(watching.close)
 
 
+def watch_body(item: pytest.Item) -> contextlib.AbstractContextManager[object]:
+    """Around the body of any test, where Celery and Django's database are loaded: tell of enqueues in a transaction."""
+    if "celery.app.task" not in sys.modules or "django.db" not in sys.modules:
+        return contextlib.nullcontext()
+    from ..database.sharing import blocks_around_test
+
+    stack = contextlib.ExitStack()
+    stack.enter_context(blocks_around_test())
+    _watch_enqueues(item, stack.callback)
+    return stack
+
+
 def _database_is_ready(item: pytest.Item, undo: contextlib.ExitStack) -> None:
     if django_test_class(item) is not None:
         return  # Django opens the transaction of its own classes when the test runs

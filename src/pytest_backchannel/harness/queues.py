@@ -143,8 +143,8 @@ def _broker_of(item: Any) -> str:
     return chosen if isinstance(chosen, str) else "stepped"
 
 
-def has_real_worker(item: Any) -> bool:
-    """Whether a worker process runs the test's tasks."""
+def has_real_broker(item: pytest.Item) -> bool:
+    """Whether the test's tasks go to a real broker that the plugin runs, and a real worker runs them."""
     fixtures = getattr(item, "fixturenames", ())
     return "worker_process" in fixtures or ("task_queue" in fixtures and _broker_of(item) in REAL_BROKERS)
 
@@ -184,6 +184,34 @@ def watch_brokers(item: pytest.Item) -> Callable[[], None] | None:
     from ..tasks.broker_guard import note_real_brokers
 
     return note_real_brokers(functools.partial(_means_a_broker, item))
+
+
+# Set for an item that has an in-process double.
+DOUBLED = pytest.StashKey[bool]()
+
+
+def watch_redis(item: pytest.Item) -> Callable[[], None] | None:
+    """Tell of a connection to a real Redis that the project's messages, results or locks need.
+
+    Returns:
+        What ends it; None where redis-py is not loaded.
+    """
+    if "redis.connection" not in sys.modules:
+        return None
+    from ..servers import redis_reached
+
+    return redis_reached.begin(
+        functools.partial(_means_a_server, item), lambda: DOUBLED in item.stash and not has_real_broker(item)
+    )
+
+
+def _means_a_server(item: pytest.Item) -> bool:
+    fixtures: set[str] = set(getattr(item, "fixturenames", ()))
+    return (
+        has_real_broker(item)
+        or not _MEAN_A_BROKER.isdisjoint(fixtures)
+        or item.get_closest_marker("celery_integration") is not None
+    )
 
 
 def _means_a_broker(item: pytest.Item) -> bool:

@@ -227,6 +227,7 @@ class ConnectedClient:
     async def _start(self) -> Connection:
         scope = await self._make_scope()
         connection = Connection(self._application, scope, self._where, weakref.ref(self), "WebSocketClient")
+        connection.opening.crash_seen = lambda: connection.crash_seen
         leftovers.add(connection.opening, connection.take_unseen_crash)
         connection.start()
         background.watch(connection.opening)
