@@ -37,6 +37,7 @@ from .configuration import overridden
 from .eager_records import CalledEagerly, EndedEagerly
 from .expect.matching import did_you_mean
 from .expect.messages import call_text, cut
+from .extensions.batches import is_batch
 from .serialising import carry_arguments, check_result
 
 #: Celery's result backends that reach no server of their own: they are left as the project has them.
@@ -311,6 +312,8 @@ def _as_carried(
 ) -> tuple[Any, Any]:
     """The arguments as the task gets them; they are checked against what a message can carry."""
     __tracebackhide__ = True
+    if is_batch(task):  # these are no longer what was sent, but what its worker makes of it
+        return args, kwargs
     dump = getattr(task, "_dump_pydantic_arguments", None)  # since celery 5.7; apply_async() has done it already
     if dump is not None and called_by != ("celery.app.task", "apply_async"):
         args, kwargs = dump(args, kwargs)

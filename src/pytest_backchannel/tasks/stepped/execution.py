@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import time
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,6 +23,7 @@ from ...errors import AsyncTaskFunction
 from ...events import Location, caused_by, is_project_file
 from ..expect.matching import near_names
 from ..expect.messages import call_text
+from ..extensions.batches import batch_of, raised_by
 from ..handlers import handler_error, listening
 from ..outcomes import HandlerError, HandlerFailure, Outcome, TaskFailure, TaskRetry, TaskSuccess
 from ..records import BodyEnded, BodyStarted, ChildLost
@@ -108,6 +109,7 @@ class Execution:
         longest: for how many seconds a body of each task has run, at most.
         worker: the worker whose request runs now.
         message: the message of the request that runs now.
+        ran: called with each message of a batch that has run; one that runs alone is the engine's own affair.
         accepted: called when a request has been accepted, before its body: a broker delivers the next one then.
         next_moment: says when the broker has something to do though a body runs; None where it has nothing.
         pass_time: called at that moment.
@@ -128,6 +130,7 @@ class Execution:
         self.longest: dict[str, float] = {}
         self.worker: SteppedWorker | None = None
         self.message: StoredMessage | None = None
+        self.ran: Callable[[StoredMessage], None] = lambda message: None
         self.accepted: Callable[[], None] = lambda: None
         self.next_moment: Callable[[], float | None] = lambda: None
         self.pass_time: Callable[[], None] = lambda: None
@@ -259,6 +262,11 @@ class Execution:
             WorkerDied: the test has asked for it.
             WorkerEnded: the worker process can't go on.
         """
+        batch = batch_of(target, args)
+        if batch is not None:
+            job = Job(0, accept_callback, callback, error_callback, timeout_callback, failed=self._batch_unended)
+            self._run_batch(job, *batch, partial(target, *args, **kwargs))
+            return
         assert self.worker is not None
         assert self.message is not None
         history: MessageHistory = self.message.history
@@ -276,6 +284,35 @@ class Execution:
             self._call(delivery, target, args, kwargs, soft_timeout)
         finally:
             self._delivery = None
+
+    def _run_batch(self, job: Job, task: Any, ids: Sequence[str], target: Callable[[], Any]) -> None:
+        """Run a body that is given several requests (celery-batches); what comes of it has come of each of them."""
+        running, self._delivery = self._delivery, None
+        of_batch = [message for message in self.recorder.held.values() if message.history.id in ids]
+        for message in of_batch:
+            self.recorder.begun(message)
+        first: MessageHistory = of_batch[0].history
+        known = {"task": task.name, "task_id": first.id}
+        call = f"{task.name}(…), a batch of {len(ids)}"
+        started = self.recorder.log.record(BodyStarted, cause=first.cause, call=call, where=_line_of(task), **known)
+        for message in of_batch:
+            message.history.cause = started.id
+        try:
+            job.accept()
+            with caused_by(started), self.recorder.in_body(first), raised_by(task) as raised:
+                job.returned(target())
+            state, shown = ("FAILURE", repr(raised[0])) if raised else ("SUCCESS", "")
+            self.recorder.log.record(BodyEnded, cause=started.id, state=state, result=shown, **known)
+            for message in of_batch:
+                kind, fields = (TaskFailure, {"exception": raised[0]}) if raised else (TaskSuccess, {})
+                published = self.recorder.task(message)
+                self._end(message.history, kind, state, args=published.args, kwargs=published.kwargs, **fields)
+                self.ran(message)
+        finally:
+            self._delivery = running
+
+    def _batch_unended(self, error: Exception) -> None:
+        self._handler_failed(handler_error(error))
 
     def _take_fault(self, when: str, delivery: _Delivery) -> Fault | None:
         assert self.worker is not None

@@ -29,6 +29,7 @@ from kombu.asynchronous import timer as kombu_timer
 from kombu.utils.limits import TokenBucket
 
 from ...errors import BackchannelError
+from ..extensions import batches
 from ..extensions.worker_boot import StepReceivers, noticing
 from .broker import Broker, StoredMessage
 from .installation import Installation
@@ -69,6 +70,19 @@ class VirtualTimer(kombu_timer.Timer):
     def enter_after(self, secs: float, entry: Any, priority: int = 0, time: Any = None) -> Any:
         """Enter an entry that is due after some seconds."""
         return self._push(_now() + float(secs), priority, entry)
+
+    def call_repeatedly(self, secs: float, fun: Any, args: Any = (), kwargs: Any = None, priority: int = 0) -> Any:
+        """Call a function after each so many seconds; kombu's own asks the monotonic clock whether they have passed."""
+
+        def repeating(*args: Any, **kwargs: Any) -> None:
+            try:
+                fun(*args, **kwargs)
+            finally:
+                if not entry.canceled:
+                    self._push(_now() + secs, priority, entry)
+
+        entry = self.Entry(repeating, args, kwargs or {})
+        return self._push(_now() + secs, priority, entry)
 
     def _enter(self, eta: float, priority: int, entry: Any, push: Any = heapq.heappush) -> Any:
         return self._push(_wall_time(eta), priority, entry)
@@ -343,6 +357,7 @@ class SteppedWorker:
     def drop(self) -> None:
         """End as a killed process does: nothing is told, nothing acknowledged."""
         self.receivers.forget()
+        batches.forget(self.app)
         controller, consumer = self.controller, self.consumer
         self.controller = self.consumer = None
         self.pending.clear()
