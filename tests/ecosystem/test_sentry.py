@@ -116,7 +116,7 @@ def test_its_middleware_around_consumers(library):
             assert CAPTURED[-1]["exception"]["values"][-1]["type"] == "KeyError"
 
         async def test_its_routes_are_seen(db, websocket_matrix, django_user_model):
-            user = django_user_model.objects.create(username="ann")
+            user = await django_user_model.objects.acreate(username="ann")
             matrix = await websocket_matrix(user)
             assert {"/ws/echo/", "/ws/rooms/<str:room>/"} <= matrix.anonymous
         """
