@@ -14,7 +14,7 @@ from typing import Any
 from billiard.einfo import ExceptionInfo, ExceptionWithTraceback
 from billiard.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded
 from celery import signals
-from celery.app.trace import fast_trace_task, task_has_custom
+from celery.app.trace import task_has_custom, trace_task_ret
 from celery.exceptions import Ignore, Reject, Retry
 from kombu.serialization import prepare_accept_content
 
@@ -436,7 +436,7 @@ class Execution:
 
     def _located(self, target: Any) -> dict[str, Any]:
         """What a pool's process knows of the app, where Celery's fast tracer asks for it."""
-        if target is not fast_trace_task:
+        if target is trace_task_ret:  # asked this way round, since a library may have wrapped the other one
             return {}
         assert self.worker is not None
         accept = prepare_accept_content(self.app.conf.accept_content)

@@ -9,6 +9,7 @@ import stepped_tasks as t
 from celery import Celery
 from celery.app import trace
 from celery.app.task import Task
+from celery.worker import request
 
 from pytest_backchannel.events import begin_log
 from pytest_backchannel.tasks.queue import TaskQueue
@@ -56,6 +57,17 @@ def test_a_wrapper_around_the_tracer_runs_and_the_body_is_still_seen(monkeypatch
     assert "exited prematurely" in str(failure.exception)
     assert seen == ["traced", "traced"]
     assert trace.build_tracer is wrapper
+
+
+@pytest.mark.parametrize("wrap", [named, nameless])
+def test_a_wrapper_around_what_the_pool_is_given_runs(monkeypatch, wrap):
+    seen = []
+    monkeypatch.setattr(request, "fast_trace_task", wrap(request.fast_trace_task, seen))
+    with TaskQueue(t.app) as queue:
+        result = t.add.delay(1, 2)
+        queue.run_one()
+        assert result.get() == 3
+    assert seen == ["traced"]
 
 
 @pytest.mark.parametrize("wraps", [functools.wraps, lambda original: lambda function: function])
