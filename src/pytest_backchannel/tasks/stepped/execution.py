@@ -292,7 +292,7 @@ class Execution:
         for message in of_batch:
             self.recorder.begun(message)
         first: MessageHistory = of_batch[0].history
-        known = {"task": task.name, "task_id": first.id}
+        known: dict[str, Any] = {"task": task.name, "task_id": first.id}
         call = f"{task.name}(…), a batch of {len(ids)}"
         started = self.recorder.log.record(BodyStarted, cause=first.cause, call=call, where=_line_of(task), **known)
         for message in of_batch:
