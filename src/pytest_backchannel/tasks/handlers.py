@@ -72,7 +72,7 @@ def handler_error(error: BaseException, hook: str | None = None) -> HandlerError
         if code.co_name == "_call_task_errbacks":
             errback = step.tb_frame.f_locals.get("errback")
             found = "an errback" if errback is None else f"the errback {getattr(errback, 'task', errback)}"
-        elif code.co_name in HOOKS and by_celery:
+        elif hook is None and code.co_name in HOOKS and by_celery:
             found = code.co_name
         by_celery = code.co_filename.startswith(_CELERY)
         step = step.tb_next
