@@ -18,7 +18,7 @@ from ..errors import MisusedQueue
 from ..events import EventLog
 from .expect.messages import EnqueuedTask
 from .outcomes import Counts, HandlerFailure, Outcome, TaskFailure
-from .stepped.faults import Fault
+from .stepped.pool.faults import Fault
 
 DEFAULT_LIMIT = 1000
 """How many tasks may lead to one another before it counts as a loop without an end."""

@@ -22,7 +22,7 @@ from .expect.messages import EnqueuedTask
 from .expect.waiting import WaitingTasks
 from .outcomes import Counts, Outcome, TaskFailure, TaskRetry, TaskSuccess
 from .records import TaskEvent
-from .stepped.faults import BEFORE, Fault, check_moment
+from .stepped.pool.faults import BEFORE, Fault, check_moment
 from .stepped.stepped_driver import SteppedDriver
 
 MAX_IDLE = 366 * 86400.0

@@ -20,7 +20,7 @@ from ...tasks import verdicts
 from ...tasks.driver import DEFAULT_LIMIT, Phase, Step, Unable, check_phase
 from ...tasks.expect.messages import EnqueuedTask
 from ...tasks.outcomes import Counts
-from ...tasks.stepped.faults import Fault
+from ...tasks.stepped.pool.faults import Fault
 from ..integration import Integration
 from ..publishing import published
 from .broker_side import BrokerSide

@@ -21,10 +21,12 @@ from ..outcomes import Counts
 from .backend import backend_for
 from .broker import Broker, StoredMessage, has_task_header
 from .engine import Engine
-from .execution import Execution
 from .explain import nothing_due, why_no_result
-from .faults import Fault
 from .installation import Installation
+from .pool.execution import Execution
+from .pool.faults import Fault
+from .pool.outcome_book import OutcomeBook
+from .pool.task_signals import TaskSignals
 from .recorder import Recorder
 from .transport import transport_for
 
@@ -72,9 +74,11 @@ class SteppedDriver:
         self.recorder = Recorder(self.app, self.log, in_transaction)
         self.broker = Broker(profile, options=options, listener=self.recorder, is_task=self._is_task)
         self.recorder.broker = self.broker
-        self.execution = Execution(self.app, self.recorder, self.broker, why_unregistered)
+        book = OutcomeBook(self.recorder)
+        self.execution = Execution(self.app, book, self.broker)
+        self.signals = TaskSignals(self.app, book, why_unregistered)
         self.workers = list(workers or ("worker",))
-        self.outcomes = self.execution.outcomes
+        self.outcomes = book.outcomes
         self.captures = self.recorder.captures
         self.seen: set[str] = set()
         self._backend_kind = result_backend
@@ -99,9 +103,12 @@ class SteppedDriver:
             stack.enter_context(installation)
             stack.enter_context(refuse_real_brokers())
             queues = self._worker_queues()
-            self._made = Engine(installation=installation, execution=self.execution, workers=queues, **self._stepping)
-            self.execution.connect()
-            stack.callback(self.execution.disconnect)
+            self._made = Engine(
+                installation=installation, execution=self.execution, signals=self.signals, workers=queues,
+                **self._stepping,
+            )  # fmt: skip
+            self.signals.connect()
+            stack.callback(self.signals.disconnect)
             stack.callback(self._made.stop)
             self._stack = stack.pop_all()
         self.log.at_end(self._check)
