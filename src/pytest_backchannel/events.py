@@ -20,6 +20,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from .active import Slot
 from .errors import SLUGS, UnexpectedLoss
+from .masking import masked
 
 _cause: ContextVar[int | None] = ContextVar("pytest_backchannel_cause", default=None)
 
@@ -210,7 +211,7 @@ class EventLog:
         """
         if slug not in SLUGS:
             raise KeyError(f"the slug {slug!r} is not declared; declared are {', '.join(sorted(SLUGS))}")
-        return self.record(Problem, cause=cause, where=where, slug=slug, text=text, decided=decided)
+        return self.record(Problem, cause=cause, where=where, slug=slug, text=masked(text), decided=decided)
 
     def at_end(self, check: Callable[[], None], *, first: bool = False) -> None:
         """Call ``check`` once, when the test's body has ended and its fixtures still stand; it records problems.

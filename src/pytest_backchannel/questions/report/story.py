@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ...events import Event, EventLog
+from ...masking import masked_data
 
 MAX_LINES = 60
 
@@ -42,7 +43,7 @@ def story(log: EventLog, *, max_lines: int = MAX_LINES) -> str:
 def _line(event: Event, indent: str, offset: float) -> str:
     mark = "✗ " if event.broke else ""
     where = f"  [{event.where}]" if event.where else ""
-    return f"{_offset(offset):>9}  {indent}{mark}{event.headline()}{where}"
+    return f"{_offset(offset):>9}  {indent}{mark}{masked_data(event.headline())}{where}"
 
 
 def _offset(seconds: float) -> str:
