@@ -115,7 +115,8 @@ def looks_secret(name: str, *, query: bool = False) -> bool:
 
 
 # The login of any URL, also of one that no setting has: in the message of a library, or of the project's own settings.
-_LOGIN = re.compile(r"(?<=://)([^\s/@:]*)(:?)[^\s/]*@")
+# One that a library has masked stays as it is.
+_LOGIN = re.compile(r"(?<=://)([^\s/@:]*+)(:?+)(?!\*+@)[^\s/]*@")
 _PARAMETER = re.compile(r"([?&#;])([\w.%\[\]-]+)=([^\s&#;'\"<>)\]},]+)")
 # A header as it is sent, or as a pair in a dict or a list; a cookie's own names stay readable.
 _HEADER = re.compile(

@@ -196,13 +196,18 @@ class TaskQueue(WaitingTasks):
 
         Raises:
             EndlessLoop: the limit is reached; the message names the cycle.
+            NothingToRun: no task has ever reached this queue, and one went to another Celery app.
             Exception: what a task raises, with a note that names the task, its id, its arguments and its call site.
         """
         __tracebackhide__ = True
         step = self._step("run", propagate, worker, limit)
         with self._asking(f"run({_shown(worker)})"), self._driver.time(moves=False):
             self._driver.run(step)
-        return step.counts()
+        counts = step.counts()
+        sending = self._driver.sending
+        if sending is not None and sending.elsewhere and not self._driver.outcomes and not self._driver.count_waiting():
+            raise NothingToRun(f"No task has reached this task_queue: {sending.elsewhere[0].told(self.app)}")
+        return counts
 
     def advance(self, seconds: float | timedelta, *, propagate: bool = True, limit: int = DEFAULT_LIMIT) -> Counts:
         """Run what is due, and move time, running what comes due on the way, at its own moment.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher, get_close_matches
 from typing import Any
@@ -120,7 +120,7 @@ def assert_enqueued(
     app: Any,
     count: int | None = None,
     also: Sequence[Elsewhere] = (),
-    hints: Sequence[str] = (),
+    hints: Iterable[str] = (),
 ) -> EnqueuedTask:
     """Check that the expected task or workflow waits.
 
@@ -130,7 +130,7 @@ def assert_enqueued(
         app: the Celery app.
         count: how many times, exactly; None for at least once.
         also: messages of the same test that do not wait any more, so that a failure can say so.
-        hints: lines for the end of a failure.
+        hints: lines for the end of a failure; asked for only where there is one.
 
     Returns:
         The first message that matches (for a group or a chord, the first of its messages).
@@ -164,7 +164,8 @@ def assert_enqueued(
             lines += _what_was_near(expectation, elsewhere)
     if not found:
         lines += _unknown(expectation, app)
-    raise BackchannelFailure("\n".join([*lines, *(["", *hints] if hints else [])]))
+    said = list(hints)
+    raise BackchannelFailure("\n".join([*lines, *(["", *said] if said else [])]))
 
 
 def assert_not_enqueued(messages: Sequence[EnqueuedTask], expected: Any, *, app: Any) -> None:
@@ -201,6 +202,11 @@ def assert_empty(messages: Sequence[EnqueuedTask]) -> None:
 
 
 # ---------------------------------------------------------------- what is expected
+
+
+def names_of(expected: Any) -> set[str]:
+    """The names of the tasks of an expectation."""
+    return set(_names(_node(expected)))
 
 
 def _node(expected: Any) -> Node:

@@ -17,6 +17,7 @@ from ..broker_guard import refuse_real_brokers
 from ..driver import NOT_BEGUN, Phase, Step, check_phase, in_coroutine
 from ..expect.messages import EnqueuedTask, decode
 from ..outcomes import Counts
+from ..sending import Sending
 from .backend import backend_for
 from .broker import Broker, StoredMessage, has_task_header
 from .engine import Engine
@@ -68,6 +69,7 @@ class SteppedDriver:
             options["visibility_timeout"] = visibility_timeout
         self.log = current_log() if log is None else log
         self.recorder = Recorder(self.app, self.log, in_transaction)
+        self.sending: Sending | None = Sending(self.app, self.recorder.latest.__contains__)
         self.broker = Broker(profile, options=options, listener=self.recorder, is_task=self._is_task)
         self.recorder.broker = self.broker
         self.execution = Execution(self.app, self.recorder, self.broker)
@@ -95,6 +97,8 @@ class SteppedDriver:
         installation = Installation(self.app, transport, lambda: backend_for(self._backend_kind, self.app, self))
         with ExitStack() as stack:
             stack.enter_context(installation)
+            if self.sending is not None:
+                stack.enter_context(self.sending)
             stack.enter_context(refuse_real_brokers())
             self._made = Engine(
                 installation=installation,
@@ -192,6 +196,7 @@ class SteppedDriver:
         self.engine.limit = step.limit
         while self.engine.step(step.worker):
             step.raise_failure()
+            step.check_retries(self.app)
 
     def run_for(self, seconds: float, step: Step) -> None:
         """Run what is due, and move time, running what comes due on the way, at its own moment."""
