@@ -37,13 +37,20 @@ class SentElsewhere:
             ours: the app of the task queue.
         """
         place = f" at {self.where}" if self.where else ""
+        own = (
+            "celery.contrib.testing's start_worker(), the fixture celery_app, and Celery(...) in a test make theirs the"
+        )
+        why, fix = (
+            f"{own} current one.",
+            "make the project's own the current one again, before the test: app.set_current()",
+        )
+        if self.app == "default":
+            why = "That one Celery makes where there is none: the project's own had not been imported by then."
+            fix = "import it in the package of the settings (__init__.py: from .celery import app as celery_app)"
         return (
             f"{self.name} was enqueued{place}, and went to another Celery app: {self.app!r} is the current one, and "
-            f"this task_queue is that of {ours.main!r}. What another app publishes does not come here. "
-            "celery.contrib.testing's start_worker(), the fixture celery_app, and Celery(...) in a test make theirs "
-            "the current one.\n"
-            f"Fix: make the project's own the current one again, before the test: app.set_current(), with the app "
-            f"{ours.main!r}; or Celery(..., set_as_current=False)."
+            f"this task_queue is that of {ours.main!r}. What another app publishes does not come here. {why}\n"
+            f"Fix: {fix}; or Celery(..., set_as_current=False) for the other one."
         )
 
 

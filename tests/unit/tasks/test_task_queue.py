@@ -13,7 +13,7 @@ from unittest.mock import Mock
 import pytest
 import stepped_tasks as t
 import time_machine
-from celery import Celery, chain, group
+from celery import Celery, chain, group, signals
 from kombu.exceptions import EncodeError, OperationalError
 
 from pytest_backchannel.clock.virtual import VirtualClock, active_clock
@@ -27,7 +27,9 @@ from pytest_backchannel.errors import (
 )
 from pytest_backchannel.events import begin_log
 from pytest_backchannel.questions.report.story import story
+from pytest_backchannel.tasks.eager import EagerMode
 from pytest_backchannel.tasks.queue import TaskQueue
+from pytest_backchannel.tasks.sending import SentElsewhere
 
 
 @pytest.fixture(autouse=True)
@@ -557,6 +559,31 @@ def test_a_mock_in_the_place_of_the_task_is_told(queue, monkeypatch):
     monkeypatch.setattr(t, "add", Mock())
     with pytest.raises(BackchannelFailure, match=r"stepped_tasks.add is a Mock \(not called yet\)"):
         queue.assert_enqueued(add.s(1, 2))
+
+
+def test_eager_mode_beside_the_queue_is_told_as_a_conflict(queue):
+    with EagerMode():
+        t.add.delay(1, 2)
+        with pytest.raises(BackchannelFailure, match=r"task_always_eager is on.*The two conflict: take one of them\."):
+            queue.assert_enqueued(t.add.s(1, 2))
+
+
+def test_a_module_of_tasks_that_can_not_be_imported_is_told(queue):
+    def autodiscovered(**kwargs):
+        raise ValueError("no key")
+
+    signals.import_modules.connect(autodiscovered, sender=t.app)
+    try:
+        with pytest.raises(BackchannelFailure, match="importing the modules of tasks raises ValueError: no key at"):
+            queue.assert_enqueued("broken_tasks.pay")
+    finally:
+        signals.import_modules.disconnect(autodiscovered, sender=t.app)
+
+
+def test_a_queue_whose_app_was_imported_too_late_is_told(queue):
+    text = SentElsewhere("shop.add", "default", None).told(t.app)
+    assert "Celery makes where there is none: the project's own had not been imported by then." in text
+    assert "from .celery import app as celery_app" in text
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ task's name, matches whatever its arguments are. A chain, a group or a chord mat
 from __future__ import annotations
 
 import inspect
+import traceback
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from celery.canvas import Signature
 from celery.result import AsyncResult, ResultSet
 
 from ...errors import BackchannelFailure, BadExpectation
+from ...events import Location, is_project_file
 from .compare import Comparison, Difference, check_call
 from .messages import EnqueuedTask, call_text
 from .workflows import Chain, Chord, EnqueuedWorkflow, Group, Node, Step, of_messages, of_signature, single
@@ -354,7 +356,24 @@ def _unknown(expectation: Expectation, app: Any) -> list[str]:
         near = near_names(name, app)
         guess = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
         lines.append(f"No task is registered as {name!r}.{guess}")
+    if lines and (why := failing_import(app)):
+        lines.append(why)
     return ["", *lines] if lines else []
+
+
+def failing_import(app: Any) -> str:
+    """What a worker would raise when it imports the modules of tasks; empty where it would not.
+
+    Celery tries it once in a process, so that only the first test sees it; later ones see tasks that nobody knows.
+    """
+    try:
+        app.loader.import_default_modules()
+    except Exception as error:  # whatever the project's modules raise
+        frames = traceback.extract_tb(error.__traceback__)
+        places = [str(Location(f.filename, f.lineno or 0, f.name)) for f in frames if is_project_file(f.filename)]
+        at = f" at {places[-1]}" if places else ""
+        return f"A worker could not start: importing the modules of tasks raises {type(error).__name__}: {error}{at}."
+    return ""
 
 
 def near_names(name: str, app: Any) -> list[str]:

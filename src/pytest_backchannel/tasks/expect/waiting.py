@@ -72,6 +72,11 @@ class WaitingTasks(Sequence[EnqueuedTask]):
         sending, app = self._driver.sending, self._driver.app
         if hint := mocked(app.tasks.get(name)):
             yield hint
+        if app.conf.task_always_eager:
+            yield (
+                "task_always_eager is on, so that tasks run where they are called and none waits: celery_eager was set "
+                "up after task_queue, or the test has set it. The two conflict: take one of them."
+            )
         if sending is not None:
             changed = (sending.changed(message) for message in waiting if message.name == name)
             yield from dict.fromkeys(hint for hint in changed if hint)

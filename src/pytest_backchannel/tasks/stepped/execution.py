@@ -19,7 +19,7 @@ from celery.utils.serialization import UnpickleableExceptionWrapper
 from ...clock.virtual import active_clock
 from ...errors import AsyncTaskFunction
 from ...events import Location, caused_by, is_project_file
-from ..expect.matching import near_names
+from ..expect.matching import failing_import, near_names
 from ..expect.messages import call_text
 from ..outcomes import Outcome, TaskFailure, TaskRetry, TaskSuccess
 from ..records import BodyEnded, BodyStarted, ChildLost
@@ -101,7 +101,8 @@ class Execution:
         self._end(history, Outcome, "FAILURE")
         self.recorder.log.problem(
             "unknown_task",
-            f"no worker knows a task named {name!r}: its message was thrown away.\n{_nearest_name(name, self.app)}",
+            f"no worker knows a task named {name!r}: its message was thrown away.\n"
+            f"{failing_import(self.app) or _nearest_name(name, self.app)}",
             where=history.where,
             cause=history.cause,
         )
