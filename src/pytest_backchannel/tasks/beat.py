@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -57,6 +58,31 @@ def run_beat(app: Any, clock: VirtualClock, until: datetime | timedelta | float,
         clock.shift(delay)
     if end > time.time():
         clock.shift(end - time.time())
+
+
+def due(app: Any, task: str) -> list[str]:
+    """When the beat entries that enqueue a task are due next, each in a sentence with its time zone.
+
+    Args:
+        app: the Celery app, whose setting ``beat_schedule`` has them.
+        task: the task's name.
+    """
+    said = []
+    for name, values in (app.conf.beat_schedule or {}).items():
+        if not isinstance(values, Mapping) or values.get("task") != task:
+            continue
+        try:
+            entry = beat.ScheduleEntry(name=name, app=app, **{**values, "last_run_at": app.now()})
+            left = entry.schedule.remaining_estimate(app.now())
+            # To the second: the real time goes on between the two looks at it.
+            moment = (app.now() + left + timedelta(seconds=0.5)).astimezone(app.timezone)
+        except Exception:  # an entry that beat itself would refuse is not what the failure is about
+            continue
+        said.append(
+            f"The beat entry {name!r} ({entry.schedule}) enqueues it next at {moment:%Y-%m-%d %H:%M:%S} "
+            f"{app.timezone}; task_queue.beat(...) goes there."
+        )
+    return said
 
 
 class _Strict:

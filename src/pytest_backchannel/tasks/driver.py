@@ -18,8 +18,8 @@ from typing import Any, Literal, Protocol, runtime_checkable
 from ..errors import EndlessLoop, MisusedQueue
 from ..events import EventLog
 from .expect.messages import EnqueuedTask
+from .expect.sending import Sending
 from .outcomes import Counts, Outcome, TaskFailure, TaskRetry
-from .sending import Sending
 from .stepped.faults import Fault
 
 DEFAULT_LIMIT = 1000

@@ -14,6 +14,7 @@ import pytest
 import stepped_tasks as t
 import time_machine
 from celery import Celery, chain, group, signals
+from celery.schedules import crontab
 from kombu.exceptions import EncodeError, OperationalError
 
 from pytest_backchannel.clock.virtual import VirtualClock, active_clock
@@ -28,8 +29,8 @@ from pytest_backchannel.errors import (
 from pytest_backchannel.events import begin_log
 from pytest_backchannel.questions.report.story import story
 from pytest_backchannel.tasks.eager import EagerMode
+from pytest_backchannel.tasks.expect.sending import SentElsewhere
 from pytest_backchannel.tasks.queue import TaskQueue
-from pytest_backchannel.tasks.sending import SentElsewhere
 
 
 @pytest.fixture(autouse=True)
@@ -578,6 +579,19 @@ def test_a_module_of_tasks_that_can_not_be_imported_is_told(queue):
             queue.assert_enqueued("broken_tasks.pay")
     finally:
         signals.import_modules.disconnect(autodiscovered, sender=t.app)
+
+
+def test_when_a_beat_entry_is_due_is_told_where_it_was_expected(queue):
+    t.app.conf.beat_schedule = {
+        "nightly": {"task": t.add.name, "schedule": crontab(hour=3, minute=30), "args": (1, 2)},
+        "another": {"task": t.total.name, "schedule": 60.0},
+    }
+    try:
+        with pytest.raises(BackchannelFailure, match=r"'nightly' \(<crontab: 30 3 .* at 20.* 03:30:00 UTC;") as told:
+            queue.assert_enqueued(t.add)
+        assert "another" not in str(told.value)
+    finally:
+        t.app.conf.beat_schedule = {}
 
 
 def test_a_queue_whose_app_was_imported_too_late_is_told(queue):

@@ -19,8 +19,8 @@ from ...events import EventLog, current_log
 from ...tasks import verdicts
 from ...tasks.driver import DEFAULT_LIMIT, Phase, Step, Unable, check_phase
 from ...tasks.expect.messages import EnqueuedTask
+from ...tasks.expect.sending import Sending
 from ...tasks.outcomes import Counts
-from ...tasks.sending import Sending
 from ...tasks.stepped.faults import Fault
 from ..integration import Integration
 from ..publishing import published

@@ -6,9 +6,10 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 from ...errors import BackchannelFailure
-from ..mocks import mocked
+from ..beat import due
 from . import matching
 from .messages import EnqueuedTask
+from .mocks import mocked
 
 if TYPE_CHECKING:
     from ..driver import Driver
@@ -68,7 +69,7 @@ class WaitingTasks(Sequence[EnqueuedTask]):
     def _hints(self, expected: Any, waiting: Sequence[EnqueuedTask]) -> Iterator[str]:
         """Why it may not be there, for the end of a failure."""
         by_name = isinstance(expected, str)
-        name = expected if by_name else getattr(expected, "name", None) or getattr(expected, "task", "")
+        name = str(expected if by_name else getattr(expected, "name", None) or getattr(expected, "task", ""))
         sending, app = self._driver.sending, self._driver.app
         if hint := mocked(app.tasks.get(name)):
             yield hint
@@ -77,6 +78,7 @@ class WaitingTasks(Sequence[EnqueuedTask]):
                 "task_always_eager is on, so that tasks run where they are called and none waits: celery_eager was set "
                 "up after task_queue, or the test has set it. The two conflict: take one of them."
             )
+        yield from due(app, name)
         if sending is not None:
             changed = (sending.changed(message) for message in waiting if message.name == name)
             yield from dict.fromkeys(hint for hint in changed if hint)

@@ -16,8 +16,8 @@ from .. import verdicts
 from ..broker_guard import refuse_real_brokers
 from ..driver import NOT_BEGUN, Phase, Step, check_phase, in_coroutine
 from ..expect.messages import EnqueuedTask, decode
+from ..expect.sending import Sending
 from ..outcomes import Counts
-from ..sending import Sending
 from .backend import backend_for
 from .broker import Broker, StoredMessage, has_task_header
 from .engine import Engine

@@ -10,10 +10,10 @@ import celery
 from celery.signals import after_task_publish
 from kombu.exceptions import EncodeError
 
-from ..events import Location, caller
-from ..masking import masked_data
-from .expect.messages import EnqueuedTask, cut
-from .serialising import unserialisable
+from ...events import Location, caller
+from ...masking import masked_data
+from ..serialising import unserialisable
+from .messages import EnqueuedTask, cut
 
 
 @dataclass(frozen=True)
