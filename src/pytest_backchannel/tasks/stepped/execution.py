@@ -21,7 +21,7 @@ from kombu.serialization import prepare_accept_content
 from ...clock.virtual import active_clock
 from ...errors import AsyncTaskFunction
 from ...events import Location, caused_by, is_project_file
-from ..expect.matching import near_names
+from ..expect.matching import failing_import, near_names
 from ..expect.messages import call_text
 from ..handlers import handler_error, listening
 from ..outcomes import HandlerError, HandlerFailure, Outcome, TaskFailure, TaskRetry, TaskSuccess
@@ -212,7 +212,7 @@ class Execution:
         self.recorder.log.problem(
             "unknown_task",
             f"no worker knows a task named {name!r}: its message was thrown away.\n"
-            f"{self._unregistered.get(name) or _nearest_name(name, self.app)}",
+            f"{failing_import(self.app) or self._unregistered.get(name) or _nearest_name(name, self.app)}",
             where=history.where,
             cause=history.cause,
         )
