@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from .masking import masked
+
 # ------------------------------------------------------------------------- bases
 
 
@@ -18,9 +20,17 @@ class BackchannelError(Exception):
     Raised itself where nobody would want to tell one such error from another; the message has the fix.
     """
 
+    def __str__(self) -> str:
+        """The message; what looks secret in a URL, a header or a cookie is masked, since it goes to the log of a CI."""
+        return masked(super().__str__())
+
 
 class BackchannelFailure(AssertionError):
     """Base of the failures: what the test expected of the project did not happen."""
+
+    def __str__(self) -> str:
+        """The message; what looks secret in a URL, a header or a cookie is masked, since it goes to the log of a CI."""
+        return masked(super().__str__())
 
 
 class BackchannelWarning(UserWarning):
@@ -329,19 +339,29 @@ class Slug:
         summary: one sentence, for messages and for the reference.
         fatal: True fails the test; False warns, so that ``filterwarnings`` decides.
         warning: the category of the warning, where it is not fatal.
+        fatal_if_strict: whether it fails with ``backchannel_strict``, though it only warns without.
+        doubles_only: whether only a double of ours can see it, so that there is no such verdict in other tests.
     """
 
     name: str
     summary: str
     fatal: bool = True
     warning: type[BackchannelWarning] = BackchannelWarning
+    fatal_if_strict: bool = False
+    doubles_only: bool = False
 
 
 SLUGS: dict[str, Slug] = {}
 
 
 def declare_slug(
-    name: str, summary: str, *, fatal: bool = True, warning: type[BackchannelWarning] = BackchannelWarning
+    name: str,
+    summary: str,
+    *,
+    fatal: bool = True,
+    warning: type[BackchannelWarning] = BackchannelWarning,
+    fatal_if_strict: bool = False,
+    doubles_only: bool = False,
 ) -> Slug:
     """Add one slug to the list that ``allow_lost`` accepts.
 
@@ -350,7 +370,7 @@ def declare_slug(
     """
     if name in SLUGS:
         raise ValueError(f"the slug {name!r} is declared twice")
-    SLUGS[name] = slug = Slug(name, summary, fatal, warning)
+    SLUGS[name] = slug = Slug(name, summary, fatal, warning, fatal_if_strict, doubles_only)
     return slug
 
 
@@ -359,6 +379,7 @@ declare_slug(
     "A task was enqueued inside transaction.atomic() and not through on_commit.",
     fatal=False,
     warning=EnqueuedInTransaction,
+    fatal_if_strict=True,
 )
 
 declare_slug(
@@ -372,36 +393,61 @@ declare_slug(
 )
 
 declare_slug(
-    "task_left_running", "A task that a consumer started still ran when its connection had ended.", fatal=False
+    "task_left_running",
+    "A task that a consumer started still ran when its connection had ended.",
+    fatal=False,
+    fatal_if_strict=True,
 )
 
+declare_slug(
+    "nobody_let_in",
+    "No route of an access matrix let in anybody, so that it says nothing about strangers.",
+    fatal=False,
+    doubles_only=True,
+)
+declare_slug(
+    "patch_not_in_worker",
+    "Project code was patched while a worker process ran the tasks, which it does not reach.",
+    fatal=False,
+    doubles_only=True,
+)
+declare_slug(
+    "never_awaited",
+    "A coroutine method of a double was called and never awaited, so that it did nothing.",
+    doubles_only=True,
+)
 declare_slug("no_handler", "A message reached a consumer that has no method for its type, and the consumer died of it.")
 declare_slug("over_capacity", "A message was dropped because too many were waiting to be read.")
 declare_slug("not_serialisable", "A message holds a value that the production channel layer can't carry.")
 declare_slug("no_members", "A message was sent to a group or a channel that nobody ever listened to.", fatal=False)
-declare_slug("expired", "A message was dropped because it had waited for too long.", fatal=False)
+declare_slug("expired", "A message was dropped because it had waited for too long.", fatal=False, doubles_only=True)
 declare_slug("unread", "A message was still waiting at the end, on a channel that nobody listens to.", fatal=False)
-declare_slug("unknown_task", "A message names a task that no worker knows.")
-declare_slug("unserved_queue", "A message waits in a queue that no worker consumes.")
-declare_slug("failed_task", "A task failed, and the test has not looked at it.")
+declare_slug("unknown_task", "A message names a task that no worker knows.", doubles_only=True)
+declare_slug("unserved_queue", "A message waits in a queue that no worker consumes.", doubles_only=True)
+declare_slug("failed_task", "A task failed, and the test has not looked at it.", doubles_only=True)
 declare_slug(
     "handler_failed",
     "on_failure, on_success, after_return, an errback or a signal receiver failed where Celery only logs it.",
+    doubles_only=True,
 )
 declare_slug(
     "late_ack_beyond_visibility",
     "A task with acks_late ran, or may run, for longer than the visibility timeout: Redis delivers it again meanwhile.",
     fatal=False,
+    doubles_only=True,
 )
-declare_slug("swallowed_retry", "A task called self.retry() and caught the Retry that it raises.")
-declare_slug("undecodable_message", "A worker could not read a message, and has thrown it away.")
-declare_slug("unroutable_message", "A message was published for which no queue is bound.")
+declare_slug("swallowed_retry", "A task called self.retry() and caught the Retry that it raises.", doubles_only=True)
+declare_slug("undecodable_message", "A worker could not read a message, and has thrown it away.", doubles_only=True)
+declare_slug("unroutable_message", "A message was published for which no queue is bound.", doubles_only=True)
 declare_slug("real_broker", "A unit test connected to a real broker.")
+declare_slug("real_results", "A unit test connected to a real result backend.")
+declare_slug("real_layer", "A unit test connected to a real channel layer.")
 declare_slug(
     "pending_chord",
     "The callback of a chord can never run: a part of its header will not return.",
     fatal=False,
     warning=PendingChord,
+    doubles_only=True,
 )
 
 declare_slug(

@@ -20,6 +20,7 @@ from typing import Any, ClassVar, NamedTuple, TypeVar, dataclass_transform
 
 from .active import Slot
 from .errors import SLUGS, UnexpectedLoss
+from .masking import masked
 
 _cause: ContextVar[int | None] = ContextVar("pytest_backchannel_cause", default=None)
 
@@ -49,14 +50,15 @@ def _relative(path: str) -> str:
 OWN_FOLDER = os.path.dirname(os.path.abspath(__file__)) + os.sep
 """Where the plugin's own files are."""
 _EXAMPLE = os.path.join(OWN_FOLDER, "_example") + os.sep
-_OUTSIDE = tuple(
-    {
-        os.path.realpath(sysconfig.get_path(name)) + os.sep
-        for name in ("stdlib", "platstdlib", "purelib", "platlib")
-        if sysconfig.get_path(name)
-    }
-    | {os.path.dirname(os.path.realpath(os.__file__)) + os.sep}
-)
+_PLACES = [
+    *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")),
+    os.path.dirname(os.path.realpath(os.__file__)),
+    # Where pip writes the script that starts pytest, which is below every test.
+    sysconfig.get_path("scripts"),
+    sysconfig.get_path("scripts", sysconfig.get_preferred_scheme("user")),
+    os.path.dirname(os.path.abspath(sys.executable)) if sys.executable else "",
+]
+_OUTSIDE = tuple({os.path.realpath(place) + os.sep for place in _PLACES if place})
 
 
 @lru_cache(maxsize=4096)
@@ -142,11 +144,13 @@ class Problem(Event):
         text: what happened, the value, and the fix, in one or more lines.
         decided: True fails and False warns, in every test, because the project has said so by an option; None leaves
             it to the slug, and to whether the test is held to it.
+        count: how often it happened, at that line.
     """
 
     slug: str
     text: str
     decided: bool | None = None
+    count: int = 1
 
     def headline(self) -> str:
         """The first line of the problem, behind its slug."""
@@ -186,16 +190,20 @@ class EventLog:
 
     Args:
         test: the test's node id, for messages.
+        enforced: as the attribute.
+        strict: as the attribute.
 
     Attributes:
         events: all of them; only :meth:`record` adds to it.
         enforced: whether problems fail and warn (a fixture of ours is in use, or ``backchannel_strict``), or are only
             observed and summed up at the end of the run.
+        strict: whether some warnings fail too, as with ``backchannel_strict``.
     """
 
-    def __init__(self, test: str = "", *, enforced: bool = False) -> None:
+    def __init__(self, test: str = "", *, enforced: bool = False, strict: bool = False) -> None:
         self.test = test
         self.enforced = enforced
+        self.strict = strict
         self.events: list[Event] = []
         self._ids = itertools.count(1)
         self._checks: list[Callable[[], None]] = []
@@ -223,6 +231,7 @@ class EventLog:
         cause: int | None = None,
         where: Location | None = None,
         decided: bool | None = None,
+        count: int = 1,
     ) -> Problem:
         """Append one problem; its fields are those of :class:`Problem`.
 
@@ -231,7 +240,11 @@ class EventLog:
         """
         if slug not in SLUGS:
             raise KeyError(f"the slug {slug!r} is not declared; declared are {', '.join(sorted(SLUGS))}")
-        return self.record(Problem, cause=cause, where=where, slug=slug, text=text, decided=decided)
+        if decided is None and self.strict and SLUGS[slug].fatal_if_strict:
+            decided = True
+        return self.record(
+            Problem, cause=cause, where=where, slug=slug, text=masked(text), decided=decided, count=count
+        )
 
     def at_end(self, check: Callable[[], None], *, first: bool = False) -> None:
         """Call ``check`` once, when the test's body has ended and its fixtures still stand; it records problems.
@@ -271,15 +284,15 @@ class EventLog:
 
 _log = Slot[EventLog]("log")
 # What the log of the running test is made with, when something asks for it: most tests never do.
-_expected = Slot[tuple[str, bool]]("expected log")
+_expected = Slot[tuple[str, bool, bool]]("expected log")
 
 
 def current_log() -> EventLog:
     """The log of the test that runs now; a fresh one where none was begun."""
     log = _log.value
     if log is None:
-        test, enforced = _expected.value or ("", False)
-        log = _log.value = EventLog(test, enforced=enforced)
+        test, enforced, strict = _expected.value or ("", False, False)
+        log = _log.value = EventLog(test, enforced=enforced, strict=strict)
     return log
 
 
@@ -294,10 +307,10 @@ def begin_log(test: str = "", *, enforced: bool = False) -> EventLog:
     return current_log()
 
 
-def expect_log(test: str, *, enforced: bool) -> None:
+def expect_log(test: str, *, enforced: bool, strict: bool = False) -> None:
     """Replace the current log by an empty one that is made when it is first asked for."""
     _log.value = None
-    _expected.value = (test, enforced)
+    _expected.value = (test, enforced, strict)
 
 
 def end_log() -> None:

@@ -19,8 +19,19 @@ from typing import Any
 import pytest
 
 from .errors import NotForReal
-from .harness import judging, late_hooks, layers, lending, queues, real_servers, watching
-from .markers import MARKERS, check_allow_lost, check_task_queue
+from .harness import (
+    async_tests,
+    judging,
+    late_hooks,
+    layers,
+    lending,
+    project,
+    queues,
+    real_servers,
+    testcases,
+    watching,
+)
+from .markers import MARKERS, wrong_markers
 from .options import add_options, add_server_options, options_of
 
 FIXTURE_MODULES = (
@@ -65,11 +76,33 @@ def _has(config: pytest.Config, fixtures: str) -> bool:
     return config.pluginmanager.has_plugin(f"pytest_backchannel.fixtures.{fixtures}")
 
 
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Check what the options name, once Django is set up; with pytest-xdist, before it starts a worker."""
+    project.check_named_modules(session.config, celery=_has(session.config, "tasks"))
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Check the arguments of the markers, before any test has run."""
-    if _has(config, "tasks"):
-        check_task_queue(items)
-    check_allow_lost(items)
+    """Check the arguments of the markers: a wrong one fails its own test, and no other."""
+    wrong = wrong_markers(items, task_queue=_has(config, "tasks"))
+    if wrong:
+        config.pluginmanager.register(_WrongMarkers(wrong), "backchannel-markers")
+
+
+class _WrongMarkers:
+    """Where a marker is wrong; a suite whose markers are right does not pay for the hook.
+
+    Args:
+        wrong: what to say of a test, by its item.
+    """
+
+    def __init__(self, wrong: dict[pytest.Item, str]) -> None:
+        self._wrong = wrong
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Fail the test before anything is set up for it."""
+        if item in self._wrong:
+            pytest.fail(self._wrong[item], pytrace=False)
 
 
 class _First:
@@ -107,7 +140,7 @@ class _First:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Observe the project's own layers and consumers, or hold the test to the strict layer."""
+    """Observe the project's own layers and consumers."""
     watching.begin(item)
     layers.begin(item)
 
@@ -115,20 +148,21 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """At the end of the body, ask the doubles in use what went unseen."""
-    end_watch = queues.watch_brokers(item)
+    ends = [end for end in (queues.watch_brokers(item), queues.watch_redis(item)) if end is not None]
     try:
         watching.begin_body(item)
         try:
             lending.begin_body(item)
-            result = yield
-        except BaseException:
-            judging.body_failed(item)
+            with lending.watch_body(item):
+                result = yield
+        except BaseException as error:
+            judging.body_failed(item, error)
             raise
         judging.judge_body(item)
         return result
     finally:
-        if end_watch is not None:
-            end_watch()
+        for end in ends:
+            end()
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)
@@ -155,6 +189,8 @@ def pytest_runtest_makereport(
     report = yield
     if report.failed and call.excinfo is not None:
         judging.tell_story(report)
+    if call.when == "call" and not report.passed:
+        async_tests.explain(item, report)
     if call.when == "teardown":
         judging.end(item, report)
     return report
@@ -205,8 +241,9 @@ class _WithServers:
         real_servers.mark_logs()
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_call(self) -> Generator[None, object, object]:
-        """What can't be had for real is skipped, with its reason."""
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Give the servers to a class of unittest; what can't be had for real is skipped, with its reason."""
+        testcases.give_servers(item)
         try:
             return (yield)
         except NotForReal as error:

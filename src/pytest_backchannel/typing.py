@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from .servers.brokers.redis import RedisServer as RedisServer
     from .servers.workers.worker_factory import WorkerFactory as WorkerFactory
     from .servers.workers.worker_process import Worker as Worker
+    from .tasks.expect.calls import TaskCall as TaskCall
     from .tasks.expect.messages import EnqueuedTask as EnqueuedTask
     from .tasks.outcomes import Counts as Counts
     from .tasks.outcomes import Outcome as Outcome
@@ -57,6 +58,7 @@ _MODULES = {
     "Route": ".channels.routes",
     "Slept": ".clock.virtual",
     "StrictLayer": ".channels.layer.layer",
+    "TaskCall": ".tasks.expect.calls",
     "TaskFailure": ".tasks.outcomes",
     "TaskQueue": ".tasks.queue",
     "TaskRetry": ".tasks.outcomes",

@@ -204,3 +204,29 @@ def test_the_fast_job_leaves_the_real_ones_out(project):
 def test_handlers_that_fail_are_told_alike(project):
     project_with_tasks(project)
     project.test(HANDLERS).assert_outcomes(passed=9)
+
+
+CHOOSING = """
+    import pytest
+    from shop.tasks import add
+
+    pytestmark = pytest.mark.task_queue(broker=["stepped", "redis", "rabbitmq"])
+
+    def test_one_queue_after_the_other(db, task_queue):
+        add.apply_async((1, 1), queue="slow")
+        add.apply_async((2, 2), queue="mail")
+        assert task_queue.run(queue="mail") == {"SUCCESS": 1}
+        assert [task.queue for task in task_queue] == ["slow"]
+        assert task_queue.run() == {"SUCCESS": 1}
+
+    def test_one_task(db, task_queue):
+        add.delay(1, 1)
+        assert task_queue.run(only=add) == {"SUCCESS": 1}
+"""
+
+
+def test_a_real_worker_serves_one_queue_and_can_not_choose_a_task(project):
+    project_with_tasks(project)
+    result = project.test(CHOOSING, "-rs")
+    result.assert_outcomes(passed=4, skipped=2)
+    result.stdout.fnmatch_lines(["*task_queue.run(only=*) can't be had with a real broker: a worker process takes*"])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ..errors import BackchannelError, ConsumerHung, NoFrame, NotIdle, OpenToStrangers, WebSocketRejected
-from ..events import current_log
+from ..events import caller, current_log
 from .client.client import WebSocketClient
 from .routes import Route, websocket_routes
 from .watch.consumers import raised_at
@@ -15,6 +15,10 @@ from .watch.crash import is_crash, summary
 
 FOREIGN_ORIGIN = "https://foreign.example"
 ORIGINS = ("own", "foreign", "none")
+SIGNED_IN, ANONYMOUS = "signed in", "anonymous"
+_SHOWN = ("user", "session", "query", "headers", "cookies", "subprotocols")
+
+Clients = Mapping[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +28,8 @@ class Attempt:
     Attributes:
         route: what was tried.
         path: the path that was asked for.
-        signed_in: whether a user was signed in.
+        client: the name of the client, such as ``anonymous``.
+        signed_in: whether it had anything to show: a user, a session, a token.
         origin: ``own`` (a page of the site), ``foreign`` (a page of another one) or ``none`` (no browser).
         outcome: ``open``, ``HTTP 403`` or another status, ``closed 4401`` (accepted, and closed at once),
             ``crashed: KeyError``, or ``no answer``.
@@ -32,6 +37,7 @@ class Attempt:
 
     route: Route
     path: str
+    client: str
     signed_in: bool
     origin: str
     outcome: str
@@ -62,37 +68,70 @@ class AccessMatrix:
         """The paths of the routes that let in a page of another site, with or without a user."""
         return {attempt.route.path for attempt in self.attempts if attempt.is_open and attempt.origin == "foreign"}
 
-    def outcome(self, path: str, *, signed_in: bool, origin: str) -> str:
+    def open_to(self, client: str) -> set[str]:
+        """The paths of the routes that let in a client, from whichever origin.
+
+        Args:
+            client: its name.
+
+        Raises:
+            KeyError: there was no client of this name.
+        """
+        self._check_client(client)
+        return {attempt.route.path for attempt in self.attempts if attempt.is_open and attempt.client == client}
+
+    def outcome(
+        self, path: str, *, signed_in: bool | None = None, client: str | None = None, origin: str = "own"
+    ) -> str:
         """What came of one attempt.
 
         Args:
             path: the route's pattern, such as ``/ws/rooms/<str:room>/``.
-            signed_in: with a user or without.
+            signed_in: with a user (or another client that has something to show) or without; either by default.
+            client: the name of the client; the first that fits by default.
             origin: ``own``, ``foreign`` or ``none``.
 
         Raises:
             KeyError: nothing such was tried.
         """
+        if client is not None:
+            self._check_client(client)
         for attempt in self.attempts:
-            if (attempt.route.path, attempt.signed_in, attempt.origin) == (path, signed_in, origin):
+            if (attempt.route.path, attempt.origin) != (path, origin):
+                continue
+            if signed_in in (None, attempt.signed_in) and client in (None, attempt.client):
                 return attempt.outcome
-        raise KeyError(f"{path!r} was not tried with signed_in={signed_in} and origin={origin!r}\n{self}")
+        raise KeyError(f"{path!r} was not tried with signed_in={signed_in}, {client=} and {origin=}\n{self}")
 
-    def assert_open_to(self, *, anonymous: Iterable[str] = (), foreign: Iterable[str] = ()) -> None:
+    def _check_client(self, name: str) -> None:
+        known = list(dict.fromkeys(attempt.client for attempt in self.attempts))
+        if name not in known:
+            raise KeyError(f"there was no client {name!r}; there were {', '.join(map(repr, known))}")
+
+    def assert_open_to(
+        self,
+        *,
+        anonymous: Iterable[str] = (),
+        foreign: Iterable[str] = (),
+        clients: Mapping[str, Iterable[str]] | None = None,
+    ) -> None:
         """Exactly these routes let an anonymous caller in, and exactly those a page of another site.
 
         Args:
             anonymous: the patterns of the routes that are meant for everybody.
             foreign: those that are meant for pages of any site.
+            clients: likewise exactly those that are meant for a client, by the client's name.
 
         Raises:
             OpenToStrangers: another route does, or one of these does not; the message has the table.
+            KeyError: there was no such client.
         """
         __tracebackhide__ = True
         lines: list[str] = []
         for who, found, meant in (
             ("an anonymous caller", self.anonymous, set(anonymous)),
             ("a page of another site", self.foreign, set(foreign)),
+            *((f"the client {name!r}", self.open_to(name), set(paths)) for name, paths in (clients or {}).items()),
         ):
             lines += [f"{path} lets in {who}" for path in sorted(found - meant)]
             lines += [f"{path} does not let in {who}, though the test says so" for path in sorted(meant - found)]
@@ -100,11 +139,11 @@ class AccessMatrix:
             raise OpenToStrangers("\n".join([*lines, "", str(self)]))
 
     def __str__(self) -> str:
-        columns = list(dict.fromkeys((attempt.signed_in, attempt.origin) for attempt in self.attempts))
-        rows: dict[str, dict[tuple[bool, str], str]] = {}
+        columns = list(dict.fromkeys((attempt.client, attempt.origin) for attempt in self.attempts))
+        rows: dict[str, dict[tuple[str, str], str]] = {}
         for attempt in self.attempts:
-            rows.setdefault(attempt.route.path, {})[attempt.signed_in, attempt.origin] = attempt.outcome
-        head = [f"{'signed in' if signed_in else 'anonymous'}, {_NAMES[origin]}" for signed_in, origin in columns]
+            rows.setdefault(attempt.route.path, {})[attempt.client, attempt.origin] = attempt.outcome
+        head = [f"{client}, {_NAMES[origin]}" for client, origin in columns]
         table = [["route", *head], *([path, *(row[column] for column in columns)] for path, row in rows.items())]
         widths = [max(len(line[index]) for line in table) for index in range(len(table[0]))]
         return "\n".join(
@@ -122,6 +161,7 @@ class WebSocketMatrix(Protocol):
         self,
         user: Any = None,
         *,
+        clients: Clients | None = None,
         application: Any = None,
         url_kwargs: Mapping[str, Any] | None = None,
         origin: str | None = None,
@@ -130,6 +170,7 @@ class WebSocketMatrix(Protocol):
 
         Args:
             user: who is signed in where somebody is; None tries anonymous callers only.
+            clients: in place of the user, who connects, by name.
             application: an ASGI application; the project's own by default.
             url_kwargs: real values for parameters of paths, by the parameter's name or by route.
             origin: the site's own origin; by default made of ``ALLOWED_HOSTS``.
@@ -144,6 +185,7 @@ async def access_matrix(
     application: Any,
     user: Any = None,
     *,
+    clients: Clients | None = None,
     url_kwargs: Mapping[str, Any] | None = None,
     origin: str | None = None,
     timeout: float = 2.0,
@@ -153,19 +195,24 @@ async def access_matrix(
     Args:
         application: an ASGI application.
         user: who is signed in where somebody is, by a real session; None tries anonymous callers only.
+        clients: in place of the user, who connects: by a name, the arguments of :class:`WebSocketClient` that make the
+            client what it is (``user``, ``session``, ``query``, ``headers``, ``cookies``, ``subprotocols``). One with
+            none of them is anonymous; where there is none such, ``anonymous`` is tried as well.
         url_kwargs: real values for parameters of paths, by the parameter's name (``{"room": 42}``), or by route where
             one name means different things (``{"/ws/rooms/<int:id>/": {"id": 42}}``). Others are made up.
         origin: the site's own origin; by default made of ``ALLOWED_HOSTS``.
         timeout: how long each handshake may take, in seconds.
 
     Raises:
-        BackchannelError: there is no WebSocket route, or a route for which no path can be made up.
+        BackchannelError: there is no WebSocket route, or a route for which no path can be made up; or a client has an
+            argument that it can't have.
 
     Example::
 
         matrix = await access_matrix(application, user, url_kwargs={"room": 42})
         matrix.assert_open_to(anonymous=["/ws/echo/"])
     """
+    who = _clients(user, clients)
     routes = websocket_routes(application)
     if not routes:
         raise BackchannelError(f"no WebSocket route was found in {application!r}")
@@ -173,14 +220,62 @@ async def access_matrix(
     origins = {"own": origin, "foreign": FOREIGN_ORIGIN, "none": ""}
     attempts: list[Attempt] = []
     for route, path in zip(routes, paths, strict=True):
-        for signed_in in (True, False) if user is not None else (False,):
-            for name in ORIGINS:
-                client = WebSocketClient(
-                    application, path, user=user if signed_in else None, origin=origins[name], timeout=timeout
+        for name, arguments in who.items():
+            for place in ORIGINS:
+                client = WebSocketClient(application, path, origin=origins[place], timeout=timeout, **arguments)
+                attempt = Attempt(
+                    route=route,
+                    path=path,
+                    client=name,
+                    signed_in=bool(arguments),
+                    origin=place,
+                    outcome=await _outcome(client),
                 )
-                outcome = await _outcome(client)
-                attempts.append(Attempt(route=route, path=path, signed_in=signed_in, origin=name, outcome=outcome))
-    return AccessMatrix(attempts)
+                attempts.append(attempt)
+    matrix = AccessMatrix(attempts)
+    _tell_if_closed_to_all(matrix)
+    return matrix
+
+
+def _clients(user: Any, clients: Clients | None) -> dict[str, Mapping[str, Any]]:
+    if clients is None:
+        return {**({} if user is None else {SIGNED_IN: {"user": user}}), ANONYMOUS: {}}
+    if user is not None:
+        raise BackchannelError(
+            "a user and clients= were given: name the user as one of the clients, {'owner': {'user': user}, …}"
+        )
+    if not isinstance(clients, Mapping) or not all(isinstance(one, Mapping) for one in clients.values()):
+        raise BackchannelError(
+            f"clients={clients!r}: give a dict of names, each with the client's arguments, such as "
+            "{'anonymous': {}, 'owner': {'user': user}, 'token': {'query': {'token': '…'}}}"
+        )
+    for name, arguments in clients.items():
+        for argument in arguments:
+            if argument not in _SHOWN:
+                raise BackchannelError(
+                    f"clients: {name!r} has {argument!r}; choose from {', '.join(_SHOWN)} (each origin is tried anyway)"
+                )
+        if name == ANONYMOUS and arguments:
+            raise BackchannelError(f"clients: {name!r} is who has nothing to show, and here has {arguments!r}")
+    found = dict(clients)
+    if all(found.values()):
+        found[ANONYMOUS] = {}
+    return found
+
+
+def _tell_if_closed_to_all(matrix: AccessMatrix) -> None:
+    """Where not even a client with a user or a token gets in anywhere, that strangers do not either says nothing."""
+    tried = [attempt for attempt in matrix.attempts if attempt.signed_in]
+    if not tried or any(attempt.is_open for attempt in matrix.attempts):
+        return
+    outcomes = ", ".join(dict.fromkeys(attempt.outcome for attempt in tried))
+    current_log().problem(
+        "nobody_let_in",
+        f"no route let in anybody ({outcomes}), so that the matrix says nothing about strangers. Where a token or a "
+        "header lets one in, give it: clients={'token': {'query': {'token': '…'}}}; where a consumer looks something "
+        "up, real url_kwargs=; or the site's own origin=.\n" + str(matrix),
+        where=caller(),
+    )
 
 
 async def _outcome(client: WebSocketClient) -> str:

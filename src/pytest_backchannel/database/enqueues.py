@@ -8,8 +8,8 @@ from collections.abc import Callable, Generator
 from contextvars import ContextVar
 from typing import Any
 
+from ..active import Slot
 from ..events import Location, caller, current_log
-from ..restoring import replaced
 from .sharing import current_sharing, in_code_transaction
 
 # Within an enqueuing that has been told: what it enqueues in its turn, as a workflow does, is the same problem.
@@ -23,15 +23,38 @@ def watched_enqueues() -> Generator[None]:
     It sees ``.delay()``, ``apply_async``, ``send_task``, chain, group and chord, also where Celery is eager. Not told
     are callbacks of ``on_commit`` (and so ``delay_on_commit``), which run after the block; and a retry, whose
     exception rolls the block back. One line that enqueues one task often is told once.
+
+    Where somebody patches the same place meanwhile and leaves it so, theirs is kept, and ours below it passes through.
     """
-    seen: set[tuple[str, Location | None]] = set()
-    with contextlib.ExitStack() as stack:
-        for owner, method in _entrances():
-            stack.enter_context(replaced(owner, method, _watched(owner, method, seen)))
+    placed = [(owner, method, *_place(owner, method)) for owner, method in _entrances()]
+    before, _seen.value = _seen.value, set()
+    try:
         yield
+    finally:
+        _seen.value = before
+        for owner, method, original, ours in reversed(placed):
+            if vars(owner)[method] is ours:
+                setattr(owner, method, original)
 
 
-def _tell(name: str, seen: set[tuple[str, Location | None]]) -> None:
+# The lines that were told, while somebody watches.
+_seen = Slot[set[tuple[str, Location | None]]]("watch of enqueues")
+# What was there and ours in its place, made once: it stands around every test of a project that imports Celery.
+_made: dict[tuple[Any, str], tuple[Any, Any]] = {}
+
+
+def _place(owner: Any, method: str) -> tuple[Any, Any]:
+    """Put ours in the place of a method; returns what was there, and ours."""
+    current = vars(owner)[method]
+    original, ours = _made.get((owner, method), (None, None))
+    if current is not ours:  # it still is where somebody had patched the place, and has undone it since
+        if current is not original:
+            original, ours = _made[owner, method] = current, _watched(method, current)
+        setattr(owner, method, ours)
+    return original, ours
+
+
+def _tell(name: str, seen: set[tuple[str, Location | None]], task: Any = None) -> None:
     where = caller()
     if (name, where) in seen:
         return
@@ -44,9 +67,14 @@ def _tell(name: str, seen: set[tuple[str, Location | None]]) -> None:
         "enqueued_in_transaction",
         f"{name} was enqueued inside transaction.atomic(){entered}, before the commit: a worker may run it before the "
         "rows are there, and a rollback does not take it back.\n"
-        "Enqueue it with delay_on_commit(...), or from transaction.on_commit(...).",
+        f"Enqueue it {_later(task)}transaction.on_commit(...).",
         where=where,
     )
+
+
+def _later(task: Any) -> str:
+    # Celery gives it to the tasks of an app with its own class for Django (DJANGO_SETTINGS_MODULE, no task_cls).
+    return "with delay_on_commit(...), or from " if hasattr(task, "delay_on_commit") else "from "
 
 
 # --- private API: celery.canvas._chain and _chord, celery 5.5–5.7 --------------------------------------------------
@@ -62,14 +90,13 @@ def _entrances() -> list[tuple[Any, str]]:
     return [(Task, "apply_async"), (Celery, "send_task"), *((workflow, "apply_async") for workflow in workflows)]
 
 
-def _watched(owner: Any, method: str, seen: set[tuple[str, Location | None]]) -> Callable[..., Any]:
-    original: Callable[..., Any] = owner.__dict__[method]
-
+def _watched(method: str, original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     def enqueue(self: Any, *args: Any, **options: Any) -> Any:
-        if _told.get() or options.get("retries") or not in_code_transaction():
+        seen = _seen.value
+        if seen is None or _told.get() or options.get("retries") or not in_code_transaction():
             return original(self, *args, **options)
-        _tell(_name(self, method, args, options), seen)
+        _tell(_name(self, method, args, options), seen, self)
         token = _told.set(True)
         try:
             return original(self, *args, **options)

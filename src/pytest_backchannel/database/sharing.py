@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Generator
+from typing import Any
 
 from ..active import Slot
 from ..errors import BackchannelError, SharedConnectionBusy
@@ -139,10 +140,27 @@ def _shared() -> dict[str, SharedConnection]:
     return _current.value.shared if _current.value is not None else {}
 
 
+_held = Slot[list[Any]]("atomic blocks around a test")
+
+
+@contextlib.contextmanager
+def blocks_around_test() -> Generator[None]:
+    """Within the block, the atomic blocks that the calling thread is in now are not the code's: fixtures hold them."""
+    from django.conf import settings
+    from django.db import connections
+
+    open_now = connections.all(initialized_only=True) if settings.configured else ()
+    _held.value = [block for connection in open_now for block in connection.atomic_blocks]
+    try:
+        yield
+    finally:
+        _held.value = None
+
+
 def in_code_transaction(alias: str | None = None) -> bool:
     """Whether the current thread is inside ``transaction.atomic()`` of the code under test.
 
-    A test's own transaction (of ``db``, or of Django's ``TestCase``) does not count.
+    A test's own transaction (of ``db``, of Django's ``TestCase``, or of a fixture) does not count.
 
     Args:
         alias: the database; None asks about all of them.
@@ -155,8 +173,9 @@ def in_code_transaction(alias: str | None = None) -> bool:
 
     if not settings.configured:
         return False
+    held = _held.value or ()
     return any(
-        not getattr(block, "_from_testcase", False)
+        not getattr(block, "_from_testcase", False) and not any(block is other for other in held)
         for connection in connections.all(initialized_only=True)
         if connection.alias not in shared_now and alias in (None, connection.alias)
         for block in connection.atomic_blocks

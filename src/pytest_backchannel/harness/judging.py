@@ -12,24 +12,29 @@ from ..markers import allowed_slugs
 from ..options import options_of
 from .fresh_worker import take_failure
 
-_OBSERVED = pytest.StashKey[list[dict[str, str]]]()
+_OBSERVED = pytest.StashKey[list[dict[str, str | int]]]()
 _FAILED = pytest.StashKey[bool]()
 
 
 def begin(item: pytest.Item) -> None:
     """Begin an empty log."""
-    events.expect_log(item.nodeid, enforced=options_of(item.config).strict)
+    strict = options_of(item.config).strict
+    events.expect_log(item.nodeid, enforced=strict, strict=strict)
     if _FAILED in item.stash:
         del item.stash[_FAILED]  # a plugin runs the item again
 
 
-def body_failed(item: pytest.Item) -> None:
+def body_failed(item: pytest.Item, error: BaseException) -> None:
     """The test has failed by itself: what went unseen is told in its report, and fails nothing once more."""
     item.stash[_FAILED] = True
     log = events.log_in_use()
-    if log is not None:
-        log.run_checks()
-        log.take_problems()
+    if log is None:
+        return
+    log.run_checks()
+    for problem in log.take_problems():
+        if problem.slug == "never_awaited":
+            # Most likely that is why: a coroutine equals nothing.
+            error.add_note(f"{problem.text}  [{problem.where}]")
 
 
 def judge_body(item: pytest.Item) -> None:
@@ -56,7 +61,11 @@ def _judge(item: pytest.Item, log: events.EventLog) -> None:
     problems = [problem for problem in problems if problem.slug not in allowed]
     if not log.enforced:
         seen = item.stash.setdefault(_OBSERVED, [])
-        seen += [{"slug": p.slug, "text": p.text, "where": str(p.where or "")} for p in problems if p.decided is None]
+        seen += [
+            {"slug": p.slug, "text": p.text, "where": str(p.where or ""), "count": p.count}
+            for p in problems
+            if p.decided is None
+        ]
         problems = [problem for problem in problems if problem.decided is not None]
     for problem in problems:
         if not problem.fatal:

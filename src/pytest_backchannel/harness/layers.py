@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import sys
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,6 +13,8 @@ import pytest
 from ..errors import BackchannelError
 from ..events import current_log
 from ..options import once_per_config, options_of
+from .queues import DOUBLED, has_real_broker
+from .real_servers import shared_redis
 
 if TYPE_CHECKING:
     from ..channels.layer.layer import StrictLayer
@@ -22,7 +26,9 @@ _OBSERVER = pytest.StashKey[Any]()
 
 
 def strict_layers(item: pytest.Item) -> dict[str, StrictLayer]:
-    """Put the strict layer in place for the rest of a test, unless it is there already; the plugin takes it out.
+    """Put the strict layer in place for the rest of a test that asks for it; the plugin takes it out.
+
+    Beside a real worker it is a layer on the test's own Redis, which both processes use.
 
     Returns:
         The layers by alias; empty where the project has none configured.
@@ -31,21 +37,67 @@ def strict_layers(item: pytest.Item) -> dict[str, StrictLayer]:
         pytest.UsageError: Channels is not installed, or the production settings can't be read.
     """
     __tracebackhide__ = True
+    try:
+        from channels.layers import channel_layers
+    except ImportError as error:
+        raise pytest.UsageError(
+            f"{item.nodeid}: the channel layer needs Channels: pip install 'pytest-backchannel[channels]' ({error})"
+        ) from error
+    current_log().enforced = True
+    item.stash[DOUBLED] = True
+    try:
+        if has_real_broker(item) and find_spec("channels_redis") is not None and _has_layers():
+            return _put_on_redis(item)
+        layers = _put_in_place(item, keep=False)
+        for alias in channel_layers.configs:
+            # Also in the place of one that was kept, when an earlier fixture had the layers put in memory.
+            channel_layers.backends[alias] = layers[alias]
+    except BackchannelError as error:
+        raise pytest.UsageError(f"{item.nodeid}: {error}") from None
+    return layers
+
+
+def in_memory(item: pytest.Item) -> None:
+    """Have a test with an in-process double send to no real layer: the strict one is in place when one is first used.
+
+    It costs a project without channel layers nothing. In a test with a real broker nothing is done: there one layer on
+    the private server is everybody's, which comes with the broker.
+    """
+    item.stash[DOUBLED] = True
+    if has_real_broker(item) or ("channels.layers" not in sys.modules and not _has_layers()):
+        return
+    # Where Channels is not installed, nothing can send to a layer.
+    with contextlib.suppress(ImportError):
+        _put_in_place(item, keep=True)
+
+
+def _put_in_place(item: pytest.Item, *, keep: bool) -> dict[str, StrictLayer]:
     if _LAYERS not in item.stash:
-        try:
-            from ..channels.layer.install import strict_channel_layers
-        except ImportError as error:
-            raise pytest.UsageError(
-                f"{item.nodeid}: the channel layer needs Channels: pip install 'pytest-backchannel[channels]' ({error})"
-            ) from error
-        current_log().enforced = True
-        try:
-            kind, options = _production_layer(item.config)
-            stack = contextlib.ExitStack()
-            item.stash[_LAYERS] = stack.enter_context(strict_channel_layers(kind, options))
-            item.stash[_STACK] = stack
-        except BackchannelError as error:
-            raise pytest.UsageError(f"{item.nodeid}: {error}") from None
+        from ..channels.layer.install import layers_in_memory
+
+        stack = contextlib.ExitStack()
+        item.stash[_LAYERS] = stack.enter_context(
+            layers_in_memory(lambda: _production_layer(item.config), keep=keep),
+        )
+        item.stash[_STACK] = stack
+    return item.stash[_LAYERS]
+
+
+def _put_on_redis(item: pytest.Item) -> Any:
+    """What a worker process sends does not come through this one: both use the layer on the test's Redis."""
+    if _LAYERS not in item.stash:
+        from ..inventory.production import production_profile
+        from ..servers.real_layer import real_channel_layers
+
+        profile = production_profile(options_of(item.config).production_settings)
+        stack = contextlib.ExitStack()
+        url = shared_redis(item.config).url
+        layers: Any = stack.enter_context(
+            real_channel_layers(url, profile.channel_layer, profile.channel_layer_options)
+        )
+        item.stash[_LAYERS], item.stash[_STACK] = layers, stack
+        # Among the fixtures, in the opposite order: task_queue's own override of the settings may be outside.
+        item.addfinalizer(functools.partial(_take_out, item))
     return item.stash[_LAYERS]
 
 
@@ -73,15 +125,16 @@ def _production_round_trip(config: pytest.Config) -> Any:
 
 
 def begin(item: pytest.Item) -> None:
-    """With ``backchannel_strict``, put the strict layer in place; else observe the project's own, if it has one."""
-    if options_of(item.config).strict:
-        if _has_layers():
-            strict_layers(item)
-        return
-    if "channels.layers" not in sys.modules:
-        return
-    from ..channels.layer.observe import LayerObserver
+    """Observe the project's own layers, if it has any.
 
+    Not only with ``backchannel_strict``: that decides what is said of it, and never what a test inspects.
+    """
+    if "channels.layers" not in sys.modules and not (options_of(item.config).strict and _has_layers()):
+        return
+    try:
+        from ..channels.layer.observe import LayerObserver
+    except ImportError:
+        return  # settings for what is not installed
     observer = item.stash[_OBSERVER] = LayerObserver(_production_round_trip(item.config))
     observer.start()
 
@@ -94,11 +147,15 @@ def _has_layers() -> bool:
 
 def end(item: pytest.Item) -> None:
     """When all fixtures are gone, take the layer out: consumers that end with their fixtures still use it."""
-    if _STACK in item.stash:
-        stack = item.stash[_STACK]
-        del item.stash[_STACK], item.stash[_LAYERS]
-        stack.close()
+    _take_out(item)
     if _OBSERVER in item.stash:
         observer = item.stash[_OBSERVER]
         del item.stash[_OBSERVER]
         observer.stop()
+
+
+def _take_out(item: pytest.Item) -> None:
+    if _STACK in item.stash:
+        stack = item.stash[_STACK]
+        del item.stash[_STACK], item.stash[_LAYERS]
+        stack.close()

@@ -12,6 +12,7 @@ import pytest
 
 from ..options import options_of
 from . import late_hooks
+from .testcases import given_to
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -60,6 +61,11 @@ def _asks_for_lending(item: pytest.Item) -> bool:
     return any(_is_ours(fixtures[name][-1]) for name in LENDING if fixtures.get(name))
 
 
+def uses_ours(item: pytest.Item) -> bool:
+    """Whether the test asks for a fixture of ours."""
+    return any(_is_ours(definitions[-1]) for definitions in _fixtures_of(item).values() if definitions)
+
+
 def _is_ours(fixturedef: Any) -> bool:
     return str(getattr(fixturedef.func, "__module__", "")).startswith("pytest_backchannel.fixtures")
 
@@ -103,7 +109,10 @@ F = TypeVar("F", bound="Callable[..., Any]")
 
 
 def ours(fixture: F) -> F:
-    """Decorates each fixture of ours for one test, which asks for ``request``: it lends if it can, and watches."""
+    """Decorates each fixture of ours for one test, which asks for ``request``.
+
+    It lends if it can, watches, and is ``self.<name>`` in classes of unittest.
+    """
 
     @functools.wraps(fixture)
     def around(*args: Any, **kwargs: Any) -> Generator[Any]:
@@ -117,6 +126,7 @@ def ours(fixture: F) -> F:
             _watch_enqueues(item, outer.callback)
             with _set_up(fixture, args, kwargs) as value, contextlib.ExitStack() as inner:
                 _watch_enqueues(item, inner.callback)
+                inner.enter_context(given_to(kwargs["request"].instance, fixture.__name__, value))
                 yield value
 
     return cast("F", around)
@@ -209,6 +219,18 @@ def _watch_enqueues(item: pytest.Item, at_end: Callable[[Callable[[], None]], ob
     watching.callback(item.stash.__delitem__, _WATCHED)
     item.stash[_WATCHED] = True
     at_end(watching.close)
+
+
+def watch_body(item: pytest.Item) -> contextlib.AbstractContextManager[object]:
+    """Around the body of any test, where Celery and Django's database are loaded: tell of enqueues in a transaction."""
+    if "celery.app.task" not in sys.modules or "django.db" not in sys.modules:
+        return contextlib.nullcontext()
+    from ..database.sharing import blocks_around_test
+
+    stack = contextlib.ExitStack()
+    stack.enter_context(blocks_around_test())
+    _watch_enqueues(item, stack.callback)
+    return stack
 
 
 def _database_is_ready(item: pytest.Item, undo: contextlib.ExitStack) -> None:

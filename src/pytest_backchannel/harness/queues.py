@@ -11,6 +11,7 @@ import pytest
 
 from ..markers import queue_arguments
 from ..options import options_of
+from . import unseen_patches
 from .fresh_worker import why_unregistered
 from .project import find_celery_app, production
 from .real_servers import make_integration
@@ -33,7 +34,26 @@ def queue_for(request: pytest.FixtureRequest) -> contextlib.AbstractContextManag
     __tracebackhide__ = True
     arguments = queue_arguments(request.node)
     broker = getattr(request, "param", None) or arguments.get("broker", "stepped")
-    return stepped_queue(request.node) if broker == "stepped" else real_queue(request, broker, arguments)
+    if broker != "stepped":
+        return real_queue(request, broker, arguments)
+    return (
+        _with_setup(stepped_queue(request.node), arguments["setup"])
+        if "setup" in arguments
+        else stepped_queue(request.node)
+    )
+
+
+@contextlib.contextmanager
+def _with_setup(queue: TaskQueue, setup: Any) -> Generator[TaskQueue]:
+    """The stepped worker is this process: a setup that is undone at its end runs here, and any other only elsewhere."""
+    __tracebackhide__ = True
+    from ..servers.workers.setup_hook import begin, gives_context_manager, load, setup_path
+
+    path = setup_path(setup)
+    with contextlib.ExitStack() as stack:
+        if gives_context_manager(load(path)):
+            begin(path, stack)
+        yield stack.enter_context(queue)
 
 
 def stepped_queue(item: pytest.Item) -> TaskQueue:
@@ -47,6 +67,7 @@ def stepped_queue(item: pytest.Item) -> TaskQueue:
 
     arguments = queue_arguments(item)
     arguments.pop("broker", None)
+    arguments.pop("setup", None)
     options = options_of(item.config)
     app = find_celery_app(item.config)
     profile = production(item.config)
@@ -99,8 +120,17 @@ def real_queue(request: pytest.FixtureRequest, broker: str, arguments: Mapping[s
     with make_integration(request.config, broker) as integration:
         folder = make_folder("queue")
         try:
-            with TaskQueue.over(RealDriver(integration, folder=folder, queues=queues, conf=conf)) as queue:
-                yield queue
+            with unseen_patches.told(request.node) as tell:
+                driver = RealDriver(
+                    integration,
+                    folder=folder,
+                    queues=queues,
+                    conf=conf,
+                    setup=arguments.get("setup"),
+                    before_run=tell,
+                )
+                with TaskQueue.over(driver) as queue:
+                    yield queue
         finally:
             remove_folder(folder)
 
@@ -109,15 +139,29 @@ def _broker_of(item: Any) -> str:
     callspec = getattr(item, "callspec", None)
     chosen = callspec.params.get("task_queue") if callspec is not None else None
     if chosen is None and item.get_closest_marker("task_queue") is not None:
-        chosen = queue_arguments(item).get("broker")
+        chosen = _wanted_broker(item)
     return chosen if isinstance(chosen, str) else "stepped"
+
+
+def has_real_broker(item: pytest.Item) -> bool:
+    """Whether the test's tasks go to a real broker that the plugin runs, and a real worker runs them."""
+    fixtures = getattr(item, "fixturenames", ())
+    return "worker_process" in fixtures or ("task_queue" in fixtures and _broker_of(item) in REAL_BROKERS)
+
+
+def _wanted_broker(item: Any) -> Any:
+    """What its marker says; None where the marker is wrong, of which the test is told when it runs."""
+    try:
+        return queue_arguments(item).get("broker")
+    except pytest.UsageError:
+        return None
 
 
 def parametrise(metafunc: pytest.Metafunc) -> None:
     """Run a test against each of the brokers that its marker lists."""
     if "task_queue" not in metafunc.fixturenames or metafunc.definition.get_closest_marker("task_queue") is None:
         return
-    brokers = queue_arguments(metafunc.definition).get("broker")
+    brokers = _wanted_broker(metafunc.definition)
     if isinstance(brokers, list | tuple):
         metafunc.parametrize("task_queue", list(brokers), indirect=True)
 
@@ -148,6 +192,34 @@ def watch_brokers(item: pytest.Item) -> Callable[[], None] | None:
     from ..tasks.broker_guard import note_real_brokers
 
     return note_real_brokers(functools.partial(_means_a_broker, item))
+
+
+# Set for an item that has an in-process double.
+DOUBLED = pytest.StashKey[bool]()
+
+
+def watch_redis(item: pytest.Item) -> Callable[[], None] | None:
+    """Tell of a connection to a real Redis that the project's messages, results or locks need.
+
+    Returns:
+        What ends it; None where redis-py is not loaded.
+    """
+    if "redis.connection" not in sys.modules:
+        return None
+    from ..servers import redis_reached
+
+    return redis_reached.begin(
+        functools.partial(_means_a_server, item), lambda: DOUBLED in item.stash and not has_real_broker(item)
+    )
+
+
+def _means_a_server(item: pytest.Item) -> bool:
+    fixtures: set[str] = set(getattr(item, "fixturenames", ()))
+    return (
+        has_real_broker(item)
+        or not _MEAN_A_BROKER.isdisjoint(fixtures)
+        or item.get_closest_marker("celery_integration") is not None
+    )
 
 
 def _means_a_broker(item: pytest.Item) -> bool:

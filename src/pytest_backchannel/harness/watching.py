@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import AbstractContextManager
+from typing import Any
 
 import pytest
 
@@ -17,13 +18,16 @@ def watch(item: pytest.Item) -> None:
     """Watch consumers and communicators until the test's fixtures are gone."""
     if _WATCHED in item.stash:
         return
-    from ..channels.watch import communicators, consumers
+    from ..channels.watch import communicators, consumers, stateless
 
-    consumers.install()
+    installed: list[Any] = []
     try:
-        communicators.install()
+        for probe in (consumers, communicators, stateless):
+            probe.install()
+            installed.append(probe)
     except BaseException:
-        consumers.remove()
+        for probe in installed:
+            probe.remove()
         raise
     item.stash[_WATCHED] = True
 
@@ -51,12 +55,13 @@ def begin_body(item: pytest.Item) -> None:
 def end(item: pytest.Item) -> None:
     """Judge the rest, when the fixtures are gone."""
     if _WATCHED in item.stash:
-        from ..channels.watch import communicators, consumers, leftovers
+        from ..channels.watch import communicators, consumers, leftovers, stateless
 
         del item.stash[_WATCHED]
         try:
             leftovers.check_all()
         finally:
+            stateless.remove()
             communicators.remove()
             consumers.remove()
 

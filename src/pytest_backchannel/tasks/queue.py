@@ -9,16 +9,18 @@ import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 from celery.app.base import Celery
 
+from ..awaiting import must_await
 from ..clock.idle import in_coroutine
 from ..clock.virtual import seconds_of
 from ..errors import BackchannelError, MisusedQueue, NotForReal, NothingToRun
 from ..events import EventLog
 from .driver import DEFAULT_LIMIT, Driver, Step, Unable, see
 from .expect.messages import EnqueuedTask
+from .expect.selection import select
 from .expect.waiting import WaitingTasks
 from .outcomes import Counts, Outcome, TaskFailure, TaskRetry, TaskSuccess
 from .records import TaskEvent
@@ -166,10 +168,15 @@ class TaskQueue(WaitingTasks):
 
     # ----------------------------------------------------------------------- stepping
 
-    def run_one(self, *, propagate: bool = True, worker: str | None = None) -> Counts:
+    def run_one(
+        self, *, only: Any = None, queue: Any = None, propagate: bool = True, worker: str | None = None
+    ) -> Counts:
         """Run the next task that is due.
 
         Args:
+            only: run one of these, and leave all else where it is: a task, a task's name, a signature (with its
+                arguments, by ``==``), or a list of them.
+            queue: run one that waits in this queue: a name, or a list of names.
             propagate: raise what the task raises; otherwise only record it in :attr:`failures`.
             worker: the name of the worker that runs one; any by default.
 
@@ -179,18 +186,30 @@ class TaskQueue(WaitingTasks):
         Raises:
             NothingToRun: nothing is due; the message says what waits, and for what.
             NotForReal: several tasks are due at a real broker: a worker process can't be stepped.
+            BadExpectation: ``only`` can't be a task, or nobody has registered it.
             Exception: what the task raises.
         """
         __tracebackhide__ = True
-        step = self._step("run_one", propagate, worker)
-        with self._asking(f"run_one({_shown(worker)})"), self._driver.time(moves=False):
+        step = self._step("run_one", propagate, only, queue, worker=worker)
+        with self._asking(f"run_one({_shown(step)})"), self._driver.time(moves=False):
             self._driver.run_one(step)
         return step.counts()
 
-    def run(self, *, propagate: bool = True, worker: str | None = None, limit: int = DEFAULT_LIMIT) -> Counts:
+    def run(
+        self,
+        *,
+        only: Any = None,
+        queue: Any = None,
+        propagate: bool = True,
+        worker: str | None = None,
+        limit: int = DEFAULT_LIMIT,
+    ) -> Counts:
         """Run all tasks that are due now, and those that they enqueue, until nothing is due.
 
         Args:
+            only: run these, and leave all else where it is, also what these enqueue: a task, a task's name, a
+                signature (with its arguments, by ``==``), or a list of them.
+            queue: run what waits in this queue: a name, or a list of names.
             propagate: raise what a task raises, at once; what waits behind it stays, and another ``run()`` goes on.
                 Otherwise only record it in :attr:`failures`.
             worker: the name of the one worker that runs; all by default.
@@ -201,19 +220,37 @@ class TaskQueue(WaitingTasks):
 
         Raises:
             EndlessLoop: the limit is reached; the message names the cycle.
+            BadExpectation: ``only`` can't be a task, or nobody has registered it.
+            NotForReal: a worker process can't be told to leave a task alone (``only``), or takes from another queue
+                already (``queue``).
+            NothingToRun: no task has ever reached this queue, and one went to another Celery app.
             Exception: what a task raises, with a note that names the task, its id, its arguments and its call site.
         """
         __tracebackhide__ = True
-        step = self._step("run", propagate, worker, limit)
-        with self._asking(f"run({_shown(worker)})"), self._driver.time(moves=False):
+        step = self._step("run", propagate, only, queue, worker=worker, limit=limit)
+        with self._asking(f"run({_shown(step)})"), self._driver.time(moves=False):
             self._driver.run(step)
-        return step.counts()
+        counts = step.counts()
+        sending = self._driver.sending
+        if sending is not None and sending.elsewhere and not self._driver.outcomes and not self._driver.count_waiting():
+            raise NothingToRun(f"No task has reached this task_queue: {sending.elsewhere[0].told(self.app)}")
+        return counts
 
-    def advance(self, seconds: float | timedelta, *, propagate: bool = True, limit: int = DEFAULT_LIMIT) -> Counts:
+    def advance(
+        self,
+        seconds: float | timedelta,
+        *,
+        only: Any = None,
+        queue: Any = None,
+        propagate: bool = True,
+        limit: int = DEFAULT_LIMIT,
+    ) -> Counts:
         """Run what is due, and move time, running what comes due on the way, at its own moment.
 
         Args:
             seconds: how far, in seconds or as a timedelta.
+            only: as for :meth:`run`.
+            queue: as for :meth:`run`.
             propagate: as for :meth:`run`.
             limit: as for :meth:`run`.
 
@@ -227,17 +264,25 @@ class TaskQueue(WaitingTasks):
         """
         __tracebackhide__ = True
         distance = seconds_of(seconds, "advance")
-        step = self._step("advance", propagate, limit=limit)
-        with self._asking(f"advance({distance:g})"), self._driver.time(moves=True):
+        step = self._step("advance", propagate, only, queue, limit=limit)
+        with self._asking(f"advance({_shown(step, f'{distance:g}')})"), self._driver.time(moves=True):
             self._driver.run_for(distance, step)
         return step.counts()
 
     def run_until_idle(
-        self, *, propagate: bool = True, limit: int = DEFAULT_LIMIT, max_seconds: float = MAX_IDLE
+        self,
+        *,
+        only: Any = None,
+        queue: Any = None,
+        propagate: bool = True,
+        limit: int = DEFAULT_LIMIT,
+        max_seconds: float = MAX_IDLE,
     ) -> Counts:
         """Run everything, and move time to whatever is still to come, until nothing waits: all retries, all etas.
 
         Args:
+            only: as for :meth:`run`; time moves until none of these waits.
+            queue: as for :meth:`run`, likewise.
             propagate: as for :meth:`run`.
             limit: as for :meth:`run`.
             max_seconds: how far time may move, in seconds; a year by default.
@@ -251,12 +296,14 @@ class TaskQueue(WaitingTasks):
             Exception: as for :meth:`run`.
         """
         __tracebackhide__ = True
-        step = self._step("run_until_idle", propagate, limit=limit)
+        step = self._step("run_until_idle", propagate, only, queue, limit=limit)
         driver = self._driver
-        with self._asking("run_until_idle()"), driver.time(moves=True):
+        with self._asking(f"run_until_idle({_shown(step)})"), driver.time(moves=True):
             start = time.time()
             driver.run(step)
             while (moment := driver.next_moment()) is not None:
+                if step.leaves(driver.waiting()):
+                    break
                 if moment - start > max_seconds:
                     raise MisusedQueue(
                         f"something is due only in {moment - start:.0f} s, and run_until_idle() moves time by at most "
@@ -266,26 +313,56 @@ class TaskQueue(WaitingTasks):
                 driver.run(step)
         return step.counts()
 
-    async def arun_one(self, *, propagate: bool = True, worker: str | None = None) -> Counts:
+    @must_await
+    async def arun_one(
+        self, *, only: Any = None, queue: Any = None, propagate: bool = True, worker: str | None = None
+    ) -> Counts:
         """:meth:`run_one`, from a coroutine."""
-        return await self._driver.in_thread(self.run_one, propagate=propagate, worker=worker)
+        return await self._driver.in_thread(self.run_one, only=only, queue=queue, propagate=propagate, worker=worker)
 
-    async def arun(self, *, propagate: bool = True, worker: str | None = None, limit: int = DEFAULT_LIMIT) -> Counts:
+    @must_await
+    async def arun(
+        self,
+        *,
+        only: Any = None,
+        queue: Any = None,
+        propagate: bool = True,
+        worker: str | None = None,
+        limit: int = DEFAULT_LIMIT,
+    ) -> Counts:
         """:meth:`run`, from a coroutine: tasks may use ``async_to_sync``, on the loop of the test."""
-        return await self._driver.in_thread(self.run, propagate=propagate, worker=worker, limit=limit)
+        return await self._driver.in_thread(
+            self.run, only=only, queue=queue, propagate=propagate, worker=worker, limit=limit
+        )
 
+    @must_await
     async def aadvance(
-        self, seconds: float | timedelta, *, propagate: bool = True, limit: int = DEFAULT_LIMIT
+        self,
+        seconds: float | timedelta,
+        *,
+        only: Any = None,
+        queue: Any = None,
+        propagate: bool = True,
+        limit: int = DEFAULT_LIMIT,
     ) -> Counts:
         """:meth:`advance`, from a coroutine."""
-        return await self._driver.in_thread(self.advance, seconds, propagate=propagate, limit=limit)
+        return await self._driver.in_thread(
+            self.advance, seconds, only=only, queue=queue, propagate=propagate, limit=limit
+        )
 
+    @must_await
     async def arun_until_idle(
-        self, *, propagate: bool = True, limit: int = DEFAULT_LIMIT, max_seconds: float = MAX_IDLE
+        self,
+        *,
+        only: Any = None,
+        queue: Any = None,
+        propagate: bool = True,
+        limit: int = DEFAULT_LIMIT,
+        max_seconds: float = MAX_IDLE,
     ) -> Counts:
         """:meth:`run_until_idle`, from a coroutine."""
         return await self._driver.in_thread(
-            self.run_until_idle, propagate=propagate, limit=limit, max_seconds=max_seconds
+            self.run_until_idle, only=only, queue=queue, propagate=propagate, limit=limit, max_seconds=max_seconds
         )
 
     def beat(self, until: datetime | timedelta | float) -> list[EnqueuedTask]:
@@ -309,12 +386,28 @@ class TaskQueue(WaitingTasks):
             self._driver.beat(until)
         return sent
 
-    def _step(self, method: str, propagate: bool, worker: str | None = None, limit: int = DEFAULT_LIMIT) -> Step:
+    def _step(
+        self,
+        method: str,
+        propagate: bool,
+        only: Any,
+        queue: Any,
+        *,
+        worker: str | None = None,
+        limit: int = DEFAULT_LIMIT,
+    ) -> Step:
         """What one call of a stepping method may run, checked."""
+        __tracebackhide__ = True
         self._check_thread(method)
         self._check_worker(worker)
-        outcomes, seen = self._driver.outcomes, self._driver.seen
-        return Step(outcomes=outcomes, seen=seen, propagate=propagate, worker=worker, limit=limit)
+        return Step(
+            outcomes=self._driver.outcomes,
+            seen=self._driver.seen,
+            propagate=propagate,
+            worker=worker,
+            selection=select(only, queue, app=self.app),
+            limit=limit,
+        )
 
     def _check_thread(self, method: str) -> None:
         if in_coroutine():
@@ -335,7 +428,7 @@ class TaskQueue(WaitingTasks):
         try:
             yield
         except Unable as answer:
-            raise NotForReal(f"task_queue.{call} {answer}") from None
+            not_for_real(f"task_queue.{call}", str(answer))
 
     # ------------------------------------------------------------------------ results
 
@@ -449,6 +542,20 @@ class TaskQueue(WaitingTasks):
             self._driver.arm(Fault(kind or method, check_moment(when), _name_of(task), worker))
 
 
+def not_for_real(call: str, answer: str) -> NoReturn:
+    """The one place where what can't be had for real becomes an error; the fixtures turn it into a skip.
+
+    Args:
+        call: what the test asked for.
+        answer: why it can't be had; the rest of a sentence that begins with the call.
+
+    Raises:
+        NotForReal: always.
+    """
+    __tracebackhide__ = True
+    raise NotForReal(f"{call} {answer}") from None
+
+
 def _name_of(task: Any) -> str | None:
     if task is None or isinstance(task, str):
         return task
@@ -458,5 +565,8 @@ def _name_of(task: Any) -> str | None:
     return name
 
 
-def _shown(worker: str | None) -> str:
-    return "" if worker is None else f"worker={worker!r}"
+def _shown(step: Step, *arguments: str) -> str:
+    """The arguments of a call that narrow it."""
+    selection = [] if step.selection is None else [str(step.selection)]
+    worker = [] if step.worker is None else [f"worker={step.worker!r}"]
+    return ", ".join([*arguments, *selection, *worker])

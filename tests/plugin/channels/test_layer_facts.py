@@ -157,7 +157,7 @@ def test_fact_groups_and_messages_survive_into_the_next_test(run):
 
 def test_fact_workers_of_xdist_share_a_redis_and_hear_each_other(project):
     """With our layer nothing reaches Redis, whatever the settings say: here it is where nothing listens."""
-    project.ini("asyncio_mode = auto", "backchannel_strict = true")
+    project.ini("asyncio_mode = auto", "backchannel_strict = true", "usefixtures = channel_layer")
     project.settings(
         """
         CHANNEL_LAYERS = {"default": {
@@ -181,16 +181,22 @@ def test_fact_workers_of_xdist_share_a_redis_and_hear_each_other(project):
     project.test(CONSUMERS + body, "-n2").assert_outcomes(passed=6)
 
 
-def test_strict_holds_where_no_module_has_imported_channels_before_the_test(project):
+def test_strict_observes_where_no_module_has_imported_channels_before_the_test(project):
     project.ini("asyncio_mode = auto", "backchannel_strict = true")
     result = project.test(
         """
         import sys
 
         async def test_it():
-            from channels.layers import get_channel_layer
+            from channels.layers import InMemoryChannelLayer, get_channel_layer
 
-            assert repr(get_channel_layer()) == "<StrictLayer 'default' (core)>"
+            layer = get_channel_layer()
+            assert type(layer) is InMemoryChannelLayer
+            channel = await layer.new_channel()
+            await layer.group_add("room", channel)
+            await layer.group_send("room", {"type": "room.message", "value": {1}})
+            await layer.receive(channel)
         """
     )
-    result.assert_outcomes(passed=1)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["not_serialisable: group_send('room', *"])

@@ -132,8 +132,12 @@ def test_through_the_projects_application(project):
             pass
 
     async def test_a_route_that_does_not_exist(db, websocket):
-        with pytest.raises(ValueError, match="No route found for path 'ws/nowhere/'"):
+        with pytest.raises(ValueError, match="No route found for path 'ws/nowhere/'") as caught:
             await websocket("/ws/nowhere/").connect()
+        assert "The application's WebSocket routes: /ws/" in caught.value.__notes__[-1]
+        with pytest.raises(ValueError) as caught:
+            await websocket("/ws/order/").connect()
+        assert caught.value.__notes__[-1].endswith(" Did you mean /ws/orders/?")
 
     async def test_consumer_sees_the_tests_rows_and_the_test_its(db, websocket):
         await Order.objects.acreate(reference="of the test")

@@ -171,15 +171,19 @@ CASES = """
         assert text.startswith("shop.tasks.add was enqueued inside transaction.atomic(), before the commit")
         forget()
 
-    def test_celery_is_as_it_was_without_the_fixtures(db):
+    @pytest.fixture
+    def setup_without_the_fixtures():
         from celery import Celery
         from celery.app.task import Task
         assert not hasattr(Task.apply_async, "__wrapped__")
         assert not hasattr(Celery.send_task, "__wrapped__")
         assert not hasattr(group.apply_async, "__wrapped__")
+
+    def test_celery_is_as_it_was_before_a_test_without_the_fixtures(setup_without_the_fixtures, db):
         with transaction.atomic(), contextlib.suppress(Exception):
             add.apply_async((1, 2), retry=False)
-        assert told() == []
+        assert len(told()) == 1
+        forget()
 """
 
 
@@ -238,3 +242,77 @@ def test_without_a_fixture_it_is_summed_up(celery_project):
     )
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["*enqueued_in_transaction*shop.tasks.add was enqueued*"])
+
+
+EAGER = """
+    from contextlib import contextmanager
+
+    import pytest
+    from config.celery import app
+    from django.db import transaction
+    from django.test import TestCase, TransactionTestCase
+    from shop.tasks import add
+
+    @pytest.fixture(autouse=True)
+    def eager(settings):
+        settings.CELERY_TASK_ALWAYS_EAGER = True
+
+    @pytest.fixture
+    def held_around_the_test(transactional_db):
+        with transaction.atomic():
+            yield
+
+    def wrong():
+        with transaction.atomic():
+            add.delay(1, 2)
+
+    def test_wrong(db):
+        wrong()
+
+    def test_wrong_without_a_transaction_of_the_test(transactional_db):
+        wrong()
+
+    class Tests(TestCase):
+        def test_wrong(self):
+            wrong()
+
+        def test_right(self):
+            add.delay(1, 2)
+            with self.captureOnCommitCallbacks(execute=True), transaction.atomic():
+                add.delay_on_commit(1, 2)
+
+    class Transactions(TransactionTestCase):
+        def test_right(self):
+            with transaction.atomic():
+                transaction.on_commit(lambda: add.delay(1, 2))
+            add.delay(1, 2)
+
+    def test_right(db, django_capture_on_commit_callbacks):
+        add.delay(1, 2)
+        with django_capture_on_commit_callbacks(execute=True), transaction.atomic():
+            add.delay_on_commit(1, 2)
+
+    def test_right_within_what_a_fixture_holds(held_around_the_test):
+        add.delay(1, 2)
+
+    def test_right_without_a_database():
+        add.delay(1, 2)
+
+    def test_right_with_a_patch(db, monkeypatch):
+        monkeypatch.setattr("celery.app.task.Task.apply_async", lambda *args, **kwargs: None)
+        wrong()
+"""
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_an_eager_suite_that_uses_nothing_of_ours_is_observed(celery_project, strict):
+    celery_project.ini(*["backchannel_strict = true"] * strict)
+    result = celery_project.test(EAGER)
+    result.assert_outcomes(passed=6 if strict else 9, failed=3 if strict else 0)
+    if strict:
+        result.stdout.fnmatch_lines(["enqueued_in_transaction: shop.tasks.add was enqueued inside *test_it.py:21*"])
+    else:
+        summary = result.stdout.str().partition("unseen behind the request")[2]
+        assert summary.count("enqueued_in_transaction") == 1
+        assert "and 2 more" in summary
+        assert "right" not in summary

@@ -214,3 +214,16 @@ def test_a_step_that_only_records_has_shown_its_failures_when_its_counts_are_rea
 
 def test_unable_is_an_answer_and_no_error_of_the_package():
     assert not issubclass(Unable, BackchannelError)
+
+
+def test_a_worker_process_cannot_leave_a_task_alone(real):
+    t.add.delay(1, 2)
+    for step in (real.run, real.run_one, real.run_until_idle):
+        with pytest.raises(NotForReal, match=r"only=.* can't be had with a real broker: a worker process takes every"):
+            step(only=t.add)
+    with pytest.raises(NotForReal, match=r"advance\(1, only="):
+        real.advance(1, only=t.add)
+    assert real.run(queue="other") == {}  # nothing waits there, so no worker is needed
+    real._driver._worker.consumed.add("celery")
+    with pytest.raises(NotForReal, match="its worker takes from 'celery' already"):
+        real.run(queue="other")

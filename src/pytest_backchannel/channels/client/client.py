@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable
 from typing import Any, Literal
 
+from ...awaiting import must_await
 from ...clock import idle
 from ...errors import BackchannelError, NoFrame, NotIdle, UnexpectedFrame
 from ...events import caller, current_log
@@ -29,6 +30,8 @@ class WebSocketClient(ConnectedClient):
         application: an ASGI application (routers, middleware), or a consumer class (or its ``as_asgi()``), which is
             then driven alone.
         path: path and query string, as a browser has them after the host.
+        query: parameters for the query string, behind those of the path: a mapping or pairs, which are encoded, or the
+            text itself; ``{"token": "…"}`` for instance.
         user: who is signed in. Through an application: by a real session and its cookie, which needs a saved user. A
             consumer alone: put into its scope.
         session: what the session holds, or a session store.
@@ -52,6 +55,7 @@ class WebSocketClient(ConnectedClient):
 
     # ------------------------------------------------------------------------ send
 
+    @must_await
     async def send_json(self, data: Any) -> None:
         """Send a text frame with ``data`` as JSON, as ``socket.send(JSON.stringify(data))`` does.
 
@@ -63,6 +67,7 @@ class WebSocketClient(ConnectedClient):
         __tracebackhide__ = True
         await self.send_text(json.dumps(data))
 
+    @must_await
     async def send_text(self, text: str) -> None:
         """Send a text frame.
 
@@ -75,6 +80,7 @@ class WebSocketClient(ConnectedClient):
             raise BackchannelError(f"send_text({text!r}): give a str; send_json and send_bytes take the others")
         self._require_open().send_frame(text)
 
+    @must_await
     async def send_bytes(self, data: bytes) -> None:
         """Send a binary frame.
 
@@ -89,6 +95,7 @@ class WebSocketClient(ConnectedClient):
 
     # --------------------------------------------------------------------- receive
 
+    @must_await
     async def receive_json(self, *, timeout: float | None = None) -> Any:
         """The next frame, which must be text with JSON in it, decoded.
 
@@ -104,16 +111,19 @@ class WebSocketClient(ConnectedClient):
         __tracebackhide__ = True
         return await self._receive("json", timeout)
 
+    @must_await
     async def receive_text(self, *, timeout: float | None = None) -> str:
         """The next frame, which must be text; arguments and errors as for :meth:`receive_json`."""
         __tracebackhide__ = True
         return str(await self._receive("text", timeout))
 
+    @must_await
     async def receive_bytes(self, *, timeout: float | None = None) -> bytes:
         """The next frame, which must be binary; arguments and errors as for :meth:`receive_json`."""
         __tracebackhide__ = True
         return bytes(await self._receive("bytes", timeout))
 
+    @must_await
     async def receive_until(
         self, predicate: Callable[[Any], object], *, kind: Kind = "json", timeout: float | None = None
     ) -> Any:
@@ -153,6 +163,7 @@ class WebSocketClient(ConnectedClient):
                 return frame
             passed.append(frame)
 
+    @must_await
     async def receive_nothing(self, *, within: float | None = None) -> Literal[True]:
         """Make sure that no frame comes.
 
@@ -205,6 +216,7 @@ class WebSocketClient(ConnectedClient):
                 return True
             await connection.wait(news, due[0].due_in + 1e-3)
 
+    @must_await
     async def wait_idle(self) -> None:
         """Let the consumer do what it can do now, until it waits for a message, a timer, or a client that reads.
 
@@ -225,6 +237,7 @@ class WebSocketClient(ConnectedClient):
         if not connection.crash_seen:
             self._raise_crash(connection)
 
+    @must_await
     async def expect_close(self, *, timeout: float | None = None) -> Close:
         """Wait until the consumer closes the connection, and has run its ``disconnect``.
 

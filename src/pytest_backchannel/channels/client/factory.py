@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from .client import WebSocketClient
-from .scope import Headers
+from .scope import Headers, Query
 
 
 class WebSocketFactory(Protocol):
@@ -17,6 +17,7 @@ class WebSocketFactory(Protocol):
         target: str | Callable[..., Any],
         path: str | None = None,
         *,
+        query: Query | None = None,
         user: Any = None,
         session: Any = None,
         headers: Headers = (),
@@ -31,6 +32,7 @@ class WebSocketFactory(Protocol):
         Args:
             target: a path, which goes through the project's ASGI application; or an application or a consumer class.
             path: where the target is not the path: path and query string; ``/`` by default.
+            query: parameters for the query string: a mapping or pairs, which are encoded, or the text itself.
             user: as for :class:`WebSocketClient`, and so all others.
             session: what the session holds, or a session store.
             headers: a mapping or pairs.

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from difflib import get_close_matches
+from typing import Any
 
 from ...clock import idle
 from ...errors import WebSocketClosed
+from ...events import current_log
+from ..routes import websocket_routes
 from ..watch.background import Crash, Running
 from ..watch.crash import short_traceback, summary
 from ..watch.records import shortened
@@ -13,13 +17,25 @@ from .connection import ABNORMAL, Close, Connection
 from .server_rules import State
 
 _FRAMES = 10
+_BROKEN = 3
+_LISTED = 20
 
 
 def no_answer(connection: Connection, what: str, seconds: float) -> str:
     """Something did not happen in time: what, where the consumer waits, and the frames so far."""
-    return "\n".join(
-        [f"{what} within {seconds:g} s ({connection.path})", *waiting(connection), told(connection)],
-    )
+    first = f"{what} within {seconds:g} s ({connection.path})"
+    return "\n".join([*_broke_before(), first, *waiting(connection), told(connection)])
+
+
+def _broke_before() -> list[str]:
+    """What was lost or broke in this test, each once: it is the likely reason, and so it comes first."""
+    broken = [event for event in current_log().events if event.broke]
+    lines: dict[str, None] = {}
+    for event in broken:
+        task = getattr(event, "task", "")
+        where = f"  [{event.where}]" if event.where else ""
+        lines[f"    {f'{task}: ' if task else ''}{event.headline()}{where}"] = None
+    return ["this broke before:", *list(lines)[-_BROKEN:]] if lines else []
 
 
 def waiting(connection: Connection) -> list[str]:
@@ -85,6 +101,29 @@ def crashed(connection: Connection) -> str:
     consumers = connection.opening.consumers
     doing = f" in {consumers[-1].failed_in}" if consumers and consumers[-1].failed_in else ""
     return f"It ended {connection.name}{doing} ({_opened(connection)})."
+
+
+# --- private API: the words of channels.routing.URLRouter where no pattern matches; channels 4.2–4.3
+
+
+def is_unrouted(error: BaseException) -> bool:
+    """Whether a URLRouter has found no route."""
+    return type(error) is ValueError and str(error).startswith("No route found for path")
+
+
+# --- end of private API
+
+
+def routes(application: Any, path: str) -> str:
+    """Which routes an application has, and which of them comes near a path."""
+    known = list(dict.fromkeys(route.path for route in websocket_routes(application)))
+    if not known:
+        return "No WebSocket route is found in the application."
+    examples = {route.example or route.path: route.path for route in websocket_routes(application)}
+    near = get_close_matches(path.partition("?")[0], examples, n=1, cutoff=0.8)
+    guess = f" Did you mean {examples[near[0]]}?" if near else ""
+    listed = ", ".join(known[:_LISTED]) + (f" and {len(known) - _LISTED} more" if len(known) > _LISTED else "")
+    return f"The application's WebSocket routes: {listed}.{guess}"
 
 
 def task_crashed(connection: Connection, crash: Crash) -> str:

@@ -8,8 +8,9 @@ import weakref
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
+from ...awaiting import must_await, require_loop
 from ...clock import idle
 from ...errors import BackchannelError, ConsumerHung, NoFrame, WebSocketRejected
 from ...events import caller, current_log
@@ -17,7 +18,7 @@ from ..watch import background, consumers, leftovers
 from ..watch.crash import add_note_once, own_traceback, short_traceback, summary
 from . import failure_text, transaction
 from .connection import ABNORMAL, Connection, Frame
-from .scope import Headers, websocket_scope, with_cookies
+from .scope import Headers, Query, websocket_scope, with_cookies, with_query
 from .server_rules import State, may_be_sent
 from .session import check_session, consumer_scope, is_signed_in, session_cookies, set_cookies
 
@@ -33,6 +34,7 @@ class ConnectedClient:
         application: Any,
         path: str = "/",
         *,
+        query: Query | None = None,
         user: Any = None,
         session: Any = None,
         headers: Headers = (),
@@ -59,7 +61,9 @@ class ConnectedClient:
         self._user, self._session = user, session
         self._url_kwargs = dict(url_kwargs or {})
         self._cookies = dict(cookies or {})
-        self._scope = websocket_scope(path, headers=headers, origin=origin, subprotocols=subprotocols)
+        self._scope = websocket_scope(
+            with_query(path, query), headers=headers, origin=origin, subprotocols=subprotocols
+        )
         with_cookies([], self._cookies)  # a bad one raises here, at the project's own line
         self._timeout = check_timeout(timeout)
         self._connection: Connection | None = None
@@ -94,6 +98,16 @@ class ConnectedClient:
 
     # ------------------------------------------------------------ from begin to end
 
+    def __enter__(self) -> NoReturn:
+        """Say that it is an async context manager."""
+        raise BackchannelError(
+            "a WebSocketClient is an async context manager. Fix: write `async with` in place of `with`, in an "
+            "`async def` test."
+        )
+
+    def __exit__(self, *exc_info: object) -> None:
+        """Never reached; Python looks for it before it enters."""
+
     async def __aenter__(self) -> Self:
         __tracebackhide__ = True
         await self.connect()
@@ -116,6 +130,7 @@ class ConnectedClient:
                 for line in short_traceback(trouble):
                     add_note_once(error, f"    {line}")
 
+    @must_await
     async def connect(self) -> None:
         """Open the connection, as entering the context does.
 
@@ -125,7 +140,7 @@ class ConnectedClient:
             Exception: what the application raised.
         """
         __tracebackhide__ = True
-        loop = _running_loop()
+        loop = require_loop("a WebSocketClient")
         if self._connection is not None:
             if not self._connection.ended:
                 raise BackchannelError("this client is connected already; reconnect() opens the connection again")
@@ -146,6 +161,7 @@ class ConnectedClient:
             self._end()
             raise
 
+    @must_await
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Close the connection from the client's side, and wait until the consumer has ended.
 
@@ -165,6 +181,7 @@ class ConnectedClient:
         self._require_open()
         await self._leave(code, reason, patient=True)
 
+    @must_await
     async def drop(self) -> None:
         """Lose the connection, as a phone in a tunnel does: the consumer's ``disconnect`` gets code 1006.
 
@@ -178,6 +195,7 @@ class ConnectedClient:
         self._require_open()
         await self._leave(ABNORMAL, "", patient=False)
 
+    @must_await
     async def reconnect(self) -> None:
         """Open the connection again with the same session and cookies; where it is still open, close it first.
 
@@ -209,6 +227,7 @@ class ConnectedClient:
     async def _start(self) -> Connection:
         scope = await self._make_scope()
         connection = Connection(self._application, scope, self._where, weakref.ref(self), "WebSocketClient")
+        connection.opening.crash_seen = lambda: connection.crash_seen
         leftovers.add(connection.opening, connection.take_unseen_crash)
         connection.start()
         background.watch(connection.opening)
@@ -341,21 +360,13 @@ class ConnectedClient:
             connection.crash_seen = True
             connection.crash_traceback = own_traceback(error)
             add_note_once(error, failure_text.crashed(connection))
+            if failure_text.is_unrouted(error):
+                add_note_once(error, failure_text.routes(self._application, connection.path))
         raise error.with_traceback(connection.crash_traceback)
 
 
 def _is_open(connection: Connection) -> bool:
     return connection.state is State.OPEN and not connection.ended
-
-
-def _running_loop() -> asyncio.AbstractEventLoop:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        raise BackchannelError(
-            "a WebSocketClient needs a running asyncio loop: the test must be an 'async def', run by pytest-asyncio, "
-            "by anyio's asyncio backend (Channels does not run on trio) or by a Django TestCase"
-        ) from None
 
 
 def check_timeout(timeout: object) -> float:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, urlencode
 
 from ...errors import BackchannelError
 
 Headers = Mapping[str, str] | Iterable[tuple[str | bytes, str | bytes]]
+Query = str | Mapping[str, Any] | Iterable[tuple[str, Any]]
 _HeaderList = list[tuple[bytes, bytes]]
 
 _HTTP_TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
@@ -56,6 +57,42 @@ def split_path(path: object) -> tuple[str, bytes, bytes]:
     raw = quote(raw, safe="/%:@!$&'()*+,;=~")
     query = quote(query, safe="/%:@!$&'()*+,;=~?")
     return unquote(raw), raw.encode("ascii"), query.encode("ascii")
+
+
+def query_text(query: object) -> str:
+    """A query string, without the ``?``.
+
+    Args:
+        query: a mapping or pairs, which are encoded (a list is one parameter several times); or the text itself.
+
+    Raises:
+        BackchannelError: it is none of these, or has a value that can't be meant.
+    """
+    if isinstance(query, str):
+        return query.removeprefix("?")
+    pairs: object = query.items() if isinstance(query, Mapping) else query
+    if isinstance(pairs, bytes) or not isinstance(pairs, Iterable):
+        raise BackchannelError(f"query={query!r}: give a mapping, pairs of name and value, or the text itself")
+    found: list[tuple[str, str]] = []
+    for pair in pairs:
+        if isinstance(pair, str | bytes) or not isinstance(pair, Sequence) or len(pair) != 2:
+            raise BackchannelError(f"query: {pair!r} is no pair of name and value")
+        name, value = pair
+        for one in value if isinstance(value, list | tuple) else [value]:
+            if one is None or isinstance(one, bytes | Mapping):
+                raise BackchannelError(
+                    f"query: {name!r} is {one!r}, which no URL can carry; give a text or a number, or leave it out"
+                )
+            found.append((str(name), str(one)))
+    return urlencode(found)
+
+
+def with_query(path: str, query: object) -> str:
+    """The path with a query string behind what query it has."""
+    text = "" if query is None else query_text(query)
+    if not text:
+        return path
+    return f"{path}{'&' if '?' in path else '?'}{text}"
 
 
 def header_list(headers: object) -> list[tuple[bytes, bytes]]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from http.cookies import CookieError, SimpleCookie
 from importlib import import_module
 from typing import Any
+from unittest.mock import NonCallableMock
 
 from ...errors import BackchannelError
 
@@ -43,18 +44,14 @@ async def session_cookies(user: Any, session: Any) -> dict[str, str]:
         The cookies; empty where there is neither user nor session.
 
     Raises:
-        BackchannelError: the user is not saved.
+        BackchannelError: the user is not saved, or none that Django could read back.
     """
     from django.conf import settings
     from django.test import AsyncClient
 
     name: str = settings.SESSION_COOKIE_NAME
     if is_signed_in(user):
-        if getattr(user, "pk", None) is None:
-            raise BackchannelError(
-                f"user={user!r} is not saved, and a session needs its key: save it first (and ask for db_async), or "
-                "test the consumer alone, which takes any user: websocket(ConsumerClass, user=…)"
-            )
+        await _check_user(user)
         client = AsyncClient()
         await client.aforce_login(user)
         cookies = {key: str(morsel.value) for key, morsel in client.cookies.items()}
@@ -72,6 +69,33 @@ async def session_cookies(user: Any, session: Any) -> dict[str, str]:
     elif store.session_key is None:
         await store.asave()
     return {name: str(store.session_key)}
+
+
+async def _check_user(user: Any) -> None:
+    """Refuse a user whom the project's middleware could not read back from the database, as it does.
+
+    Raises:
+        BackchannelError: it is a mock, an object of another kind, or not saved.
+    """
+    from django.db.models import Model
+
+    # A mock with a spec passes for an instance of it.
+    if isinstance(user, NonCallableMock) or not isinstance(user, Model):
+        what = "is a mock" if isinstance(user, NonCallableMock) else "is no instance of a model"
+    elif user.pk is None or (user._state.adding and not await _is_stored(user)):
+        what = "is not saved"
+    else:
+        return
+    raise BackchannelError(
+        f"user={user!r} {what}. Through the whole application a session holds the user's key, and the project's "
+        "middleware reads the user from the database. Fix: give a saved user (and ask for db_async), or drive the "
+        "consumer alone, which takes any object: websocket(ConsumerClass, user=…)"
+    )
+
+
+async def _is_stored(user: Any) -> bool:
+    # A key that is made beforehand, as a UUID is, says nothing.
+    return bool(await type(user)._base_manager.filter(pk=user.pk).aexists())
 
 
 async def _fill(store: Any, session: Any) -> None:

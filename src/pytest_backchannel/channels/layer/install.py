@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Generator
 from typing import Any
 
 from asgiref.sync import markcoroutinefunction
 from channels.layers import channel_layers
+from django.utils.module_loading import import_string
 
 from ...events import current_log
 from ..watch.consumers import observing, probing
@@ -41,14 +43,26 @@ def strict_channel_layers(kind: str = "core", options: LayerOptions | None = Non
             async_to_sync(notify)("room-7")
             layers["default"].assert_group_sent("room-7")
     """
-    log = current_log()
+    with layers_in_memory(lambda: (kind, options)) as layers:
+        for alias in channel_layers.configs:
+            layers[alias]
+        yield layers
+
+
+@contextlib.contextmanager
+def layers_in_memory(
+    semantics: Callable[[], tuple[str, LayerOptions | None]], *, keep: bool = False
+) -> Generator[dict[str, StrictLayer]]:
+    """The same, for those who may not need it: nothing is read or made before a layer is first used.
+
+    Args:
+        semantics: gives the kind and the configuration, when a layer is made.
+        keep: whether a layer that somebody has put in the project's place by himself stays, such as a mock.
+    """
     with contextlib.ExitStack() as stack:
-        stack.enter_context(probing())
-        layers = _Layers(lambda alias: _make(alias, kind, options, stack))
-        log.at_end(lambda: _report(layers))
-        with _in_place_of_all(layers):
-            for alias in channel_layers.configs:
-                layers[alias]
+        layers = _Layers(lambda alias: _make(alias, *semantics(), stack))
+        current_log().at_end(lambda: _report(layers))
+        with _in_place_of_all(layers, keep=keep):
             yield layers
         # What is sent while the last consumers end is seen now.
         _report(layers)
@@ -58,15 +72,19 @@ class _Layers(dict[str, StrictLayer]):
     def __init__(self, make: Callable[[str], StrictLayer]) -> None:
         super().__init__()
         self._make = make
+        self._lock = threading.RLock()
 
     def __missing__(self, alias: str) -> StrictLayer:
         channel_layers.configs[alias]  # KeyError, as Channels raises it, for an alias that is not configured
-        layer = self[alias] = self._make(alias)
-        return layer
+        with self._lock:  # two threads that come at once get the same layer
+            if alias not in self:
+                self[alias] = self._make(alias)
+            return self[alias]
 
 
 def _make(alias: str, kind: str, options: LayerOptions | None, stack: contextlib.ExitStack) -> StrictLayer:
     layer = StrictLayer(kind, options, alias=alias)
+    stack.enter_context(probing())
     stack.enter_context(observing(layer.account))
     return layer
 
@@ -81,13 +99,18 @@ def _report(layers: dict[str, StrictLayer]) -> None:
 
 
 @contextlib.contextmanager
-def _in_place_of_all(layers: _Layers) -> Generator[None]:
+def _in_place_of_all(layers: _Layers, *, keep: bool) -> Generator[None]:
     before: Any = channel_layers.backends
     made_before = vars(channel_layers).get("make_backend")
-    channel_layers.backends = {}
+    kept = {alias: layer for alias, layer in before.items() if keep and not _is_configured(layer, alias)}
+    channel_layers.backends = dict(kept)
     setattr(channel_layers, "make_backend", layers.__getitem__)  # noqa: B010 - a method, for type checkers
     # None is what channel_layers.set(alias, <what set() returned>) leaves where no layer had been made.
-    forwarded = [_forward(layer, alias, layers.__getitem__) for alias, layer in before.items() if layer is not None]
+    forwarded = [
+        _forward(layer, alias, layers.__getitem__)
+        for alias, layer in before.items()
+        if layer is not None and alias not in kept
+    ]
     try:
         yield
     finally:
@@ -101,6 +124,16 @@ def _in_place_of_all(layers: _Layers) -> Generator[None]:
         for alias, layer in layers.items():
             # Whoever kept this layer gets the one that is in place when it is used.
             _forward(layer, alias, channel_layers.__getitem__)
+
+
+def _is_configured(layer: Any, alias: str) -> bool:
+    """Whether a layer is one that the settings name, or was put there by somebody in its place."""
+    if layer is None or isinstance(layer, StrictLayer):
+        return True
+    try:
+        return type(layer) is import_string(channel_layers.configs[alias]["BACKEND"])
+    except (KeyError, TypeError, ImportError):
+        return False
 
 
 # --- end of private API ---

@@ -9,12 +9,14 @@ import types
 from collections.abc import Callable, Coroutine, Generator, Sequence
 from typing import Any, TypeVar
 
-from asgiref.sync import markcoroutinefunction
+from asgiref.sync import async_to_sync, markcoroutinefunction
 from channels.exceptions import ChannelFull
 from channels.layers import BaseChannelLayer
 
+from ...awaiting import must_await, running_loop
 from ...errors import BackchannelError, NotSerialisable
 from ...events import EventLog, Location, caller, current_log
+from ..worker_consumers import WorkerRun, application_for
 from .account import MessageAccount
 from .core import CoreSemantics
 from .group_sends import find_group_sends
@@ -168,6 +170,59 @@ class StrictLayer(BaseChannelLayer):
         self._check_group(group)
         with self._lock:
             return self._semantics.members(group)
+
+    def run(self, channel: str, application: Any = None, *, timeout: float = 2.0) -> int:
+        """Run the worker consumer of a channel until nothing waits for it, as ``manage.py runworker <channel>`` would.
+
+        What waits on the channel goes to the project's application, below the entry ``channel`` of its
+        ``ProtocolTypeRouter``, one message after the other, also what is sent there meanwhile. Each call is a worker
+        that begins anew, and ends.
+
+        Args:
+            channel: its name.
+            application: a consumer class or an ASGI application; that of ``ASGI_APPLICATION`` by default.
+            timeout: how long one message may take, in seconds of real time.
+
+        Returns:
+            How many messages were handled.
+
+        Raises:
+            BackchannelError: no worker consumer listens to the channel, or this was called from a coroutine.
+            NotIdle: a handler has not ended in time; the message names the line at which it waits.
+            Exception: what the consumer raised.
+
+        Example::
+
+            client.post("/orders/7/ship/")
+            assert channel_layer.run("label-printer") == 1
+        """
+        __tracebackhide__ = True
+        if running_loop() is not None:
+            raise BackchannelError(
+                f"channel_layer.run({channel!r}) was called from a coroutine, which it would block. Fix: await "
+                f"channel_layer.arun({channel!r})."
+            )
+        return async_to_sync(self._run)(channel, application, timeout)
+
+    @must_await
+    async def arun(self, channel: str, application: Any = None, *, timeout: float = 2.0) -> int:
+        """:meth:`run`, from a coroutine."""
+        __tracebackhide__ = True
+        return await self._run(channel, application, timeout)
+
+    async def _run(self, channel: str, application: Any, timeout: float) -> int:
+        __tracebackhide__ = True
+        self._check_channel(channel)
+        worker = WorkerRun(self, channel, application_for(channel, application), timeout)
+        try:
+            return await worker.until_idle(lambda: self._waits_on(channel), lambda: self.receive(channel))
+        except Exception:
+            self.account.look_at_crash(channel)
+            raise
+
+    def _waits_on(self, channel: str) -> bool:
+        with self._lock:
+            return any(copy.channel == channel for copy in self._semantics.waiting())
 
     def report_losses(self) -> None:
         """Make problems of the test's log of what was lost and not looked at; nothing is said twice."""

@@ -8,12 +8,13 @@ from contextvars import ContextVar
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from asgiref.sync import markcoroutinefunction
 from channels.exceptions import ChannelFull
 from channels.layers import InMemoryChannelLayer, channel_layers
 
 from ...active import Replaced, Replacement, Slot
 from ...errors import NotSerialisable
-from ...events import EventLog, caller, current_log
+from ...events import EventLog, Location, caller, current_log
 from ..watch import consumers
 from .account import MessageAccount
 from .readers import Copy
@@ -27,9 +28,13 @@ _within: ContextVar[GroupSend | None] = ContextVar("pytest_backchannel_group_sen
 class _Observed:
     """One in-memory layer, and what is on its channels in this test."""
 
-    def __init__(self, account: MessageAccount) -> None:
+    def __init__(self, account: MessageAccount, layer: Any) -> None:
         self.account = account
         self.waiting: list[Copy] = []
+        # The consumers' channels that earlier tests have left in groups, or with messages. What is sent to them is
+        # lost, but the test that sends has not left them: whoever did was told so.
+        self.left_over = {channel for channels in layer.groups.values() for channel in channels}
+        self.left_over |= {channel for channel in layer.channels if "!" in channel}
 
     def take(self, message: Any) -> Copy | None:
         for copy in self.waiting:
@@ -83,27 +88,40 @@ class LayerObserver:
 
     async def new_channel(self, original: Callable[..., Any], layer: Any, *args: Any, **kwargs: Any) -> Any:
         """A consumer begins: from its first message on, the account knows whose channel this is."""
-        self._of(layer).account.listens()
-        return await original(layer, *args, **kwargs)
+        observed = self._of(layer)
+        observed.account.listens()
+        channel = await original(layer, *args, **kwargs)
+        observed.left_over.discard(channel)
+        return channel
 
     async def group_add(self, original: Callable[..., Any], layer: Any, group: str, channel: str) -> Any:
         """A channel joins a group, if its name is valid."""
+        observed = self._of(layer)
         result = await original(layer, group, channel)
-        self._of(layer).account.joined(group)
+        observed.left_over.discard(channel)
+        observed.account.joined(group)
         return result
 
-    async def send(self, original: Callable[..., Any], layer: Any, channel: str, message: Any) -> Any:
+    def send(self, original: Callable[..., Any], layer: Any, channel: str, message: Any) -> Any:
         """A message is put on a channel, by the project or by the layer's own ``group_send``."""
+        # Asked now: when the coroutine runs, async_to_sync may have left the stack of the project's line.
+        where = caller() if _within.get() is None else None
+        return self._send(original, layer, channel, message, where)
+
+    async def _send(
+        self, original: Callable[..., Any], layer: Any, channel: str, message: Any, where: Location | None
+    ) -> Any:
         observed = self._of(layer)
         group_send = _within.get()
         event: GroupSend | Sent
         if group_send is None:
-            event = observed.account.sent(channel, message, caller())
+            event = observed.account.sent(channel, message, where)
             self._check(observed, event, message)
         else:
             event = group_send
         copy = Copy(event, group_send.group if group_send else "", channel, message)
         observed.account.address(copy, listened=False)
+        copy.left_over = channel in observed.left_over and not copy.listened
         try:
             result = await original(layer, channel, message)
         except ChannelFull:
@@ -119,18 +137,24 @@ class LayerObserver:
         """A message reaches whoever receives."""
         observed = self._of(layer)
         observed.account.listens()
+        observed.left_over.discard(channel)
         message = await original(layer, channel)
         copy = observed.take(message)
         if copy is not None:
             observed.account.handed_over(copy)
         return message
 
-    async def group_send(self, original: Callable[..., Any], layer: Any, group: str, message: Any) -> Any:
+    def group_send(self, original: Callable[..., Any], layer: Any, group: str, message: Any) -> Any:
         """A message is sent to a group: the layer then sends it to each member."""
+        return self._group_send(original, layer, group, message, caller())
+
+    async def _group_send(
+        self, original: Callable[..., Any], layer: Any, group: str, message: Any, where: Location | None
+    ) -> Any:
         observed = self._of(layer)
         members = list(layer.groups.get(group, ()))
         occupied = {name: len(channels) for name, channels in layer.groups.items() if channels}
-        event = observed.account.group_sent(group, message, members, occupied, caller())
+        event = observed.account.group_sent(group, message, members, occupied, where)
         self._check(observed, event, message)
         token = _within.set(event)
         try:
@@ -151,7 +175,7 @@ class LayerObserver:
             account = MessageAccount(self._log, _alias(layer))
             consumers.tell(account)
             self._observers.append(account)
-            observed = self._layers[layer] = _Observed(account)
+            observed = self._layers[layer] = _Observed(account, layer)
         return observed
 
     def _check(self, observed: _Observed, event: GroupSend | Sent, message: Any) -> None:
@@ -186,13 +210,14 @@ _watching = Slot[LayerObserver]("observer of the project's layers")
 def _wrapper(name: str) -> Callable[..., Any]:
     # Made once in a run: a test that uses no layer is to cost nothing.
     @functools.wraps(vars(InMemoryChannelLayer)[name])
-    async def wrapped(layer: Any, *args: Any, **kwargs: Any) -> Any:
+    def wrapped(layer: Any, *args: Any, **kwargs: Any) -> Any:
         original, observer = _methods.originals[name], _watching.value
-        if observer is None:
-            return await original(layer, *args, **kwargs)
-        return await getattr(observer, name)(original, layer, *args, **kwargs)
+        # A layer that a test has made by itself is what it tests, and carries nothing of the project's.
+        if observer is None or not any(layer is known for known in channel_layers.backends.values()):
+            return original(layer, *args, **kwargs)
+        return getattr(observer, name)(original, layer, *args, **kwargs)
 
-    return wrapped
+    return markcoroutinefunction(wrapped)
 
 
 _methods = Replaced(

@@ -21,6 +21,7 @@ class Copy:
         channel: the channel that it is for.
         message: what its receiver gets; no other receiver shares it.
         listened: whether somebody listened to the channel when it was put there.
+        left_over: whether the channel is one that an earlier test has left behind, with nobody there any more.
         consumer: the name of the consumer's class, where known.
         event: what has happened to it last.
     """
@@ -30,6 +31,7 @@ class Copy:
     channel: str
     message: Any
     listened: bool = False
+    left_over: bool = False
     consumer: str = ""
     event: Event = field(init=False)
 

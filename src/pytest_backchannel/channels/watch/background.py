@@ -31,7 +31,7 @@ class _Started:
 
     def done(self, task: asyncio.Task[Any]) -> None:
         self.running.discard(task)
-        if _unseen_error(task):
+        if has_unseen_error(task):
             self.failed.append(task)
 
 
@@ -102,13 +102,14 @@ def _is_plumbing(path: str) -> bool:
 # task, without retrieving it ---
 
 
-def _unseen_error(task: asyncio.Task[Any]) -> bool:
+def has_unseen_error(task: asyncio.Task[Any]) -> bool:
+    """Whether a task has ended with an exception that nobody has retrieved; asking retrieves nothing."""
     return task.done() and not task.cancelled() and bool(task._log_traceback)
 
 
 def take_error(task: asyncio.Task[Any]) -> BaseException | None:
     """What ended a task, if nobody has retrieved it; from now on somebody has."""
-    return task.exception() if _unseen_error(task) else None
+    return task.exception() if has_unseen_error(task) else None
 
 
 # --- end of private API ---

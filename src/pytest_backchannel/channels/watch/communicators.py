@@ -47,6 +47,7 @@ def _future(self: Any) -> Any:
         self.application = application
     _openings[self] = found
     background.watch(found)
+    found.crash_seen = lambda: task.done() and not background.has_unseen_error(task)
     leftovers.add(found, lambda: background.take_error(task))
     return task
 

@@ -30,6 +30,10 @@ Message = Mapping[str, Any]
 Dispatch = Callable[[dict[str, Any]], Awaitable[None]]
 
 
+def _unseen() -> bool:
+    return False
+
+
 @dataclass(eq=False)
 class Opening:
     """One run of an application for one connection: who asked for it, and what became of it.
@@ -44,6 +48,9 @@ class Opening:
         sent: the types of the messages that the application sent.
         last_input: the event of the message that the application took last from its client, where known.
         given_up: whether the client has cancelled the application knowingly: at a time out, or by its ``stop()``.
+        only_logs: whether the client, as a server does, only logs what ends the application, so that no test sees it.
+        crash_seen: says whether code of the test has got to see what ended the application.
+        crash_told: whether what ended it is a problem of the test already.
     """
 
     kind: str
@@ -55,6 +62,14 @@ class Opening:
     sent: set[str] = field(default_factory=set[str])
     last_input: Event | None = None
     given_up: bool = False
+    only_logs: bool = False
+    crash_seen: Callable[[], bool] = _unseen
+    crash_told: bool = False
+
+    @property
+    def test_saw_crash(self) -> bool:
+        """Whether code of the test has seen what ended the application, before anybody had to tell."""
+        return not self.crash_told and self.crash_seen()
 
     @property
     def name(self) -> str:

@@ -99,7 +99,7 @@ def check_all() -> None:
 
 
 def _judge_crash(entry: _Entry, reachable: bool) -> bool:
-    if reachable and entry.opening.kind != "WebSocketClient":
+    if reachable and entry.opening.kind != "WebSocketClient" and not entry.opening.only_logs:
         return False  # a fixture's teardown may still await its communicator, and then it raises there
     for crash in background.take_crashes(entry.opening):
         background.record(entry.opening, crash)
@@ -113,6 +113,7 @@ def _judge_crash(entry: _Entry, reachable: bool) -> bool:
 
 
 def _tell_crash(entry: _Entry, name: str, error: BaseException) -> None:
+    entry.opening.crash_told = True
     lines = "".join(f"\n    {line}" for line in short_traceback(error))
     _tell(entry, "consumer_crashed", f"{name} raised {summary(error)}{lines}", where=raised_at(error))
 
@@ -148,5 +149,6 @@ def _judge_open(entry: _Entry) -> bool:
 
 def _tell(entry: _Entry, slug: str, text: str, *, where: Location | None = None, advice: str = "") -> None:
     opening = entry.opening
-    opened = f"It was opened by {opening.kind}" + (f" at {opening.where}." if opening.where else ".")
+    verb = "run" if opening.only_logs else "opened"
+    opened = f"It was {verb} by {opening.kind}" + (f" at {opening.where}." if opening.where else ".")
     current_log().problem(slug, f"{text}\n{opened}{advice}", where=where or opening.where)

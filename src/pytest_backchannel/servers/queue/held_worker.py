@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from ...errors import ServerFailed
 from ...tasks.stepped.pool.faults import Fault
 from ..integration import Integration
+from ..workers.setup_hook import Setup
 from ..workers.worker_process import Worker
 from .reports import Account
 
@@ -32,6 +34,7 @@ class HeldWorker:
         queues: what the worker consumes; every queue that is used where None.
         conf: Celery's settings for the worker.
         faults: the folder in which the worker finds its faults.
+        setup: project code that it runs before it begins.
 
     Attributes:
         consumed: the names of the queues that it consumes.
@@ -44,8 +47,10 @@ class HeldWorker:
     queues: Sequence[str] | None
     conf: Mapping[str, Any]
     faults: Path
+    setup: Setup | None = None
     consumed: set[str] = field(default_factory=set, init=False)
     kills: int = field(default=0, init=False)
+    _taking: frozenset[str] | None = field(default=None, init=False)
     _armed: int = field(default=0, init=False)
     _process: Worker | None = field(default=None, init=False)
 
@@ -54,13 +59,14 @@ class HeldWorker:
         self.faults.mkdir(parents=True, exist_ok=True)
 
     def start(self) -> None:
-        """Start it, or let it go on."""
-        self.consumed |= self._wanted_queues()
+        """Start it, or let it go on; it then hears which other queues it is to consume."""
         if self._process is None:
+            self.consumed |= self._wanted_queues()
             self._process = self.integration.worker(
                 queues=sorted(self.consumed),
                 conf=self.conf,
                 reports=(str(self.account.path), str(self.faults)),
+                setup=self.setup,
             )
         elif not self._process.running:
             self._process.start()
@@ -72,8 +78,19 @@ class HeldWorker:
         if self._process is not None and self._process.running:
             self._process.pause()
 
+    @contextmanager
+    def taking_from(self, queues: frozenset[str] | None) -> Generator[None]:
+        """Within the block it begins to consume no other queue than these; any where None."""
+        self._taking = queues
+        try:
+            yield
+        finally:
+            self._taking = None
+
     def consumes(self, queue: str | None) -> bool:
         """Whether it consumes a queue, or would as soon as it is used."""
+        if self._taking is not None and queue not in self._taking:
+            return False
         return self.queues is None or queue in self.queues
 
     def consume_new_queues(self) -> None:
@@ -88,6 +105,10 @@ class HeldWorker:
                 )
 
     def _wanted_queues(self) -> set[str]:
+        queues = self._all_queues()
+        return queues if self._taking is None else queues & self._taking
+
+    def _all_queues(self) -> set[str]:
         if self.queues is not None:
             return set(self.queues)
         if self.integration.app.conf.task_queues:

@@ -14,19 +14,23 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NoReturn, Self
 
+from ...awaiting import require_loop
 from ...errors import NothingToRun
 from ...events import EventLog, current_log
 from ...tasks import verdicts
 from ...tasks.driver import DEFAULT_LIMIT, Phase, Step, Unable, check_phase
 from ...tasks.expect.messages import EnqueuedTask
+from ...tasks.expect.selection import Selection
+from ...tasks.expect.sending import Sending
 from ...tasks.outcomes import Counts
 from ...tasks.stepped.pool.faults import Fault
 from ..integration import Integration
 from ..publishing import published
+from ..workers.setup_hook import Setup
 from .broker_side import BrokerSide
 from .held_worker import HeldWorker
 from .one_run import OneRun
-from .reports import Account
+from .reports import ENDED, Account
 
 REAL_LIMIT = 5.0
 """How long a test may wait in real time for what is due later, in seconds."""
@@ -44,6 +48,8 @@ class RealDriver:
         log: where events go; the log of the running test by default.
         folder: for the reports of the worker.
         real_limit: how long it may wait in real time for what is due later, in seconds.
+        setup: project code that the worker runs before it begins.
+        before_run: called whenever the worker is let go on.
 
     Example:
         >>> with TaskQueue.over(RealDriver(integration, folder=tmp_path)) as task_queue:
@@ -63,17 +69,23 @@ class RealDriver:
         conf: Mapping[str, Any] | None = None,
         log: EventLog | None = None,
         real_limit: float = REAL_LIMIT,
+        setup: Setup | None = None,
+        before_run: Callable[[], None] = lambda: None,
     ) -> None:
         self.app: Any = integration.app
         self.log = current_log() if log is None else log
         self.workers = ["worker"]
         self.seen: set[str] = set()
+        self.sending: Sending | None = None
         self._conf = dict(conf or {})
         self._limit = real_limit
         self._account = Account(self.app, self.log, folder / "reports.jsonl")
         self.outcomes = self._account.outcomes
         self.captures = self._account.captures
-        self._worker = HeldWorker(integration, self._account, queues=queues, conf=self._conf, faults=folder / "faults")
+        self._before_run = before_run
+        self._worker = HeldWorker(
+            integration, self._account, queues=queues, conf=self._conf, faults=folder / "faults", setup=setup
+        )
         options = self._conf.get("broker_transport_options")
         self._broker = BrokerSide(self.app, integration.broker_url, options)
         self._phase: Phase = "new"
@@ -156,9 +168,13 @@ class RealDriver:
             Unable: several are: a worker process can't be stepped.
         """
         __tracebackhide__ = True
+        self._only_whole_queues(step.selection)
         due = [message for message in self._account.in_state("waiting") if message.due]
+        if step.selection is not None:
+            due = [message for message in due if step.selection.fits(message.task)]
         if not due:
-            raise NothingToRun(f"run_one(): nothing is due; {self.count_waiting()} tasks wait for later")
+            fitting = "" if step.selection is None else f" that fits {step.selection}"
+            raise NothingToRun(f"run_one(): nothing is due{fitting}; {self.count_waiting()} tasks wait")
         if len(due) > 1:
             self._only_simulated(f"{len(due)} tasks are due, and a worker process can't be stepped")
         self.run(step)
@@ -173,17 +189,44 @@ class RealDriver:
         __tracebackhide__ = True
         if step.worker is not None:
             self._only_simulated("one worker process serves all queues")
-        self._run(step.limit)
+        with self._narrowed(step.selection):
+            if self._anything_for(step.selection):
+                self._run(step.limit)
+
+    @contextmanager
+    def _narrowed(self, selection: Selection | None) -> Generator[None]:
+        """Within the block the worker takes from the queues of a step alone."""
+        __tracebackhide__ = True
+        self._only_whole_queues(selection)
+        with self._worker.taking_from(None if selection is None else selection.queues):
+            yield
+
+    def _anything_for(self, selection: Selection | None) -> bool:
+        """Whether a message is to end that the step may run: a worker needs a queue to be started with."""
+        if selection is None or selection.queues is None:
+            return self._account.anything_open()
+        self.catch_up()
+        return any(m.task.queue in selection.queues and m.state not in ENDED for m in self._account.messages)
+
+    def _only_whole_queues(self, selection: Selection | None) -> None:
+        if selection is None:
+            return
+        if selection.names is not None:
+            self._only_simulated("a worker process takes every task of its queues")
+        others = sorted(self._worker.consumed - (selection.queues or set()))
+        if others:
+            self._only_simulated(f"its worker takes from {', '.join(map(repr, others))} already")
 
     def run_for(self, seconds: float, step: Step) -> None:
         """Let the worker run for a real time, as its timers do; it counts from when the worker is there."""
         __tracebackhide__ = True
         self._only_short(seconds)
-        if self._account.anything_open():
-            self._worker.start()
-            self._run(step.limit, until=time.monotonic() + seconds)
-            self._show_invisible()
-            self._run(step.limit)
+        with self._narrowed(step.selection):
+            if self._anything_for(step.selection):
+                self._worker.start()
+                self._run(step.limit, until=time.monotonic() + seconds)
+                self._show_invisible()
+                self._run(step.limit)
 
     def _show_invisible(self) -> None:
         """What the broker hands out again, after the visibility timeout, waits."""
@@ -196,10 +239,12 @@ class RealDriver:
 
     async def in_thread(self, function: Callable[..., Counts], *args: Any, **kwargs: Any) -> Counts:
         """Call a function in any thread: the loop of the test goes on while the worker works."""
+        require_loop(f"task_queue.a{function.__name__}()")
         return await asyncio.to_thread(function, *args, **kwargs)
 
     def _run(self, limit: int, until: float = 0.0) -> None:
         __tracebackhide__ = True
+        self._before_run()
         OneRun(self._account, self._worker, self._broker, limit=limit, until=until).go()
 
     # -------------------------------------------------------------------------- time

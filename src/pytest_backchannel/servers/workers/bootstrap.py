@@ -192,7 +192,13 @@ def _become_worker(app: Any, request: dict[str, Any], answers: int) -> NoReturn:
         from .instrument import instrument
 
         instrument(app, *request["reports"])
-    app.worker_main(request["arguments"])
+    with contextlib.ExitStack() as stack:
+        if request["setup"]:
+            # Before the pool forks: what it replaces is replaced in each child too.
+            from .setup_hook import begin
+
+            begin(request["setup"], stack)
+        app.worker_main(request["arguments"])
     raise SystemExit(0)
 
 

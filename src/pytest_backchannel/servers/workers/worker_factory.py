@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ..integration import Integration
+    from .setup_hook import Setup
     from .worker_process import Worker
 
 
@@ -52,6 +53,7 @@ class WorkerFactory:
         conf: Mapping[str, Any] | None = None,
         arguments: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
+        setup: Setup | None = None,
         wait: bool = True,
     ) -> Worker:
         """Start a worker process for the project's app, on the test's database.
@@ -64,6 +66,8 @@ class WorkerFactory:
             conf: Celery's settings for this worker alone, such as ``{"task_acks_late": True}``.
             arguments: further arguments of ``celery worker``.
             environment: variables beside those of the test.
+            setup: project code that the worker runs before it begins, such as a fake of another service: the function,
+                or ``"tests.support.worker:fake_carrier"``. What it returns as a context manager is entered.
             wait: whether to return only when it consumes; else call ``.wait_ready()``.
 
         Returns:
@@ -97,5 +101,6 @@ class WorkerFactory:
             conf=conf,
             arguments=arguments,
             environment=environment,
+            setup=setup,
             wait=wait,
         )

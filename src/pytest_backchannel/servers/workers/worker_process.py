@@ -14,6 +14,7 @@ from typing import Any
 from ...errors import BackchannelError, InMemoryDatabase, ServerFailed
 from ..brokers.declarations import Declarations
 from ..process import ProcessGroup
+from .setup_hook import Setup, setup_path
 from .template import Template
 from .worker_conf import check_conf
 
@@ -37,6 +38,7 @@ class Worker(ProcessGroup):
         arguments: further arguments of ``celery worker``.
         reports: the file for its reports and the folder of its faults (``instrument.py``).
         declarations: where it writes what it declares at RabbitMQ; None for another broker.
+        setup: project code that it runs before it begins; ``package.module:function``, or the function.
 
     Raises:
         BackchannelError: an argument that can't be used.
@@ -54,6 +56,7 @@ class Worker(ProcessGroup):
         arguments: Sequence[str] = (),
         reports: tuple[str, str] | None = None,
         declarations: Declarations | None = None,
+        setup: Setup | None = None,
     ) -> None:
         __tracebackhide__ = True
         if pool not in POOLS:
@@ -82,6 +85,7 @@ class Worker(ProcessGroup):
             "environment": dict(environment),
             "arguments": command,
             "reports": reports,
+            "setup": "" if setup is None else setup_path(setup),
             "declarations": None if declarations is None else declarations.arguments(),
         }
 

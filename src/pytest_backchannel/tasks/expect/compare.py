@@ -12,6 +12,7 @@ from typing import Any
 from kombu import compression, serialization
 
 from ...errors import BadExpectation
+from .calls import EARLIER, bind
 from .messages import EnqueuedTask, cut
 from .workflows import BOOKKEEPING, Chain, Chord, Group, Node, Step, chained, of_signature, option_text
 
@@ -155,31 +156,6 @@ class Comparison:
                 yield Difference(name, str(node), option_text(list(links)) if links else "none")
 
 
-def bind(task: Any, args: Sequence[Any], kwargs: Mapping[str, Any], *, partial: bool) -> dict[str, Any] | None:
-    """The arguments by name, defaults filled in, so that positional or keyword makes no difference.
-
-    Returns:
-        None where the task is not registered, checks no arguments (``typing=False``), or does not take these.
-    """
-    if task is None or not task.typing:
-        return None
-    try:
-        bound = inspect.signature(task.run).bind(*([_EARLIER] if partial else []), *args, **kwargs)
-    except TypeError:
-        return None
-    bound.apply_defaults()
-    named: dict[str, Any] = {}
-    for name, value in bound.arguments.items():
-        kind = bound.signature.parameters[name].kind
-        if kind is inspect.Parameter.VAR_POSITIONAL:
-            named.update({f"{name}[{index}]": item for index, item in enumerate(value)})
-        elif kind is inspect.Parameter.VAR_KEYWORD:
-            named.update(value)
-        else:
-            named[name] = value
-    return {name: value for name, value in named.items() if value is not _EARLIER}
-
-
 def check_call(app: Any, step: Step, *, partial: bool) -> None:
     """Refuse an expectation whose arguments the task does not take.
 
@@ -192,19 +168,12 @@ def check_call(app: Any, step: Step, *, partial: bool) -> None:
         return
     signature = inspect.signature(task.run)
     try:
-        signature.bind(*([_EARLIER] if partial and not step.immutable else []), *step.args, **step.kwargs)
+        signature.bind(*([EARLIER] if partial and not step.immutable else []), *step.args, **step.kwargs)
     except TypeError as error:
         raise BadExpectation(
             f"{step.name} can't be called as in {step}: {error}. It takes {signature}. "
             "To match any arguments, pass the task itself instead of a signature."
         ) from None
-
-
-class _Earlier:
-    """Stands for the result of the step before."""
-
-
-_EARLIER = _Earlier()
 
 
 # ---------------------------------------------------------------------------- values

@@ -15,6 +15,7 @@ from kombu.serialization import loads
 
 from ...clock.virtual import active_clock
 from ...events import Location
+from .calls import TaskCall, named_arguments
 
 REPR_WIDTH = 160
 # What Celery may need at most, on a busy machine, from the computation of an eta to the publishing, in seconds.
@@ -58,6 +59,7 @@ class EnqueuedTask:
         where: the line of the project's own code that enqueued it.
         event: the number of its event in the log; 0 where it has none.
         unreadable: why the body can't be read; None where it can.
+        app: the Celery app; None where it is not known.
 
     Example:
         >>> task_queue[0]
@@ -92,6 +94,14 @@ class EnqueuedTask:
     where: Location | None = None
     event: int = 0
     unreadable: str | None = None
+    app: Any = None
+
+    @property
+    def call(self) -> TaskCall:
+        """Name, arguments, queue and delay, as one value to compare, to print, or to keep in a snapshot."""
+        task = None if self.app is None else self.app.tasks.get(self.name)
+        arguments = named_arguments(task, self.args, self.kwargs)
+        return TaskCall(name=self.name, arguments=arguments, queue=self.queue, delay=self.countdown)
 
     @property
     def countdown(self) -> float | None:
@@ -193,6 +203,7 @@ def decode(
         where=where,
         event=event,
         unreadable=unreadable,
+        app=app,
         **fields,
     )
 

@@ -14,6 +14,7 @@ from celery.result import _set_task_join_will_block
 from ...errors import EndlessLoop, MisusedQueue
 from ...events import caused_by
 from ..driver import DEFAULT_LIMIT
+from ..expect.selection import Selection
 from ..extensions import worker_boot
 from ..outcomes import cycle_of
 from ..records import WorkerExited, WorkerKilled
@@ -78,6 +79,7 @@ class Engine:
         execution.accepted = self._fill
         execution.next_moment = self.broker.next_sweep
         execution.pass_time = self._pass_time
+        self._selection: Selection | None = None
 
     # --------------------------------------------------------------------- lifecycle
 
@@ -157,14 +159,15 @@ class Engine:
             _set_task_join_will_block(False)
             self.stepping = False
 
-    def step(self, only: str | None = None) -> bool:
+    def step(self, only: str | None = None, selection: Selection | None = None) -> bool:
         """Deliver what can be delivered, and run one request; False when nothing is due.
 
         Args:
             only: the name of the one worker that runs something; deliveries go to all of them.
+            selection: which tasks may run; any other stays where it is, and is not delivered either.
         """
         __tracebackhide__ = True
-        with self.guard():
+        with self.guard(), self._selecting(selection):
             self.start()
             before = len(self.book.outcomes)
             self.settle()
@@ -173,10 +176,30 @@ class Engine:
             while chosen is None and self.broker.sweep():
                 self.settle()
                 chosen = self._choose(only)
+            if chosen is None and self._deliver_beyond(only):
+                self.settle()
+                chosen = self._choose(only)
             if chosen is None:
                 return len(self.book.outcomes) > before
             self._run(*chosen)
             return True
+
+    @contextmanager
+    def _selecting(self, selection: Selection | None) -> Generator[None]:
+        self._selection = selection
+        try:
+            yield
+        finally:
+            self._selection = None
+
+    def selected(self, message: StoredMessage) -> bool:
+        """Whether the step that goes on may run a message."""
+        selection = self._selection
+        if selection is None:
+            return True
+        if not selection.may_fit(message.history.name, message.queue):
+            return False
+        return selection.fits(self.recorder.task(message))
 
     def settle(self) -> None:
         """Do all that needs no task to run: expiry, remote control, timers, deliveries."""
@@ -264,7 +287,7 @@ class Engine:
             offers = [
                 (message, takers)
                 for name in list(self.broker.queues)
-                if (message := self.broker.head(name)) is not None and message.is_task
+                if (message := self._next_of(name)) is not None and message.is_task
                 for takers in [self._takers(name)]
                 if takers
             ]
@@ -273,6 +296,27 @@ class Engine:
             # Between queues a real worker gives no order; here it is that of publishing, within a priority.
             message, takers = min(offers, key=lambda offer: offer[0].order)
             self._deliver(message, takers)
+
+    def _next_of(self, queue: str) -> StoredMessage | None:
+        """What the queue delivers next; of several, the first that the step may run."""
+        if self._selection is None:
+            return self.broker.head(queue)
+        return next((m for m in self.broker.ready(queue) if m.is_task and self.selected(m)), None)
+
+    def _deliver_beyond(self, only: str | None) -> bool:
+        """Deliver one message that the step is to run though its worker is full; whether there was one.
+
+        The worker is full of what this step must leave alone: only without that could it go on.
+        """
+        __tracebackhide__ = True
+        if self._selection is None:
+            return False
+        for message in sorted(self.broker.ready(), key=lambda message: message.order):
+            takers = [w for w in self.workers.values() if only in (None, w.name) and w.consumes(message.queue)]
+            if message.is_task and takers and self.selected(message):
+                self._deliver(message, takers)
+                return True
+        return False
 
     def _takers(self, queue: str) -> list[SteppedWorker]:
         return [worker for worker in self.workers.values() if worker.can_take(queue)]
@@ -288,11 +332,17 @@ class Engine:
     def _choose(self, only: str | None) -> tuple[SteppedWorker, Any] | None:
         if self._random is not None:
             return self._choose_any(only)
-        ready = [(worker.pending[0][0], worker) for worker in self._working(only) if worker.pending]
+        ready = [(entry, worker) for worker in self._working(only) for entry in self._first_pending(worker)]
         if not ready:
             return None
-        worker = min(ready, key=lambda pair: pair[0])[1]
-        return worker, worker.pending.popleft()[1]
+        entry, worker = min(ready, key=lambda pair: pair[0][0])
+        worker.pending.remove(entry)
+        return worker, entry[1]
+
+    def _first_pending(self, worker: SteppedWorker) -> list[tuple[int, Any]]:
+        if self._selection is None:
+            return [worker.pending[0]] if worker.pending else []
+        return [entry for entry in worker.pending if self.selected(_stored(entry[1]))][:1]
 
     def _working(self, only: str | None) -> Iterable[SteppedWorker]:
         return [self.workers[only]] if only is not None else self.workers.values()
@@ -301,11 +351,16 @@ class Engine:
         """Any request that a worker has, or any message that one could get."""
         assert self._random is not None
         while True:
-            held = [(worker, entry) for worker in self._working(only) for entry in worker.pending]
+            held = [
+                (worker, entry)
+                for worker in self._working(only)
+                for entry in worker.pending
+                if self.selected(_stored(entry[1]))
+            ]
             waiting = [
                 (message, takers)
                 for message in self.broker.ready()
-                if message.is_task
+                if message.is_task and self.selected(message)
                 for takers in [[w for w in self._takers(message.queue) if only in (None, w.name)]]
                 if takers
             ]
@@ -325,7 +380,7 @@ class Engine:
             # It was held for its eta, or refused: choose again.
 
     def _run(self, worker: SteppedWorker, request: Any) -> None:
-        message: StoredMessage = request.message._raw.stored
+        message = _stored(request)
         self.recorder.begun(message)
         self._check_loop(message.history)
         execution = self.execution
@@ -404,3 +459,9 @@ class Engine:
         """When a worker will run a message that it holds for its eta; None where it does not know."""
         eta = self.recorder.task(message).eta
         return None if eta is None or eta.timestamp() <= time.time() else eta.timestamp()
+
+
+def _stored(request: Any) -> StoredMessage:
+    """The message of a request that a worker has."""
+    message: StoredMessage = request.message._raw.stored
+    return message

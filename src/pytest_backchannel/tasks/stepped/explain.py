@@ -7,20 +7,26 @@ import time
 from collections.abc import Sequence
 
 from ..expect.messages import EnqueuedTask
+from ..expect.selection import Selection
 from ..outcomes import Outcome
 from .broker import DELAY_QUEUE, StoredMessage
 from .engine import Engine
 from .recorder import Recorder
 
 
-def nothing_due(engine: Engine, recorder: Recorder, only: str | None = None) -> str:
+def nothing_due(engine: Engine, recorder: Recorder, only: str | None = None, selection: Selection | None = None) -> str:
     """What to say to a test that asks to run more than there is."""
     waiting = engine.waiting()
     who = "nothing is due" if only is None else f"worker {only!r} has nothing to run"
+    if selection is not None:
+        who += f" that fits {selection}"
     if not waiting:
         return f"{who}: no task waits."
     lines = [f"{who}. What waits:"]
-    lines += [f"  {recorder.task(message)!r}: {why_waits(message, engine, recorder)}" for message in waiting]
+    for message in waiting:
+        task = recorder.task(message)
+        left = selection is not None and not selection.fits(task)
+        lines.append(f"  {task!r}: {'it does not fit' if left else why_waits(message, engine, recorder)}")
     return "\n".join(lines)
 
 

@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from typing import Any, Self
 
+from ...awaiting import require_loop
 from ...clock.idle import in_coroutine
 from ...clock.virtual import VirtualClock, active_clock, clock_for_a_step, is_frozen, time_is_real
 from ...errors import BackchannelError, MisusedQueue, NothingToRun, ResultUnavailable
@@ -17,6 +18,7 @@ from .. import verdicts
 from ..broker_guard import refuse_real_brokers
 from ..driver import NOT_BEGUN, Phase, Step, check_phase
 from ..expect.messages import EnqueuedTask, decode
+from ..expect.sending import Sending
 from ..outcomes import Counts
 from .backend import backend_for
 from .broker import Broker, StoredMessage, has_task_header
@@ -72,6 +74,7 @@ class SteppedDriver:
             options["visibility_timeout"] = visibility_timeout
         self.log = current_log() if log is None else log
         self.recorder = Recorder(self.app, self.log, in_transaction)
+        self.sending: Sending | None = Sending(self.app, self.recorder.latest.__contains__)
         self.broker = Broker(profile, options=options, listener=self.recorder, is_task=self._is_task)
         self.recorder.broker = self.broker
         book = OutcomeBook(self.recorder)
@@ -101,6 +104,8 @@ class SteppedDriver:
         installation = Installation(self.app, transport, lambda: backend_for(self._backend_kind, self.app, self))
         with ExitStack() as stack:
             stack.enter_context(installation)
+            if self.sending is not None:
+                stack.enter_context(self.sending)
             stack.enter_context(refuse_real_brokers())
             queues = self._worker_queues()
             self._made = Engine(
@@ -192,16 +197,17 @@ class SteppedDriver:
             NothingToRun: none is; the message says what waits, and for what.
         """
         __tracebackhide__ = True
-        if not self.engine.step(step.worker):
-            raise NothingToRun(nothing_due(self.engine, self.recorder, step.worker))
+        if not self.engine.step(step.worker, step.selection):
+            raise NothingToRun(nothing_due(self.engine, self.recorder, step.worker, step.selection))
 
     def run(self, step: Step) -> None:
         """Run until nothing is due, or a task has failed."""
         __tracebackhide__ = True
         self.engine.limit = step.limit
         step.raise_failure()  # of a handler, which may have failed as a task was sent
-        while self.engine.step(step.worker):
+        while self.engine.step(step.worker, step.selection):
             step.raise_failure()
+            step.check_retries(self.app)
 
     def run_for(self, seconds: float, step: Step) -> None:
         """Run what is due, and move time, running what comes due on the way, at its own moment."""
@@ -221,6 +227,7 @@ class SteppedDriver:
         """
         from asgiref.sync import sync_to_async
 
+        require_loop(f"task_queue.a{function.__name__}()")
         return await sync_to_async(function, thread_sensitive=True)(*args, **kwargs)
 
     # -------------------------------------------------------------------------- time

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import pytest
 from celery import chain, chord, group
-from dirty_equals import IsFloat, IsInt, IsPartialDict, IsStr
+from dirty_equals import IsFloat, IsInt, IsList, IsPartialDict, IsStr
 from recorded_messages import published, recording_app, sent
 
 from pytest_backchannel.clock.virtual import VirtualClock
@@ -130,6 +130,21 @@ def test_dirty_equals_anywhere(app, confirm, pdf):
     assert not matches(app, confirm.s(IsStr))
     assert matches(app, pdf.s(IsPartialDict(id=7)))
     assert matches(app, pdf.s({"id": IsInt, "lines": [{"sku": IsStr, "n": 2}]}))
+
+
+def test_the_order_of_a_list_need_not_matter_at_any_depth(app, add, confirm, pdf):
+    pdf.delay({"id": 7, "lines": [[{"sku": "b"}, {"sku": "a", "n": [3, 1, 2]}]]})
+    any_order = IsList(1, 2, 3, check_order=False)
+    lines = [IsList({"sku": "a", "n": any_order}, {"sku": IsStr}, check_order=False)]
+    assert matches(app, pdf.s({"id": 7, "lines": lines}))
+    assert not matches(app, pdf.s({"id": 7, "lines": [IsList({"sku": "a"}, {"sku": "b"}, check_order=False)]}))
+    chain(confirm.s(7), pdf.si([3, 2, 1])).delay()
+    assert matches(app, chain(confirm.s(IsInt), pdf.si(any_order)))
+    group(add.s([2, 1], y=[1]), add.s(1, 2)).delay()
+    assert matches(app, group(add.s(IsList(1, 2, check_order=False), [IsInt]), add.s(1, 2)))
+    with pytest.raises(BackchannelFailure) as failure:
+        assert_enqueued(sent(app), pdf.s({"id": 7, "lines": [any_order]}), app=app)
+    assert "lines'][0]: wanted IsList(1, 2, 3, check_order=False), found [{'sku': 'b'}" in str(failure.value)
 
 
 def test_values_that_the_serialiser_changes_match_what_they_become(app, pdf):

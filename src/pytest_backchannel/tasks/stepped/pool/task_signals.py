@@ -9,7 +9,7 @@ from typing import Any
 from celery import signals
 from celery.exceptions import Reject
 
-from ...expect.matching import near_names
+from ...expect.matching import failing_import, near_names
 from ...handlers import handler_error, listening
 from ...outcomes import HandlerError, HandlerFailure, Outcome, TaskFailure
 from .outcome_book import OutcomeBook
@@ -105,7 +105,7 @@ class TaskSignals:
         self.recorder.log.problem(
             "unknown_task",
             f"no worker knows a task named {name!r}: its message was thrown away.\n"
-            f"{self._unregistered.get(name) or _nearest_name(name, self.app)}",
+            f"{failing_import(self.app) or self._unregistered.get(name) or _nearest_name(name, self.app)}",
             where=history.where,
             cause=history.cause,
         )

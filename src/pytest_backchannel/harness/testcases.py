@@ -1,0 +1,44 @@
+"""Fixtures in the classes of ``unittest``, whose methods take none: what they give is ``self.<name>`` there."""
+
+from __future__ import annotations
+
+import contextlib
+import unittest
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    import pytest
+
+SERVERS = ("redis_server", "rabbitmq_server")
+
+
+@contextlib.contextmanager
+def given_to(instance: object, name: str, value: Any) -> Generator[None]:
+    """Within the block, a test of ``unittest`` has the value of a fixture by its name.
+
+    A class that has an attribute of this name itself keeps it, and a fixture that gives None gives nothing.
+
+    Args:
+        instance: that of the test; any other than a ``unittest.TestCase`` is left alone.
+        name: the name of the fixture.
+        value: what it gives.
+    """
+    if value is None or not isinstance(instance, unittest.TestCase) or hasattr(type(instance), name):
+        yield
+        return
+    setattr(instance, name, value)
+    try:
+        yield
+    finally:
+        vars(instance).pop(name, None)
+
+
+def give_servers(item: pytest.Item) -> None:
+    """The servers too, whose fixtures are of the session, and know no test."""
+    instance, values = getattr(item, "instance", None), getattr(item, "funcargs", {})
+    if isinstance(instance, unittest.TestCase):
+        for name in SERVERS:
+            if name in values and not hasattr(type(instance), name):
+                setattr(instance, name, values[name])
