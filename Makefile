@@ -13,7 +13,7 @@ SEED ?= 1
 REPLAY ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-integration fuzz site check lint types docs build matrix bench lock clean
+.PHONY: help demo test test-fast test-integration fuzz ecosystem site check lint types docs build matrix bench lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -45,6 +45,21 @@ fuzz: $(VENV)/.ready ## play N generated scenarios on BROKER=redis, rabbitmq or 
 	PYTHONPATH=tests/differential $(BIN)/python -m fuzz --broker $(BROKER) -n $(N) --seed $(SEED) \
 		$(if $(REPLAY),--replay $(REPLAY)) $(ARGS)
 
+# Other people's libraries, in environments of their own: some of them patch whatever process they are installed in, and
+# one does not allow the newest Celery. With CI=true a test whose library is missing fails instead of being skipped.
+.venv-%/.ready: requirements/%.txt pyproject.toml
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+NEEDS_CELERY_5_6 = tests/ecosystem/test_celery_batches.py
+ecosystem: export CI = true
+ecosystem: .venv-ecosystem/.ready .venv-ecosystem-celery-5.6/.ready ## run the tests of other people's libraries
+	.venv-ecosystem/bin/python -m pytest -p no:inline_snapshot -n $(JOBS) --dist worksteal tests/ecosystem \
+		--ignore $(NEEDS_CELERY_5_6) $(ARGS)
+	.venv-ecosystem-celery-5.6/bin/python -m pytest $(NEEDS_CELERY_5_6) $(ARGS)
+
 site: $(VENV)/.ready ## run the example site for real: Redis, ASGI server, worker, beat
 	$(BIN)/backchannel demo --serve $(ARGS)
 
@@ -75,4 +90,4 @@ lock: $(VENV)/.ready ## resolve the dependencies anew (needs uv)
 	sh requirements/lock.sh
 
 clean: ## remove what was built
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .nox
+	rm -rf $(VENV) .venv-ecosystem .venv-ecosystem-celery-5.6 build dist .mypy_cache .ruff_cache .pytest_cache .nox

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping, MutableMapping
+import functools
+from collections.abc import Callable, Generator, Iterable, Mapping, MutableMapping
 from contextlib import contextmanager
+from types import FunctionType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 #: Stands for no value at all.
 MISSING: Any = object()
@@ -51,9 +54,16 @@ def changed(target: MutableMapping[str, Any], values: Mapping[str, Any]) -> Gene
         put(target, before)
 
 
+# Functions of ours whose time is over, and what they pass their calls on to.
+_over: WeakKeyDictionary[Callable[..., Any], Any] = WeakKeyDictionary()
+
+
 @contextmanager
 def replaced(owner: Any, name: str, replacement: Any) -> Generator[None]:
     """Within the block, an attribute that a class or module has itself is another; afterwards it is as before.
+
+    A wrapper that somebody else puts around it meanwhile, such as a library that watches calls, stays where it is. What
+    is ours below it only passes calls on from then on, and goes when they put back what they have found.
 
     Args:
         owner: the class or module.
@@ -61,8 +71,25 @@ def replaced(owner: Any, name: str, replacement: Any) -> Generator[None]:
         replacement: what stands there meanwhile.
     """
     before = vars(owner)[name]
-    setattr(owner, name, replacement)
+    while (passed_to := _over.get(before) if isinstance(before, FunctionType) else None) is not None:
+        before = passed_to
+    ours = _switchable(replacement, before) if isinstance(replacement, FunctionType) else replacement
+    setattr(owner, name, ours)
     try:
         yield
     finally:
-        setattr(owner, name, before)
+        if isinstance(ours, FunctionType):
+            _over[ours] = before
+        if vars(owner).get(name) is ours:
+            setattr(owner, name, before)
+
+
+def _switchable(replacement: Callable[..., Any], before: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that is the replacement until it is over, looks like the one before, and then is that one."""
+
+    @functools.wraps(before)
+    def ours(*args: Any, **kwargs: Any) -> Any:
+        __tracebackhide__ = True
+        return (before if ours in _over else replacement)(*args, **kwargs)
+
+    return ours

@@ -202,16 +202,31 @@ def _inner(application: Any) -> list[Any]:
     if isinstance(application, partial):
         held: list[Any] = [application.func, *application.args, *application.keywords.values()]
     elif inspect.ismethod(application):
-        held = list(getattr(application.__self__, "__dict__", {}).values())
+        held = list(_attributes(application.__self__).values())
     else:
         # A function that wraps another names it, as functools.wraps does; but what it calls is in its closure.
-        held = [value for key, value in getattr(application, "__dict__", {}).items() if key != "__wrapped__"]
+        held = [value for key, value in _attributes(application).items() if key != "__wrapped__"]
     for cell in getattr(application, "__closure__", None) or ():
         try:
             held.append(cell.cell_contents)
         except ValueError:  # a variable that is not set yet
             continue
-    return [value for value in held if callable(value) and not inspect.isclass(value)]
+    return [
+        value
+        for value in held
+        if callable(value) and not inspect.isclass(value) and getattr(value, "__self__", None) is not application
+    ]
+
+
+def _attributes(owner: Any) -> dict[str, Any]:
+    """What an object has in its attributes, those in slots included (Sentry's middleware has all in slots)."""
+    slots = [name for base in type(owner).__mro__ for name in _slots(base)]
+    return {name: getattr(owner, name) for name in slots if hasattr(owner, name)} | getattr(owner, "__dict__", {})
+
+
+def _slots(base: type[Any]) -> tuple[str, ...]:
+    names = vars(base).get("__slots__", ())
+    return (names,) if isinstance(names, str) else tuple(names)
 
 
 def _name(application: Any) -> str:

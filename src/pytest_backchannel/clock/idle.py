@@ -18,6 +18,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from ..events import Location, definition_of, is_project_file, line_of
+from . import patience
 
 
 class Verdict(enum.Enum):
@@ -318,7 +319,7 @@ async def settle(timeout: float, *, until: Callable[[], bool] = lambda: False) -
         return Verdict.STOPPED if until() else Verdict.UNSEEN
     task = asyncio.current_task()
     assert task is not None  # an await runs in a task
-    deadline = loop.time() + timeout
+    deadline = patience.now(loop) + timeout
     rests = 0
     _settling.add(task)
     try:
@@ -329,12 +330,12 @@ async def settle(timeout: float, *, until: Callable[[], bool] = lambda: False) -
             running = [future for future, _ in seen.running()] if seen is not None else []
             if _something_ready(loop) or running:
                 rests = 0
-                if loop.time() > deadline:
+                if patience.now(loop) > deadline:
                     return Verdict.BUSY
                 if running:
                     _settling.discard(task)
-                    left = max(0.0, deadline - loop.time())
-                    await asyncio.wait(running, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+                    left = max(0.0, deadline - patience.now(loop))
+                    await patience.wait(running, left, asyncio.FIRST_COMPLETED)
                     _settling.add(task)
                     continue
             elif not has_sockets(loop):

@@ -20,6 +20,7 @@ ADVICE = {
     "real_results": "Ask for the fixture task_queue or celery_eager, with which results are kept in memory",
     "real_layer": "Ask for the fixture channel_layer, with which messages stay in memory",
 }
+OWN_CLIENT = "Give that client a Redis in memory, fakeredis.FakeRedis()"
 _WHAT = {"real_broker": "a real broker", "real_results": "a real result backend", "real_layer": "a real channel layer"}
 # Who opens a connection, by the package below which it is opened.
 _OPENERS = {"channels_redis": "real_layer", "celery.backends": "real_results", "kombu": "real_broker"}
@@ -132,7 +133,8 @@ def _look(connection: Any) -> str:
     where = caller(2)
     text = f"this test connects to {_WHAT[slug]}, {address}"
     text += ", by a Redis client of the code's own, such as a lock" if own_client else ""
-    text += f".\n{ADVICE[slug]}; a test that means a real one asks for redis_server, or is marked celery_integration."
+    advice = OWN_CLIENT if own_client and watch.refuses() else ADVICE[slug]
+    text += f".\n{advice}; a test that means a real one asks for redis_server, or is marked celery_integration."
     if (slug, str(address)) not in watch.told:
         watch.told.add((slug, str(address)))
         if slug != "real_broker" or own_client:  # kombu's are told where kombu connects

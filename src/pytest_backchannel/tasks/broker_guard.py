@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import celery
@@ -74,11 +74,9 @@ def note_real_brokers(meant: Callable[[], bool]) -> Callable[[], None]:
             if where is not None:
                 _note(self, where)
 
-    def end() -> None:
-        Connection._establish_connection = before
-
-    Connection._establish_connection = establish
-    return end
+    noting = ExitStack()
+    noting.enter_context(replaced(Connection, "_establish_connection", establish))
+    return noting.close
 
 
 def needs_server(connection: Connection) -> bool:

@@ -37,6 +37,7 @@ from .configuration import overridden
 from .eager_records import CalledEagerly, EndedEagerly
 from .expect.matching import did_you_mean
 from .expect.messages import call_text, cut
+from .extensions.batches import is_batch
 from .serialising import carry_arguments, check_result
 
 #: Celery's result backends that reach no server of their own: they are left as the project has them.
@@ -276,9 +277,8 @@ def _apply(
     app = task._get_app()
     if _active.value is None or not app.conf.task_always_eager:
         return original(task, args, kwargs, *rest, **options)
-    # The frame above is that of the replaced method.
-    caller_of_apply = sys._getframe(2)
-    args, kwargs = _as_carried(task, tuple(args or ()), dict(kwargs or {}), options, caller_of_apply)
+    called_by = _called_by(sys._getframe(1))
+    args, kwargs = _as_carried(task, tuple(args or ()), dict(kwargs or {}), options, called_by)
     options["task_id"] = options.get("task_id") or uuid()
     call = _RecordedCall(task, args, kwargs, options["task_id"], caller(3))
     with caused_by(call.event):
@@ -294,16 +294,31 @@ def _apply(
     return result
 
 
+def _called_by(frame: FrameType | None) -> tuple[str, str]:
+    """The module and function of Celery's that have called ``apply``, by way of whatever others have put around it.
+
+    Where the project has called it, what is found is the tracer that runs the calling task, or nothing.
+    """
+    while frame is not None:
+        module = frame.f_globals.get("__name__", "")
+        if module.startswith("celery."):
+            return module, frame.f_code.co_name
+        frame = frame.f_back
+    return "", ""
+
+
 def _as_carried(
-    task: Any, args: tuple[Any, ...], kwargs: dict[str, Any], options: dict[str, Any], caller_of_apply: FrameType
+    task: Any, args: tuple[Any, ...], kwargs: dict[str, Any], options: dict[str, Any], called_by: tuple[str, str]
 ) -> tuple[Any, Any]:
     """The arguments as the task gets them; they are checked against what a message can carry."""
     __tracebackhide__ = True
+    if is_batch(task):  # these are no longer what was sent, but what its worker makes of it
+        return args, kwargs
     dump = getattr(task, "_dump_pydantic_arguments", None)  # since celery 5.7; apply_async() has done it already
-    if dump is not None and caller_of_apply.f_code is not Task.apply_async.__code__:
+    if dump is not None and called_by != ("celery.app.task", "apply_async"):
         args, kwargs = dump(args, kwargs)
     carried = carry_arguments(task, args, kwargs, options.get("serializer"))
-    return carried if caller_of_apply.f_globals.get("__name__") == "celery.canvas" else (args, kwargs)
+    return carried if called_by[0] == "celery.canvas" else (args, kwargs)
 
 
 class _RecordedCall:

@@ -12,6 +12,7 @@ from typing import Any
 
 from celery.app import trace
 
+from ..restoring import replaced
 from .outcomes import HandlerError
 
 HOOKS = ("before_start", "on_success", "on_failure", "on_retry", "after_return")
@@ -85,12 +86,9 @@ def listening(told: Callable[[HandlerError], None]) -> Generator[None]:
     with ExitStack() as stack:
         for name, function in _MODULES.items():
             module: Any = importlib.import_module(name)
-            logger = module.logger
-            module.logger = _Listener(logger, function, told)
-            stack.callback(setattr, module, "logger", logger)
+            stack.enter_context(replaced(module, "logger", _Listener(module.logger, function, told)))
         # Celery also warns of what it tells as an internal error. A suite may have warnings as errors; no worker has.
-        stack.callback(setattr, trace, "warn", trace.warn)
-        trace.warn = lambda *args, **kwargs: None
+        stack.enter_context(replaced(trace, "warn", lambda *args, **kwargs: None))
         yield
 
 

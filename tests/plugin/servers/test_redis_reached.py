@@ -76,6 +76,28 @@ def test_with_a_double_nothing_reaches_redis(project):
     result.assert_outcomes(passed=10)
 
 
+def test_a_client_that_is_loaded_by_the_body_is_refused_too(project):
+    result = project.test(
+        """
+        import sys
+        import pytest
+        from config.celery import app
+        from pytest_backchannel.errors import RealBrokerContacted
+
+        LOADED = "redis" in sys.modules
+
+        @pytest.mark.allow_lost("real_broker")
+        def test_a_lock(celery_eager):
+            assert not LOADED
+            import redis
+
+            with pytest.raises(RealBrokerContacted, match="Give that client a Redis in memory, fakeredis.FakeRedis"):
+                redis.Redis.from_url(app.conf.broker_url).set("lock", 1, nx=True)
+        """
+    )
+    result.assert_outcomes(passed=1)
+
+
 @pytest.mark.parametrize("strict", [False, True])
 def test_without_a_double_it_is_told(project, strict):
     project.settings(LAYER)

@@ -51,6 +51,19 @@ class Middleware:
         await self.inner(scope, receive, send)
 
 
+class Slotted:
+    """As Sentry's: all in slots, and called by a method that it holds itself."""
+
+    __slots__ = ("__call__", "inner", "unset")
+
+    def __init__(self, inner):
+        self.inner = inner
+        self.__call__ = self.run
+
+    async def run(self, scope, receive, send):
+        await self.inner(scope, receive, send)
+
+
 def as_function(inner):
     async def middleware(scope, receive, send):
         await inner(scope, receive, send)
@@ -122,6 +135,7 @@ def test_routers_of_all_kinds_nested_and_behind_middleware():
         (as_function, "as_function"),
         (lambda inner: functools.partial(with_partial, inner), "with_partial"),
         (lambda inner: Bound(inner).run, "Bound.run"),
+        (Slotted, "Slotted"),
     ],
 )
 @pytest.mark.parametrize("around", ["router", "endpoint"])

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from ...awaiting import must_await
-from ...clock import idle
+from ...clock import idle, patience
 from ...errors import BackchannelError, NoFrame, NotIdle, UnexpectedFrame
 from ...events import caller, current_log
 from ..watch.records import NothingReceived, shortened
@@ -151,11 +151,11 @@ class WebSocketClient(ConnectedClient):
             raise BackchannelError(f"receive_until(kind={kind!r}): choose 'json', 'text' or 'bytes'")
         loop = asyncio.get_running_loop()
         seconds = self._seconds(timeout)
-        deadline = loop.time() + seconds
+        deadline = patience.now(loop) + seconds
         passed: list[Any] = []
         while True:
             try:
-                frame = await self._receive(kind, max(deadline - loop.time(), 1e-6), told=seconds)
+                frame = await self._receive(kind, max(deadline - patience.now(loop), 1e-6), told=seconds)
             except NoFrame as error:
                 seen = "\n".join(f"    {shortened(item)}" for item in passed) or "    none"
                 raise NoFrame(f"no frame satisfied the predicate. Received and passed over:\n{seen}\n{error}") from None
@@ -214,6 +214,8 @@ class WebSocketClient(ConnectedClient):
                     NothingReceived, where=caller(), path=connection.path, timers=tuple(map(str, timers))
                 )
                 return True
+            if patience.is_stopped(loop):
+                raise NotIdle(f"{due[0]} would come next, and {patience.STOPPED}")
             await connection.wait(news, due[0].due_in + 1e-3)
 
     @must_await

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, NamedTuple
 from weakref import ReferenceType
 
+from ...clock import patience
 from ...errors import ClientDisconnected, ConsumerCancelled
 from ...events import E_, Event, Location, caller, caused_by, current_log
 from ..watch.consumers import Opening, opening, record_crash
@@ -171,14 +172,14 @@ class Connection:
             Whether it is so.
         """
         loop = asyncio.get_running_loop()
-        deadline = None if timeout is None else loop.time() + timeout
+        deadline = None if timeout is None else patience.now(loop) + timeout
         while not until():
             waiter: asyncio.Future[None] = loop.create_future()
             timer = None
             if deadline is not None:
-                if deadline <= loop.time():
+                if deadline <= patience.now(loop):
                     return False
-                timer = loop.call_at(deadline, _wake, waiter)
+                timer = patience.call_at(loop, deadline, _wake, waiter)
             self._waiters.add(waiter)
             try:
                 await waiter

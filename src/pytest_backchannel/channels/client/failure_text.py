@@ -6,7 +6,7 @@ import asyncio
 from difflib import get_close_matches
 from typing import Any
 
-from ...clock import idle
+from ...clock import idle, patience
 from ...errors import WebSocketClosed
 from ...events import current_log
 from ..routes import websocket_routes
@@ -24,7 +24,8 @@ _LISTED = 20
 def no_answer(connection: Connection, what: str, seconds: float) -> str:
     """Something did not happen in time: what, where the consumer waits, and the frames so far."""
     first = f"{what} within {seconds:g} s ({connection.path})"
-    return "\n".join([*_broke_before(), first, *waiting(connection), told(connection)])
+    stopped = [patience.STOPPED] if patience.is_stopped(asyncio.get_running_loop()) else []
+    return "\n".join([*_broke_before(), first, *stopped, *waiting(connection), told(connection)])
 
 
 def _broke_before() -> list[str]:

@@ -322,7 +322,7 @@ class ConnectedClient:
         if self._connection is not None and task is not None and not task.done():
             self._connection.opening.given_up = True
             task.cancel()
-            await asyncio.wait([task], timeout=self._timeout)
+            await self._connection.wait(task.done, self._timeout)
 
     # ------------------------------------------------------------------------ checks
 

@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
+from ...clock import patience
 from ...errors import ClientDisconnected
 from ...events import OWN_FOLDER, Location, definition_of
 from .consumers import Opening, opening, record_crash
@@ -174,7 +175,7 @@ async def wait(found: Opening, timeout: float) -> None:
     """Wait until the tasks that an application started have ended, but no longer than ``timeout`` seconds."""
     started = _started.get(found)
     if started is not None and (tasks := tuple(started.running)):
-        await asyncio.wait(tasks, timeout=timeout)
+        await patience.wait(tasks, timeout)
 
 
 def take_running(found: Opening) -> Iterator[Running]:

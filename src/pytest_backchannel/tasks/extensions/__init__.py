@@ -1,1 +1,1 @@
-"""What extends Celery from outside: the boot steps and receivers of the project, and django-celery-results."""
+"""What extends Celery from outside: boot steps and receivers, django-celery-results, and celery-batches."""

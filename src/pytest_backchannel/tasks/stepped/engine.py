@@ -77,6 +77,7 @@ class Engine:
         self._turn = 0
         self._told = False
         execution.accepted = self._fill
+        execution.ran = self.done.append
         execution.next_moment = self.broker.next_sweep
         execution.pass_time = self._pass_time
         self._selection: Selection | None = None

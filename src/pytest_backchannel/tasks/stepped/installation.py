@@ -14,7 +14,7 @@ from celery.worker import state as worker_state
 from celery.worker.request import Request
 from kombu import pools
 
-from ...restoring import MISSING, changed, kept, put
+from ...restoring import MISSING, changed, kept, put, replaced
 from ..configuration import overridden
 from ..extensions.worker_boot import Steps, plain_steps
 from .transport import connect
@@ -183,11 +183,8 @@ def _expiry_at_its_moment() -> Generator[None]:
             return True
         return None
 
-    Request.maybe_expire = maybe_expire
-    try:
+    with replaced(Request, "maybe_expire", maybe_expire):
         yield
-    finally:
-        Request.maybe_expire = original
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from datetime import datetime
 from typing import Any
 
 from celery import signals
-from celery.app.trace import build_tracer
+from celery.app import trace
 from celery.concurrency.base import BasePool
 from celery.utils.time import rate
 from celery.worker import WorkController
@@ -29,6 +29,7 @@ from kombu.asynchronous import timer as kombu_timer
 from kombu.utils.limits import TokenBucket
 
 from ...errors import BackchannelError
+from ..extensions import batches
 from ..extensions.worker_boot import StepReceivers, noticing
 from .broker import Broker, StoredMessage
 from .installation import Installation
@@ -69,6 +70,19 @@ class VirtualTimer(kombu_timer.Timer):
     def enter_after(self, secs: float, entry: Any, priority: int = 0, time: Any = None) -> Any:
         """Enter an entry that is due after some seconds."""
         return self._push(_now() + float(secs), priority, entry)
+
+    def call_repeatedly(self, secs: float, fun: Any, args: Any = (), kwargs: Any = None, priority: int = 0) -> Any:
+        """Call a function after each so many seconds; kombu's own asks the monotonic clock whether they have passed."""
+
+        def repeating(*args: Any, **kwargs: Any) -> None:
+            try:
+                fun(*args, **kwargs)
+            finally:
+                if not entry.canceled:
+                    self._push(_now() + secs, priority, entry)
+
+        entry = self.Entry(repeating, args, kwargs or {})
+        return self._push(_now() + secs, priority, entry)
 
     def _enter(self, eta: float, priority: int, entry: Any, push: Any = heapq.heappush) -> Any:
         return self._push(_wall_time(eta), priority, entry)
@@ -153,7 +167,8 @@ class _Strategies(dict[str, Any]):
             raise KeyError(name)
         if name not in consumer.task_buckets:
             consumer.task_buckets[name] = consumer.bucket_for_task(task)
-        tracer = build_tracer(name, task, consumer.app.loader, consumer.hostname, app=consumer.app)
+        # Looked up now: a library that wraps it may have come after this module.
+        tracer = trace.build_tracer(name, task, consumer.app.loader, consumer.hostname, app=consumer.app)
         _wrap_body(tracer, type(consumer).around_body)
         self.installation.trace(task, tracer)
         strategy = self[name] = task.start_strategy(consumer.app, consumer)
@@ -162,14 +177,40 @@ class _Strategies(dict[str, Any]):
 
 def _wrap_body(tracer: Any, wrap: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
     """Put a function around the task's own, inside of the tracer: what it returns is not stored yet there."""
-    try:
-        cell = tracer.__closure__[tracer.__code__.co_freevars.index("fun")]
-    except (AttributeError, TypeError, ValueError):
+    own = _own_tracer(tracer)
+    if own is None:
         raise BackchannelError(
-            "celery.app.trace.build_tracer() keeps the task's function in a variable `fun`, and here it does not: "
-            "this version of Celery is not supported yet"
-        ) from None
+            "celery.app.trace.build_tracer() keeps the task's function in a variable `fun`, and the tracer that it "
+            f"returns here, {tracer!r}, does not, nor does one that it wraps: this version of Celery is not supported "
+            "yet, or a library has put a tracer of its own in the place of Celery's"
+        )
+    cell = own.__closure__[own.__code__.co_freevars.index("fun")]
     cell.cell_contents = wrap(cell.cell_contents)
+
+
+def _own_tracer(tracer: Any) -> Any:
+    """Celery's own tracer, below what others have wrapped around it, such as Sentry; None where there is none."""
+    waiting, seen = deque([tracer]), set[int]()
+    while waiting:
+        function = waiting.popleft()
+        code = getattr(function, "__code__", None)
+        if id(function) in seen:
+            continue
+        seen.add(id(function))
+        if code is not None and code.co_filename == trace.__file__ and "fun" in code.co_freevars:
+            return function
+        wrapped = getattr(function, "__wrapped__", None)
+        # One that does not say what it wraps holds it in its closure.
+        cells = [cell for cell in getattr(function, "__closure__", None) or () if callable(_contents(cell))]
+        waiting.extend([wrapped] if callable(wrapped) else [_contents(cell) for cell in cells])
+    return None
+
+
+def _contents(cell: Any) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # it is empty
+        return None
 
 
 class SteppedConsumer(Consumer):
@@ -316,6 +357,7 @@ class SteppedWorker:
     def drop(self) -> None:
         """End as a killed process does: nothing is told, nothing acknowledged."""
         self.receivers.forget()
+        batches.forget(self.app)
         controller, consumer = self.controller, self.consumer
         self.controller = self.consumer = None
         self.pending.clear()

@@ -6,21 +6,25 @@ import inspect
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from billiard.exceptions import TimeLimitExceeded
-from celery.app.trace import fast_trace_task, task_has_custom
+from celery.app.trace import task_has_custom, trace_task_ret
 from celery.exceptions import Retry
 from kombu.serialization import prepare_accept_content
 
 from ....errors import AsyncTaskFunction
-from ....events import Location, caused_by, is_project_file
+from ....events import caused_by
 from ...expect.messages import call_text
+from ...extensions.batches import batch_of
 from ...handlers import handler_error
 from ...records import BodyEnded, BodyStarted, ChildLost
-from ..broker import Broker
+from ..broker import Broker, StoredMessage
 from ..recorder import MessageHistory
 from ..worker import SteppedWorker
+from .batch_run import run_batch
+from .body_place import line_of
 from .delivery import Delivery
 from .endings import End, end_of, failed_outside
 from .faults import AFTER, BEFORE, KILLED, ChildDied, Fault, OverTime, WorkerDied, exit_reason
@@ -41,6 +45,7 @@ class Execution:
         faults: what is to go wrong, for the next tasks that they fit.
         longest: for how many seconds a body of each task has run, at most.
         worker: the worker whose request runs now.
+        ran: called with each message of a batch that has run; one that runs alone is the engine's own affair.
         accepted: called when a request has been accepted, before its body: a broker delivers the next one then.
         next_moment: says when the broker has something to do though a body runs; None where it has nothing.
         pass_time: called at that moment.
@@ -54,6 +59,7 @@ class Execution:
         self.faults: deque[Fault] = deque()
         self.longest: dict[str, float] = {}
         self.worker: SteppedWorker | None = None
+        self.ran: Callable[[StoredMessage], None] = lambda message: None
         self.accepted: Callable[[], None] = lambda: None
         self.next_moment: Callable[[], float | None] = lambda: None
         self.pass_time: Callable[[], None] = lambda: None
@@ -81,6 +87,14 @@ class Execution:
             WorkerDied: the test has asked for it.
             WorkerEnded: the worker process can't go on.
         """
+        batch = batch_of(target, args)
+        if batch is not None:
+            job = Job(
+                0, accept_callback, callback, error_callback, timeout_callback,
+                failed=lambda error: self.book.handler_failed(handler_error(error)),
+            )  # fmt: skip
+            run_batch(self.book, job, *batch, partial(target, *args, **kwargs), self.ran)
+            return
         assert self.worker is not None
         assert self.book.message is not None
         history: MessageHistory = self.book.message.history
@@ -176,7 +190,7 @@ class Execution:
         task = self.app.tasks[args[0]]
         call = call_text(history.name, tuple(request["args"]), request["kwargs"])
         started = self.recorder.log.record(
-            BodyStarted, cause=history.cause, task=history.name, task_id=history.id, call=call, where=_line_of(task)
+            BodyStarted, cause=history.cause, task=history.name, task_id=history.id, call=call, where=line_of(task)
         )
         history.cause = started.id
         history.own_retry = False
@@ -189,7 +203,7 @@ class Execution:
                 TimeLimits(delivery, soft, over_hard_limit=self._over_hard_limit, broker=self),
                 delivery.heard(),
             ):
-                if inspect.iscoroutinefunction(task.run) and not task_has_custom(task, "__call__"):
+                if inspect.iscoroutinefunction(inspect.unwrap(task.run)) and not task_has_custom(task, "__call__"):
                     raise _NeverAwaited
                 report = target(*args, **kwargs, **self._located(target))
             end = end_of(report, delivery)
@@ -219,7 +233,7 @@ class Execution:
 
     def _located(self, target: Any) -> dict[str, Any]:
         """What a pool's process knows of the app, where Celery's fast tracer asks for it."""
-        if target is not fast_trace_task:
+        if target is trace_task_ret:  # asked this way round, since a library may have wrapped the other one
             return {}
         assert self.worker is not None
         accept = prepare_accept_content(self.app.conf.accept_content)
@@ -268,10 +282,3 @@ def _is_of_the_test_runner(error: BaseException) -> bool:
 
 class _NeverAwaited(BaseException):
     """An ``async def`` task was about to be called."""
-
-
-def _line_of(task: Any) -> Location | None:
-    code = getattr(inspect.unwrap(task.run), "__code__", None)
-    if code is None or not is_project_file(code.co_filename):
-        return None
-    return Location(code.co_filename, code.co_firstlineno, code.co_qualname)

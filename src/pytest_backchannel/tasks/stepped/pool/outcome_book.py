@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...outcomes import HandlerFailure, Outcome, TaskFailure
+from ...outcomes import HandlerError, HandlerFailure, Outcome, TaskFailure
 from ..broker import StoredMessage
 from ..recorder import MessageHistory, Recorder
 from .delivery import Delivery
@@ -43,6 +43,20 @@ class OutcomeBook:
                 )  # fmt: skip
         elif failure is not None:
             self.end(history, TaskFailure, "FAILURE", args=args, kwargs=kwargs, exception=failure, handlers=handlers)
+
+    def handler_failed(self, error: HandlerError) -> None:
+        """A handler has failed, and Celery has only logged it."""
+        if self.delivery is not None:
+            self.delivery.add_handler(error)
+            return
+        history = self.recorder.latest.get(error.task_id or "")
+        where = self.recorder.site() if history is None else history.where
+        self.outcomes.append(
+            HandlerFailure(
+                name=error.task or "?", id=error.task_id or "", state="FAILURE", where=where,
+                exception=error.exception, handlers=(error,),
+            )
+        )  # fmt: skip
 
     def end(self, history: MessageHistory, kind: type[Outcome], state: str, **fields: Any) -> None:
         """Keep one outcome."""

@@ -11,7 +11,7 @@ from celery.exceptions import Reject
 
 from ...expect.matching import failing_import, near_names
 from ...handlers import handler_error, listening
-from ...outcomes import HandlerError, HandlerFailure, Outcome, TaskFailure
+from ...outcomes import Outcome, TaskFailure
 from .outcome_book import OutcomeBook
 
 
@@ -37,7 +37,7 @@ class TaskSignals:
         """Listen to what Celery tells of tasks."""
         for signal, receiver in self._receivers():
             signal.connect(receiver, weak=False)
-        self._listening.enter_context(listening(self._handler_failed))
+        self._listening.enter_context(listening(self.book.handler_failed))
 
     def disconnect(self) -> None:
         """Listen no more."""
@@ -68,20 +68,6 @@ class TaskSignals:
     def _on_internal_error(self, task_id: str, exception: BaseException, **kwargs: Any) -> None:
         if self.book.delivery is not None and self.book.delivery.history.id == task_id:
             self.book.delivery.add_handler(handler_error(exception))
-
-    def _handler_failed(self, error: HandlerError) -> None:
-        """A handler has failed, and Celery has only logged it."""
-        if self.book.delivery is not None:
-            self.book.delivery.add_handler(error)
-            return
-        history = self.recorder.latest.get(error.task_id or "")
-        where = self.recorder.site() if history is None else history.where
-        self.book.outcomes.append(
-            HandlerFailure(
-                name=error.task or "?", id=error.task_id or "", state="FAILURE", where=where,
-                exception=error.exception, handlers=(error,),
-            )
-        )  # fmt: skip
 
     def _on_revoked(self, request: Any, expired: bool = False, **kwargs: Any) -> None:
         history = self.recorder.latest.get(request.id)
