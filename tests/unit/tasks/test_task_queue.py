@@ -26,7 +26,7 @@ from pytest_backchannel.errors import (
     MisusedQueue,
     NothingToRun,
 )
-from pytest_backchannel.events import begin_log
+from pytest_backchannel.events import Problem, begin_log
 from pytest_backchannel.questions.report.story import story
 from pytest_backchannel.tasks.eager import EagerMode
 from pytest_backchannel.tasks.expect.sending import SentElsewhere
@@ -579,6 +579,7 @@ def test_a_module_of_tasks_that_can_not_be_imported_is_told(queue):
             queue.assert_enqueued("broken_tasks.pay")
     finally:
         signals.import_modules.disconnect(autodiscovered, sender=t.app)
+    assert [problem for problem in queue.log.of(Problem) if problem.slug == "handler_failed"] == []
 
 
 def test_when_a_beat_entry_is_due_is_told_where_it_was_expected(queue):
