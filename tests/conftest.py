@@ -64,8 +64,8 @@ class Project:
         path = self.path / "config" / "settings.py"
         path.write_text(path.read_text() + "\n" + dedent(text))
 
-    def run(self, *args: str, timeout: float = 120) -> pytest.RunResult:
-        """Run the project's suite in a process of its own."""
+    def run(self, *args: str, timeout: float = 300) -> pytest.RunResult:
+        """Run the project's suite in a process of its own; the time-out is for what hangs, also on a busy machine."""
         return self.pytester.runpytest_subprocess(*args, timeout=timeout)
 
     def test(self, text: str, *args: str) -> pytest.RunResult:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from .masking import masked
+
 # ------------------------------------------------------------------------- bases
 
 
@@ -18,9 +20,17 @@ class BackchannelError(Exception):
     Raised itself where nobody would want to tell one such error from another; the message has the fix.
     """
 
+    def __str__(self) -> str:
+        """The message; what looks secret in a URL, a header or a cookie is masked, since it goes to the log of a CI."""
+        return masked(super().__str__())
+
 
 class BackchannelFailure(AssertionError):
     """Base of the failures: what the test expected of the project did not happen."""
+
+    def __str__(self) -> str:
+        """The message; what looks secret in a URL, a header or a cookie is masked, since it goes to the log of a CI."""
+        return masked(super().__str__())
 
 
 class BackchannelWarning(UserWarning):

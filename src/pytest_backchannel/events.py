@@ -20,6 +20,7 @@ from typing import Any, ClassVar, NamedTuple, TypeVar, dataclass_transform
 
 from .active import Slot
 from .errors import SLUGS, UnexpectedLoss
+from .masking import masked
 
 _cause: ContextVar[int | None] = ContextVar("pytest_backchannel_cause", default=None)
 
@@ -241,7 +242,9 @@ class EventLog:
             raise KeyError(f"the slug {slug!r} is not declared; declared are {', '.join(sorted(SLUGS))}")
         if decided is None and self.strict and SLUGS[slug].fatal_if_strict:
             decided = True
-        return self.record(Problem, cause=cause, where=where, slug=slug, text=text, decided=decided, count=count)
+        return self.record(
+            Problem, cause=cause, where=where, slug=slug, text=masked(text), decided=decided, count=count
+        )
 
     def at_end(self, check: Callable[[], None], *, first: bool = False) -> None:
         """Call ``check`` once, when the test's body has ended and its fixtures still stand; it records problems.

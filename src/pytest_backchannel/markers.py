@@ -40,24 +40,36 @@ def marked(items: Iterable[pytest.Item], name: str) -> list[pytest.Item]:
     return [item for item in items if has(item)]
 
 
+def wrong_markers(items: Iterable[pytest.Item], *, task_queue: bool = True) -> dict[pytest.Item, str]:
+    """What is wrong with the markers of each test: the text with which it fails, by its item.
+
+    Args:
+        items: the tests.
+        task_queue: whether the marker of this name is ours.
+    """
+    wrong: dict[pytest.Item, str] = {}
+    checks = {"allow_lost": _check_allow_lost, **({"task_queue": queue_arguments} if task_queue else {})}
+    for name, check in checks.items():
+        for item in marked(items, name):
+            try:
+                check(item)
+            except pytest.UsageError as error:
+                wrong.setdefault(item, str(error))
+    return wrong
+
+
 # ------------------------------------------------------------------ allow_lost
 
 
-def check_allow_lost(items: Iterable[pytest.Item]) -> None:
-    """Check the arguments of ``@pytest.mark.allow_lost``.
-
-    Raises:
-        pytest.UsageError: there is none, or one is no slug.
-    """
-    for item in marked(items, "allow_lost"):
-        for marker in item.iter_markers("allow_lost"):
-            unknown = [slug for slug in marker.args if slug not in SLUGS]
-            if unknown or not marker.args or marker.kwargs:
-                raise pytest.UsageError(
-                    f"{item.nodeid}: allow_lost takes one or more slugs"
-                    + (f", and {unknown[0]!r} is none" if unknown else "")
-                    + f"; choose from {', '.join(sorted(SLUGS))}"
-                )
+def _check_allow_lost(item: pytest.Item) -> None:
+    for marker in item.iter_markers("allow_lost"):
+        unknown = [slug for slug in marker.args if slug not in SLUGS]
+        if unknown or not marker.args or marker.kwargs:
+            raise pytest.UsageError(
+                f"{item.nodeid}: allow_lost takes one or more slugs"
+                + (f", and {unknown[0]!r} is none" if unknown else "")
+                + f"; choose from {', '.join(sorted(SLUGS))}"
+            )
 
 
 def allowed_slugs(item: pytest.Item) -> set[str]:
@@ -66,16 +78,6 @@ def allowed_slugs(item: pytest.Item) -> set[str]:
 
 
 # ------------------------------------------------------------------ task_queue
-
-
-def check_task_queue(items: Iterable[pytest.Item]) -> None:
-    """Check the arguments of ``@pytest.mark.task_queue``.
-
-    Raises:
-        pytest.UsageError: as :func:`queue_arguments`.
-    """
-    for item in marked(items, "task_queue"):
-        queue_arguments(item)
 
 
 def queue_arguments(item: pytest.Item) -> dict[str, Any]:

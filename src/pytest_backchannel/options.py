@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -134,35 +135,62 @@ def options_of(config: pytest.Config) -> Options:
 
 
 def _read(config: pytest.Config) -> Options:
-    async_db = config.getini("backchannel_async_db")
-    if async_db not in ASYNC_DB_CHOICES:
-        raise pytest.UsageError(
-            f"backchannel_async_db = {async_db!r}: choose one of {', '.join(map(repr, ASYNC_DB_CHOICES))}"
-        )
-    blocking = config.getini("backchannel_blocking")
-    if blocking not in BLOCKING_CHOICES:
-        raise pytest.UsageError(
-            f"backchannel_blocking = {blocking!r}: choose one of {', '.join(map(repr, BLOCKING_CHOICES))}"
-        )
+    blocking = _choice(config, "backchannel_blocking", BLOCKING_CHOICES)
     if blocking != "off" and find_spec("blockbuster") is None:
         raise pytest.UsageError(
             f"backchannel_blocking = {blocking!r} needs blockbuster: pip install 'pytest-backchannel[blocking]'"
         )
     return Options(
-        celery_app=_dotted("backchannel_celery_app", config.getini("backchannel_celery_app")),
-        production_settings=config.getini("backchannel_production_settings").strip(),
-        worker_queues=tuple(
-            queue for entry in config.getini("backchannel_worker_queues") for queue in entry.split(",") if queue
+        celery_app=_dotted(config, "backchannel_celery_app", "package.module:attribute", "config.celery:app"),
+        production_settings=_dotted(
+            config, "backchannel_production_settings", "package.module", "config.settings.production"
         ),
-        timeout=_seconds("backchannel_timeout", config.getini("backchannel_timeout")),
-        strict=config.getini("backchannel_strict"),
-        async_db=async_db,
-        on_commit=config.getini("backchannel_on_commit"),
+        worker_queues=_queues(config, "backchannel_worker_queues"),
+        timeout=_seconds("backchannel_timeout", _ini(config, "backchannel_timeout", "a number of seconds above 0")),
+        strict=_ini(config, "backchannel_strict", "true or false"),
+        async_db=_choice(config, "backchannel_async_db", ASYNC_DB_CHOICES),
+        on_commit=_ini(config, "backchannel_on_commit", "true or false"),
         redis_url=_url("--backchannel-redis-url", config, ("redis", "rediss", "valkey")),
         rabbitmq_url=_url("--backchannel-rabbitmq-url", config, ("amqp", "amqps", "pyamqp")),
-        asgi_server=str(config.getoption("--backchannel-asgi-server")),
+        asgi_server=_server(config),
         blocking=blocking,
     )
+
+
+def _ini(config: pytest.Config, name: str, valid: str) -> Any:
+    try:
+        return config.getini(name)
+    except (TypeError, ValueError, pytest.UsageError) as error:  # of pytest's own check, which may not name the option
+        raise pytest.UsageError(f"{name}: {error}: give {valid}") from None
+
+
+def _choice(config: pytest.Config, name: str, choices: tuple[str, ...]) -> str:
+    value: str = _ini(config, name, f"one of {', '.join(map(repr, choices))}")
+    if value not in choices:
+        raise pytest.UsageError(f"{name} = {value!r}: choose one of {', '.join(map(repr, choices))}")
+    return value
+
+
+def _queues(config: pytest.Config, name: str) -> tuple[str, ...]:
+    entries = _ini(config, name, "the names of queues, such as: celery mail")
+    queues = tuple(queue for entry in entries for queue in entry.split(",") if queue)
+    for queue in queues:
+        if queue.startswith("-"):
+            raise pytest.UsageError(
+                f"{name} = {' '.join(entries)!r}: {queue!r} is no queue: give the names alone, such as: celery mail"
+            )
+    return queues
+
+
+def _server(config: pytest.Config) -> str:
+    server = str(config.getoption("--backchannel-asgi-server"))
+    # The default need not be there: most suites start no server.
+    if server != "uvicorn" and find_spec(server) is None:
+        raise pytest.UsageError(
+            f"--backchannel-asgi-server={server}: {server} is not installed: pip install {server}, or leave it out for "
+            "uvicorn"
+        )
+    return server
 
 
 def _url(flag: str, config: pytest.Config, schemes: tuple[str, ...]) -> str:
@@ -173,6 +201,14 @@ def _url(flag: str, config: pytest.Config, schemes: tuple[str, ...]) -> str:
         raise pytest.UsageError(
             f"{flag} begins with {scheme + separator if separator else 'no scheme'!r}: give a url such as {schemes[0]}://127.0.0.1"
         )
+    try:
+        _ = urlsplit(value).port
+    except ValueError:
+        # Nor is what urlsplit() says: where a password has a slash, a part of it stands in the port's place.
+        raise pytest.UsageError(
+            f"{flag}: its port is no number up to 65535 (a '/' in a password is written %2F): give a url such as "
+            f"{schemes[0]}://127.0.0.1:6379"
+        ) from None
     return value
 
 
@@ -186,10 +222,11 @@ def _seconds(name: str, value: object) -> float:
     return seconds
 
 
-def _dotted(name: str, value: str) -> str:
-    value = value.strip()
-    if value and not all(part.isidentifier() for part in value.replace(":", ".").split(".")):
-        raise pytest.UsageError(f"{name} = {value!r}: give 'package.module:attribute', such as 'config.celery:app'")
+def _dotted(config: pytest.Config, name: str, form: str, example: str) -> str:
+    value = str(_ini(config, name, f"{form!r}, such as {example!r}")).strip()
+    parts = value.replace(":", ".", 1) if ":" in form else value
+    if value and not all(part.isidentifier() for part in parts.split(".")):
+        raise pytest.UsageError(f"{name} = {value!r}: give {form!r}, such as {example!r}")
     return value
 
 

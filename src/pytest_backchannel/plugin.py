@@ -19,8 +19,19 @@ from typing import Any
 import pytest
 
 from .errors import NotForReal
-from .harness import async_tests, judging, late_hooks, layers, lending, queues, real_servers, testcases, watching
-from .markers import MARKERS, check_allow_lost, check_task_queue
+from .harness import (
+    async_tests,
+    judging,
+    late_hooks,
+    layers,
+    lending,
+    project,
+    queues,
+    real_servers,
+    testcases,
+    watching,
+)
+from .markers import MARKERS, wrong_markers
 from .options import add_options, add_server_options, options_of
 
 FIXTURE_MODULES = (
@@ -65,11 +76,33 @@ def _has(config: pytest.Config, fixtures: str) -> bool:
     return config.pluginmanager.has_plugin(f"pytest_backchannel.fixtures.{fixtures}")
 
 
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Check what the options name, once Django is set up; with pytest-xdist, before it starts a worker."""
+    project.check_named_modules(session.config, celery=_has(session.config, "tasks"))
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Check the arguments of the markers, before any test has run."""
-    if _has(config, "tasks"):
-        check_task_queue(items)
-    check_allow_lost(items)
+    """Check the arguments of the markers: a wrong one fails its own test, and no other."""
+    wrong = wrong_markers(items, task_queue=_has(config, "tasks"))
+    if wrong:
+        config.pluginmanager.register(_WrongMarkers(wrong), "backchannel-markers")
+
+
+class _WrongMarkers:
+    """Where a marker is wrong; a suite whose markers are right does not pay for the hook.
+
+    Args:
+        wrong: what to say of a test, by its item.
+    """
+
+    def __init__(self, wrong: dict[pytest.Item, str]) -> None:
+        self._wrong = wrong
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Fail the test before anything is set up for it."""
+        if item in self._wrong:
+            pytest.fail(self._wrong[item], pytrace=False)
 
 
 class _First:

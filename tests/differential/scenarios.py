@@ -122,10 +122,10 @@ def _expires_unseen(driver: Driver) -> None:
 
 
 def _revoke_waiting(driver: Driver) -> None:
-    driver.send("it", "early", countdown=3)
+    driver.send("it", "early", countdown=6)
     driver.settle()
     driver.revoke("it")
-    driver.wait(4)
+    driver.wait(7)
 
 
 def _priorities(driver: Driver) -> None:
@@ -260,14 +260,14 @@ SCENARIOS = [
     Scenario("expires later", one("early", expires=60), {"it": "SUCCESS"}, {"early": 1}),
     Scenario(
         "eta beyond the visibility timeout", delayed(8, countdown=5), {"it": "SUCCESS"}, {"early": 3},
-        profiles=("redis",), broker_options=QUICK_REDIS,
+        profiles=("redis",), broker_options=QUICK_REDIS, warm=True,
         reason="Redis hands the message out anew each time the visibility timeout is over",
     ),
     Scenario(
         "eta beyond the visibility timeout, RabbitMQ", delayed(8, countdown=5), {"it": "SUCCESS"}, {"early": 1},
         profiles=("rabbitmq",), broker_options=QUICK_REDIS,
     ),
-    Scenario("revoked while it waits for its eta", _revoke_waiting, {"it": "REVOKED"}, {}),
+    Scenario("revoked while it waits for its eta", _revoke_waiting, {"it": "REVOKED"}, {}, warm=True),
     Scenario(
         "rate limit", _rate, {"0": "SUCCESS", "1": "SUCCESS", "2": "SUCCESS"}, {"rated": 3},
         effects=[["rated", n] for n in range(3)],
@@ -348,7 +348,7 @@ SCENARIOS = [
     ),
     Scenario(
         "revoked, and the worker is killed", _revoke_and_kill, {"it": "SUCCESS", "killer": "PENDING"}, {"late": 1},
-        profiles=("rabbitmq",), reason="the new process knows nothing of what was revoked",
+        profiles=("rabbitmq",), warm=True, reason="the new process knows nothing of what was revoked",
     ),
     # --------------------------------------------------------- what the broker does, and when
     Scenario(

@@ -52,8 +52,9 @@ def test_the_stepped_worker_does_what_a_real_one_does(profile):
     assert result.in_full > 0.4
 
 
-def test_between_queues_the_order_is_not_that_of_publishing():
-    """The exclusion `the order of bodies`: the stepped worker takes that of publishing, Redis goes round the queues."""
+@pytest.mark.parametrize("profile", ["redis", "rabbitmq"])
+def test_between_queues_the_order_is_not_that_of_publishing(profile):
+    """The exclusion `the order of bodies`: the stepped worker takes that of publishing, brokers go round the queues."""
     sends = [*[("first", n) for n in range(1, 6)], ("second", 6)]
     scenario = {
         "queues": [{"name": "first"}, {"name": "second"}],
@@ -62,21 +63,22 @@ def test_between_queues_the_order_is_not_that_of_publishing():
         "cold": True,
         "steps": [["send", {"task": "t0", "id": f"n{n}", "set": {"queue": queue}}] for queue, n in sends],
     }
-    played = play("redis", scenario)
+    played = play(profile, scenario)
     assert played.stepped["order"] == [f"n{n}" for _, n in sends]
     assert sorted(played.real["order"]) == played.stepped["order"]
     assert played.real["order"][-1] != "n6"
     assert (played.different, played.excluded) == ([], ["the order of bodies"])
 
 
-def test_a_worker_that_ends_may_have_received_what_the_next_one_runs():
+@pytest.mark.parametrize("profile", ["redis", "rabbitmq"])
+def test_a_worker_that_ends_may_have_received_what_the_next_one_runs(profile):
     """The exclusion `what a worker still receives while it ends`: once or twice, and run once."""
     errback = {"task": "errold", "id": "n2"}
     scenario = {
         "tasks": {"t0": {"does": [["raise", "MemoryError"]]}},
         "steps": [["send", {"task": "t0", "id": "n1", "link_error": [errback]}]],
     }
-    played = play("redis", scenario)
+    played = play(profile, scenario)
     assert played.stepped["tasks"]["n2"]["worker"] == [{"event": "task_received", "redelivered": False}]
     assert len(played.real["tasks"]["n2"]["worker"]) in (1, 2)
     assert played.different == []

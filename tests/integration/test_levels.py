@@ -11,6 +11,8 @@ FILE_DATABASE = """
     DATABASES["default"]["TEST"] = {"NAME": os.path.join(os.path.dirname(__file__), "test.sqlite3")}
 """
 TASKS = """
+from celery import Task
+
 
 @shared_task(acks_late=True)
 def charge(order_id):
@@ -27,6 +29,24 @@ def flaky(self):
     if self.request.retries < 2:
         raise self.retry(countdown=0.2)
     return "fine"
+
+
+@shared_task
+def takes_nothing():
+    pass
+
+
+class Failing(Task):
+    def on_failure(self, *args):
+        raise RuntimeError("the handler is broken")
+
+    on_success = on_failure
+
+
+@shared_task(base=Failing)
+def handled(fails):
+    if fails:
+        raise ValueError("out of paper")
 
 
 @shared_task
@@ -132,6 +152,32 @@ TESTS = """
         add.delay(1, 2)
         assert task_queue.run() == {"SUCCESS": 1}
 """
+HANDLERS = """
+    import pytest
+    from shop.tasks import fail, handled, takes_nothing
+
+    pytestmark = pytest.mark.task_queue(broker=["stepped", "redis", "rabbitmq"])
+
+    @pytest.mark.allow_lost("handler_failed")
+    def test_an_errback_that_does_not_fit(db, task_queue):
+        fail.apply_async(("out of paper",), link_error=takes_nothing.s())
+        assert task_queue.run(propagate=False) == {"FAILURE": 1}
+        [failure] = task_queue.failures
+        assert str(failure.exception) == "out of paper"
+        [handler] = failure.handlers
+        assert handler.handler == "the errback shop.tasks.takes_nothing"
+        assert type(handler.exception) is TypeError
+
+    @pytest.mark.parametrize("fails", [True, False])
+    def test_a_handler_that_fails(db, task_queue, fails):
+        handled.delay(fails)
+        task_queue.run(propagate=False)
+        failure = task_queue.failures[-1]
+        assert [(h.handler, str(h.exception)) for h in failure.handlers] == [
+            ("on_failure" if fails else "on_success", "the handler is broken")
+        ]
+        assert str(failure.exception) == ("out of paper" if fails else "the handler is broken")
+"""
 
 
 def project_with_tasks(project):
@@ -153,6 +199,11 @@ def test_the_fast_job_leaves_the_real_ones_out(project):
     project_with_tasks(project)
     result = project.test(TESTS, "-m", "not celery_integration")
     result.assert_outcomes(passed=13, deselected=27)
+
+
+def test_handlers_that_fail_are_told_alike(project):
+    project_with_tasks(project)
+    project.test(HANDLERS).assert_outcomes(passed=9)
 
 
 CHOOSING = """

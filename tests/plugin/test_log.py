@@ -48,10 +48,13 @@ def test_allow_lost_lets_it_pass(project):
     ).assert_outcomes(passed=1)
 
 
-def test_an_unknown_slug_is_a_usage_error_that_lists_the_known_ones(project):
-    result = run(project, "    @pytest.mark.allow_lost('nope')\n    def test_it():\n        pass\n")
-    assert result.ret == 4
-    result.stderr.fnmatch_lines(["*allow_lost takes one or more slugs, and 'nope' is none; choose from *tst_fatal*"])
+def test_an_unknown_slug_fails_its_own_test_and_lists_the_known_ones(project):
+    tests = (
+        "    @pytest.mark.allow_lost('nope')\n    def test_it():\n        pass\n\n    def test_other():\n        pass\n"
+    )
+    result = run(project, tests)
+    result.assert_outcomes(errors=1, passed=1)
+    result.stdout.fnmatch_lines(["*allow_lost takes one or more slugs, and 'nope' is none; choose from *tst_fatal*"])
 
 
 def test_a_mild_problem_is_a_warning_at_its_own_line(project):

@@ -21,17 +21,8 @@ ASKS = """
             "",
             "Set ASGI_APPLICATION = 'package",
         ),
-        (
-            "task_queue",
-            "pass",
-            "",
-            "backchannel_celery_app = config.celery:none",
-            "none' can't be imported",
-        ),
-        ("task_queue", "pass", "", "backchannel_production_settings = config.gone", "= 'config.gone' can't be read"),
-        ("websocket", "pass", "", "backchannel_production_settings = config.gone", "= 'config.gone' can't be read"),
     ],
-    ids=["layer", "application", "app", "production-task_queue", "production-websocket"],
+    ids=["layer", "application"],
 )
 def test_the_report_is_short(project, fixture, call, settings, ini, message):
     project.settings(settings)
@@ -44,6 +35,20 @@ def test_the_report_is_short(project, fixture, call, settings, ini, message):
     assert "/pytest_backchannel/" not in report
     assert "During handling" not in report
     assert "direct cause" not in report
+
+
+@pytest.mark.parametrize(
+    ("fixture", "message"), [("task_queue", "has no SECRET"), ("websocket", "has no SECRET")], ids=["queue", "socket"]
+)
+def test_production_settings_that_break_are_told_where_they_are_read(project, fixture, message):
+    project.write("config/production.py", "raise ValueError('has no SECRET')\n")
+    project.ini("backchannel_production_settings = config.production")
+    result = project.test(ASKS.format(fixture=fixture, call="pass"))
+    result.assert_outcomes(errors=1)
+    report = result.stdout.str()
+    assert "backchannel_production_settings = 'config.production' can't be read" in report
+    assert message in report
+    assert "/pytest_backchannel/" not in report
 
 
 def test_an_application_that_can_not_be_imported_shows_where(project):

@@ -19,11 +19,11 @@ INTERNAL = {
     "pytest_backchannel.inventory.child.refusals.Refused",
     "pytest_backchannel.tasks.driver.Unable",
     "pytest_backchannel.commands.smoke.limits.TooSlow",
-    "pytest_backchannel.tasks.stepped.execution._NeverAwaited",
-    "pytest_backchannel.tasks.stepped.faults.ChildDied",
-    "pytest_backchannel.tasks.stepped.faults.OverTime",
-    "pytest_backchannel.tasks.stepped.faults.WorkerDied",
-    "pytest_backchannel.tasks.stepped.faults.WorkerEnded",
+    "pytest_backchannel.tasks.stepped.pool.execution._NeverAwaited",
+    "pytest_backchannel.tasks.stepped.pool.faults.ChildDied",
+    "pytest_backchannel.tasks.stepped.pool.faults.OverTime",
+    "pytest_backchannel.tasks.stepped.pool.faults.WorkerDied",
+    "pytest_backchannel.tasks.stepped.pool.faults.WorkerEnded",
 }
 
 

@@ -180,3 +180,34 @@ def test_a_chain_longer_than_the_recursion_limit_is_told():
 def test_the_script_that_starts_pytest_is_no_file_of_the_project(tmp_path):
     assert not events.is_project_file(os.path.join(sysconfig.get_path("scripts"), "pytest"))
     assert events.is_project_file(str(tmp_path / "bin" / "pytest"))
+
+
+def test_equal_neighbours_are_told_once_with_their_number():
+    log = EventLog()
+    for number in (1, 1, 1, 2):
+        with caused_by(log.record(Step, name=f"enqueued {number}")):
+            log.record(Step, name="ran")
+    lines = [line[11:] for line in story(log).splitlines()]
+    assert lines == ["enqueued 1 (× 3, alike)", "└─ ran", "enqueued 2", "└─ ran"]
+
+
+def test_what_differs_below_is_not_folded():
+    log = EventLog()
+    for failed in (False, True, False):
+        with caused_by(log.record(Step, name="enqueued")):
+            log.record(Step, name="ran", failed=failed)
+    lines = [line[11:] for line in story(log).splitlines()]
+    assert len(lines) == 6
+    assert lines[3] == "└─ ✗ ran"
+
+
+def test_a_long_story_hides_neither_what_broke_nor_what_was_revoked():
+    log = EventLog()
+    for number in range(200):
+        name = "REVOKED: expired" if number == 150 else f"step {number}"
+        log.record(Step, name=name, failed=number == 120)
+    lines = [line[11:] for line in story(log, max_lines=10).splitlines()]
+    assert "✗ step 120" in lines
+    assert "REVOKED: expired" in lines
+    assert len(lines) == 14
+    assert sum(int(line.split()[1]) for line in story(log, max_lines=10).splitlines() if line.startswith("… ")) == 189

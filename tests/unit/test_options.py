@@ -12,6 +12,18 @@ import pytest
         ("backchannel_timeout = 0", "backchannel_timeout = '0': give a number of seconds above 0*"),
         ("backchannel_async_db = shard", "backchannel_async_db = 'shard': choose one of 'shared', 'off'"),
         ("backchannel_celery_app = a b", "backchannel_celery_app = 'a b': give 'package.module:attribute'*"),
+        ("backchannel_celery_app = a:b:c", "backchannel_celery_app = 'a:b:c': give 'package.module:attribute'*"),
+        ("backchannel_blocking = loud", "backchannel_blocking = 'loud': choose one of 'off', 'warn', 'error'"),
+        ("backchannel_strict = perhaps", "backchannel_strict*'perhaps'*give true or false"),
+        ("backchannel_on_commit = 7", "backchannel_on_commit*'7'*give true or false"),
+        (
+            "backchannel_worker_queues = -Q celery",
+            "backchannel_worker_queues = '-Q celery': '-Q' is no queue: give the names alone*",
+        ),
+        (
+            "backchannel_production_settings = config/production.py",
+            "backchannel_production_settings = 'config/production.py': give 'package.module'*",
+        ),
     ],
 )
 def test_a_bad_value_names_itself_and_the_choices(pytester, line, message):
@@ -19,3 +31,77 @@ def test_a_bad_value_names_itself_and_the_choices(pytester, line, message):
     result = pytester.runpytest_subprocess()
     assert result.ret == 4
     result.stderr.fnmatch_lines([f"*{message}"])
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        (
+            "--backchannel-redis-url=127.0.0.1",
+            "*begins with 'no scheme': give a url such as redis*",
+        ),
+        (
+            "--backchannel-redis-url=redis://:hidden/x@h",
+            "*its port is no number*such as redis*",
+        ),
+        (
+            "--backchannel-rabbitmq-url=http://h",
+            "*begins with 'http://': give a url such as amqp*",
+        ),
+        ("--backchannel-asgi-server=gunicorn", "*'gunicorn'*uvicorn*daphne*"),
+    ],
+)
+def test_a_bad_flag_names_itself_and_shows_no_password(pytester, flag, message):
+    pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
+    result = pytester.runpytest_subprocess(flag)
+    assert result.ret == 4
+    result.stderr.fnmatch_lines([f"*{flag.partition('=')[0]}{message}"])
+    result.stderr.no_fnmatch_line("*hidden*")
+
+
+APP, PRODUCTION = "backchannel_celery_app", "backchannel_production_settings"
+NAMED = [
+    # What is named, and what is said of it.
+    (APP, "depot.celery", ": that is a module, and no Celery app: give 'depot.celery:app'"),
+    (APP, "depot.celery:ap", " can't be imported: 'depot.celery' has no 'ap': give 'depot.celery:app'"),
+    (
+        APP,
+        "depot.celery:number",
+        ": that is an object of the type 'int', and no Celery app: give 'depot.celery:app'",
+    ),
+    (APP, "depot.gone:app", " can't be imported: No module named 'depot.gone'"),
+    (APP, "depot.broken:app", " can't be imported: ValueError: no key"),
+    (APP, "depot.empty:app", " can't be imported: 'depot.empty' has no 'app': give 'package.module:attribute'*"),
+    (PRODUCTION, "depot.gone", " can't be read: there is no such module*give 'package.module'*"),
+]
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message", "flags"), [*((*named, ()) for named in NAMED), (*NAMED[0], ("-n1",))]
+)
+def test_what_an_option_names_is_looked_for_before_the_first_test(pytester, option, value, message, flags):
+    for name, text in {
+        "__init__": "",
+        "celery": "from celery import Celery\napp = Celery('depot', set_as_current=False)\nnumber = 3\n",
+        "broken": "raise ValueError('no key')\n",
+        "empty": "",
+    }.items():
+        path = pytester.path / "depot" / f"{name}.py"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    pytester.makeini(f"[pytest]\npythonpath = .\nasyncio_default_fixture_loop_scope = function\n{option} = {value}\n")
+    pytester.makepyfile("def test_it(): pass\n")
+    result = pytester.runpytest_subprocess("-p", "no:django", *flags)
+    assert result.ret == 4
+    result.stderr.fnmatch_lines([f"*{option} = {value!r}{message}"])
+    assert "Traceback" not in result.stderr.str()
+    result.stdout.no_fnmatch_line("*passed*")
+
+
+def test_an_app_of_a_name_without_a_colon_is_taken(pytester):
+    (pytester.path / "depot.py").write_text("from celery import Celery\napp = Celery('depot', set_as_current=False)\n")
+    pytester.makeini(
+        "[pytest]\npythonpath = .\nasyncio_default_fixture_loop_scope = function\nbackchannel_celery_app = depot.app\n"
+    )
+    pytester.makepyfile("def test_it(task_queue): assert task_queue.app.main == 'depot'\n")
+    pytester.runpytest_subprocess("-p", "no:django").assert_outcomes(passed=1)

@@ -54,7 +54,7 @@ def _place(owner: Any, method: str) -> tuple[Any, Any]:
     return original, ours
 
 
-def _tell(name: str, seen: set[tuple[str, Location | None]]) -> None:
+def _tell(name: str, seen: set[tuple[str, Location | None]], task: Any = None) -> None:
     where = caller()
     if (name, where) in seen:
         return
@@ -67,9 +67,14 @@ def _tell(name: str, seen: set[tuple[str, Location | None]]) -> None:
         "enqueued_in_transaction",
         f"{name} was enqueued inside transaction.atomic(){entered}, before the commit: a worker may run it before the "
         "rows are there, and a rollback does not take it back.\n"
-        "Enqueue it with delay_on_commit(...), or from transaction.on_commit(...).",
+        f"Enqueue it {_later(task)}transaction.on_commit(...).",
         where=where,
     )
+
+
+def _later(task: Any) -> str:
+    # Celery gives it to the tasks of an app with its own class for Django (DJANGO_SETTINGS_MODULE, no task_cls).
+    return "with delay_on_commit(...), or from " if hasattr(task, "delay_on_commit") else "from "
 
 
 # --- private API: celery.canvas._chain and _chord, celery 5.5–5.7 --------------------------------------------------
@@ -91,7 +96,7 @@ def _watched(method: str, original: Callable[..., Any]) -> Callable[..., Any]:
         seen = _seen.value
         if seen is None or _told.get() or options.get("retries") or not in_code_transaction():
             return original(self, *args, **options)
-        _tell(_name(self, method, args, options), seen)
+        _tell(_name(self, method, args, options), seen, self)
         token = _told.set(True)
         try:
             return original(self, *args, **options)

@@ -11,13 +11,19 @@ from types import FrameType
 from ..errors import SharedConnectionBusy
 from ..events import Location, caller, line_of
 from .threads import outlived
+from .waiting_for import waits_for
+
+# How often a thread that waits looks whether the holder waits for it, in seconds.
+_POLL = 0.005
 
 
 class SharedLock:
     """The lock of one shared connection: held by a thread for one query, or for one atomic block.
 
     A query of another thread waits for the end of an atomic block too: run between two savepoints of that block, it
-    would be rolled back with it, which its own connection would not do to it in production.
+    would be rolled back with it, which its own connection would not do to it in production. But where the holder only
+    waits for that very thread, as a block does that gives jobs to a pool of threads and waits for them, the two would
+    wait for each other, and production knows no such wait: the holder lends the lock until the other gives it back.
 
     Args:
         alias: the database, for messages.
@@ -31,14 +37,33 @@ class SharedLock:
         self.entered: Location | None = None
         #: The test that has ended, and with it the sharing.
         self.ended: str | None = None
-        self._lock = threading.RLock()
+        self._changed = threading.Condition(threading.Lock())
         self._holder: int | None = None
         self._depth = 0
+        #: The threads that ran when the holder entered its atomic block.
+        self._before: frozenset[int] = frozenset()
+        #: Those that have lent it and wait: what to give them back, the last one last.
+        self._lenders: list[tuple[int, int, Location | None, frozenset[int]]] = []
 
     @property
     def mine(self) -> bool:
         """Whether the current thread holds the lock."""
         return self._holder == threading.get_ident()
+
+    @property
+    def lent(self) -> bool:
+        """Whether the current thread has lent it, and has not got it back."""
+        return any(lender[0] == threading.get_ident() for lender in self._lenders)
+
+    def regain(self) -> None:
+        """Wait until who was lent it has given it back.
+
+        Raises:
+            SharedConnectionBusy: it did not within the limit.
+        """
+        if not self.mine:
+            self.acquire("leave transaction.atomic()")
+            self.release()
 
     def acquire(self, purpose: str, *, atomic: bool = False) -> None:
         """Take the lock, once more if the current thread holds it.
@@ -51,7 +76,7 @@ class SharedLock:
             SharedConnectionBusy: another thread did not give it back within the limit.
             ThreadOutlivedTest: the test has ended meanwhile.
         """
-        if not self._lock.acquire(timeout=self.limit):
+        if not self.take(self.limit):
             raise SharedConnectionBusy(
                 f"{threading.current_thread().name} waited {self.limit:g} s to {purpose} on the database "
                 f"{self.alias!r}, which all threads of the test share: {self.describe_holder()}.\n"
@@ -59,20 +84,57 @@ class SharedLock:
                 "test is about two connections, give it real ones: @pytest.mark.django_db(transaction=True)."
             )
         if self.ended is not None:
-            self._lock.release()
+            self._drop()
             raise outlived(self.ended)
-        self._depth += 1
         if self._depth == 1:
-            self._holder = threading.get_ident()
             self.entered = caller(2) if atomic else None
+            self._before = frozenset(sys._current_frames()) if atomic else frozenset()
+
+    def take(self, limit: float) -> bool:
+        """Wait for the lock, and take it; for how long at most, in seconds. Whether it was free in time."""
+        mine = threading.get_ident()
+        with self._changed:
+            if self._holder not in (None, mine) and not self._wait(mine, limit):
+                return False
+            self._holder = mine
+            self._depth += 1
+        return True
+
+    def _wait(self, mine: int, limit: float) -> bool:
+        """Until it is free, or back with who lent it, or its holder waits for this thread."""
+        waited = 0.0
+        while self._holder not in (None, mine):
+            if self._lend_to(mine):
+                return True
+            if waited >= limit:
+                return False
+            if not self._changed.wait(min(_POLL, limit)):
+                waited += _POLL
+        return True
+
+    def _lend_to(self, mine: int) -> bool:
+        holder = self._holder
+        # Who has lent it gets it back first: a block that goes on inside of another's is no block of its own.
+        if holder is None or any(lender[0] == mine for lender in self._lenders):
+            return False
+        if self.entered is None or not waits_for(holder, mine, self._before):
+            return False
+        self._lenders.append((holder, self._depth, self.entered, self._before))
+        self._holder, self._depth, self.entered = mine, 0, None
+        return True
 
     def release(self) -> None:
         """Give the lock back, as often as it was taken."""
-        self._depth -= 1
-        if self._depth == 0:
-            self._holder = None
-            self.entered = None
-        self._lock.release()
+        self._drop()
+
+    def _drop(self) -> None:
+        with self._changed:
+            self._depth -= 1
+            if self._depth == 0:
+                self._holder, self.entered, self._before = None, None, frozenset()
+                if self._lenders:
+                    self._holder, self._depth, self.entered, self._before = self._lenders.pop()
+                self._changed.notify_all()
 
     @contextlib.contextmanager
     def held(self, purpose: str) -> Generator[None]:

@@ -68,7 +68,7 @@ class SharedConnection:
             Who is still inside an atomic block or a query; None where nobody is.
         """
         lock, connection = self.lock, self.connection
-        free = lock._lock.acquire(timeout=lock.limit)
+        free = lock.take(lock.limit)
         busy = None
         if not free:
             busy = lock.describe_holder()
@@ -84,7 +84,7 @@ class SharedConnection:
         del connection.savepoint_ids[self._savepoints :]
         connection.dec_thread_sharing()
         if free:
-            lock._lock.release()
+            lock.release()
         return busy
 
     # ------------------------------------------------------------ while it is shared
@@ -125,13 +125,14 @@ class SharedConnection:
             failed: whether an exception ends it.
         """
         connection = self.connection
-        if not self.in_code_transaction:
+        if not (self.in_code_transaction or self.lock.lent):
             # It was entered before the sharing began, or by a fixture.
             try:
                 leave()
             finally:
                 self._count()
             return
+        self.lock.regain()
         outermost = len(connection.atomic_blocks) == self._blocks + 1
         commits = outermost and not failed and not connection.needs_rollback
         entered = self.lock.entered

@@ -42,6 +42,38 @@ def require_channels(item: pytest.Item) -> None:
         ) from error
 
 
+def check_named_modules(config: pytest.Config, *, celery: bool) -> None:
+    """Look for what the ini options name, before the first test: an app that is none fails every test otherwise.
+
+    What the options do not name is not looked for, and nothing is imported for it.
+
+    Args:
+        config: of the run.
+        celery: whether the fixtures for tasks are on.
+
+    Raises:
+        pytest.UsageError: it is not there, or is something else; the message says what.
+    """
+    options = options_of(config)
+    if celery and options.celery_app and importlib.util.find_spec("celery") is not None:
+        find_celery_app(config)
+    if options.production_settings and not _findable(options.production_settings):
+        raise pytest.UsageError(
+            f"backchannel_production_settings = {options.production_settings!r} can't be read: there is no such module "
+            f"(looked for from {os.getcwd()}): give 'package.module', such as 'config.settings.production', and "
+            "have its folder in pytest's pythonpath"
+        )
+
+
+def _findable(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
+    except Exception:  # whatever a package raises that is imported on the way: the process that reads it shows that
+        return True
+
+
 @once_per_config
 def find_celery_app(config: pytest.Config) -> Any:
     """The project's Celery app: the one of the ini option, or of the settings' package, or the current one.
@@ -64,7 +96,8 @@ def find_celery_app(config: pytest.Config) -> Any:
         if options_of(config).celery_app or current is None or current.main == "default":
             # An import that breaks is the project's own affair, and has to be seen.
             cause = error.__cause__ if isinstance(error.__cause__, ImportError) else None
-            raise pytest.UsageError(f"task_queue: {error}") from cause
+            said = str(error) if options_of(config).celery_app else f"task_queue: {error}"
+            raise pytest.UsageError(said) from cause
         return current
 
 

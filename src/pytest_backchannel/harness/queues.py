@@ -141,7 +141,7 @@ def _broker_of(item: Any) -> str:
     callspec = getattr(item, "callspec", None)
     chosen = callspec.params.get("task_queue") if callspec is not None else None
     if chosen is None and item.get_closest_marker("task_queue") is not None:
-        chosen = queue_arguments(item).get("broker")
+        chosen = _wanted_broker(item)
     return chosen if isinstance(chosen, str) else "stepped"
 
 
@@ -151,11 +151,19 @@ def has_real_broker(item: pytest.Item) -> bool:
     return "worker_process" in fixtures or ("task_queue" in fixtures and _broker_of(item) in REAL_BROKERS)
 
 
+def _wanted_broker(item: Any) -> Any:
+    """What its marker says; None where the marker is wrong, of which the test is told when it runs."""
+    try:
+        return queue_arguments(item).get("broker")
+    except pytest.UsageError:
+        return None
+
+
 def parametrise(metafunc: pytest.Metafunc) -> None:
     """Run a test against each of the brokers that its marker lists."""
     if "task_queue" not in metafunc.fixturenames or metafunc.definition.get_closest_marker("task_queue") is None:
         return
-    brokers = queue_arguments(metafunc.definition).get("broker")
+    brokers = _wanted_broker(metafunc.definition)
     if isinstance(brokers, list | tuple):
         metafunc.parametrize("task_queue", list(brokers), indirect=True)
 

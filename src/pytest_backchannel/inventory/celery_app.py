@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from importlib import import_module
 from importlib.util import find_spec
+from types import ModuleType
 from typing import Any
 
 from ..errors import BackchannelError
@@ -23,16 +25,10 @@ def find_app(
         option: where the project says it, for the messages.
 
     Raises:
-        BackchannelError: there is none; the message lists where it was looked for.
+        BackchannelError: there is none; the message lists where it was looked for, or what stands in its place.
     """
     if configured:
-        module, _, attribute = configured.replace(":", ".").rpartition(".")
-        try:
-            return f"{module}:{attribute}", getattr(import_module(module), attribute)
-        except (ImportError, AttributeError) as error:
-            raise BackchannelError(
-                f"{option.removeprefix('the ini option ')} {configured!r} can't be imported: {error}"
-            ) from error
+        return _configured(configured, f"{option.removeprefix('the ini option ')} {configured!r}")
     looked: list[str] = []
     package = settings_module
     while "." in package:
@@ -46,6 +42,39 @@ def find_app(
         f"found no Celery app in {' or '.join(looked) or 'the package of the settings'}: say where it is with "
         f"{option} config.celery:app"
     )
+
+
+def _configured(configured: str, said: str) -> tuple[str, Any]:
+    from celery import Celery
+
+    module, _, attribute = configured.replace(":", ".").rpartition(".")
+    try:
+        found = import_module(module)
+    except Exception as error:  # whatever the project's own module raises
+        told = str(error) if isinstance(error, ImportError) else f"{type(error).__name__}: {error}"
+        raise BackchannelError(f"{said} can't be imported: {told}") from error
+    value = getattr(found, attribute, None)
+    if value is None:
+        # What a name such as config.celery means, where the package does not import its module.
+        with contextlib.suppress(ImportError):
+            value = import_module(f"{module}.{attribute}")
+    if isinstance(value, Celery):
+        return f"{module}:{attribute}", value
+    inside = value if isinstance(value, ModuleType) else found
+    apps = [name for name, other in vars(inside).items() if isinstance(other, Celery)]
+    if apps:
+        fix = f"give {f'{inside.__name__}:{apps[0]}'!r}"
+    else:
+        fix = "give 'package.module:attribute', such as 'config.celery:app'"
+    if inside is not found:
+        raise BackchannelError(f"{said}: that is a module, and no Celery app: {fix}")
+    if not hasattr(found, attribute):
+        raise BackchannelError(f"{said} can't be imported: {module!r} has no {attribute!r}: {fix}")
+    raise BackchannelError(f"{said}: that is {_kind(value)}, and no Celery app: {fix}")
+
+
+def _kind(value: object) -> str:
+    return "None" if value is None else f"an object of the type {type(value).__name__!r}"
 
 
 def _app_in(module: str) -> tuple[str, Any] | None:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from urllib.parse import unquote, urlsplit, urlunsplit
-
-# The login of any URL, also of one that no setting has: in the message of a library, or of the project's own settings.
-_LOGIN = re.compile(r"(?<=://)([^\s/@:]*)(:?)[^\s/]*@")
 
 
 def without_secrets(url: str) -> str:
@@ -29,16 +25,6 @@ def without_secrets(url: str) -> str:
         netloc = f"{user}:***@{host}" if colon else f"***@{host}"
     # A query may carry passwords too (redis://…?password=…), and says nothing that a message needs.
     return urlunsplit((parts.scheme, netloc, parts.path, "***" if parts.query else "", ""))
-
-
-def without_logins(text: str) -> str:
-    """The text with the password of each URL in it replaced by ``***``, or a token that stands in the user's place.
-
-    Example:
-        >>> without_logins("can't reach amqp://app:s3cret@broker//")
-        "can't reach amqp://app:***@broker//"
-    """
-    return _LOGIN.sub(lambda found: f"{found[1]}:***@" if found[2] else "***@", text)
 
 
 def secrets_in(url: str) -> set[str]:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+import celery
 from kombu import Connection
 
 from ..errors import RealBrokerContacted
 from ..events import Location, caller, current_log
 from ..restoring import replaced
+from .configuration import ignored_eager_setting
 from .stepped.transport import Transport
 
 # The drivers of kombu's transports that need a server (kombu 5.7: driver_type of each of kombu.transport).
@@ -87,6 +90,14 @@ def needs_server(connection: Connection) -> bool:
 # --- end of private API
 
 
+def _ignored_eager_setting() -> str:
+    settings = getattr(sys.modules.get("django.conf"), "settings", None)
+    app = celery.current_app
+    if settings is None or not settings.configured or app.main == "default":
+        return ""
+    return ignored_eager_setting(app, settings)
+
+
 def _note(connection: Connection, where: Location | None) -> str:
     address = connection.as_uri().replace("://:**@", "://")  # kombu 5.7 puts a mask where there is no password
     text = (
@@ -94,5 +105,7 @@ def _note(connection: Connection, where: Location | None) -> str:
         "A unit test has none. Where the message belongs to another Celery app than the one under test, give that "
         "app's broker_url a value for tests (memory://); a test that means it is marked celery_integration."
     )
+    ignored = _ignored_eager_setting()
+    text += f"\n{ignored}" if ignored else ""
     current_log().problem("real_broker", text, where=where)
     return text

@@ -8,6 +8,27 @@ from typing import Any
 
 from ..restoring import changed
 
+_EAGER = "TASK_ALWAYS_EAGER"
+
+
+def ignored_eager_setting(app: Any, settings: Any) -> str:
+    """Why Django's settings say that tasks are eager, and the app does not hear it; empty where that is not so.
+
+    Args:
+        app: a Celery app, its configuration loaded.
+        settings: Django's settings.
+    """
+    namespace = app.namespace or ""
+    read = f"{namespace}_{_EAGER}" if namespace else "task_always_eager"
+    said = [name for name in (f"CELERY_{_EAGER}", _EAGER) if getattr(settings, name, False) is True]
+    if app.conf.task_always_eager or not said or getattr(settings, read, False):
+        return ""
+    no_namespace = "Fix: app.config_from_object('django.conf:settings', namespace='CELERY')."
+    fix = f"Name it {read}." if namespace else no_namespace
+    why = f"reads settings that begin with {namespace}_" if namespace else "reads settings without a namespace"
+    return f"{said[0]} = True is ignored: the Celery app {app.main!r} {why}. {fix}"
+
+
 # --- private API: celery.utils.collections.ConfigurationView, seen on celery 5.5-5.7: how it looks up a key. A key of a
 # --- configuration with a namespace goes by two names, task_always_eager and CELERY_TASK_ALWAYS_EAGER.
 

@@ -14,15 +14,19 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol, runtime_checkable
 
-from ..errors import MisusedQueue
+from ..errors import EndlessLoop, MisusedQueue
 from ..events import EventLog
 from .expect.messages import EnqueuedTask
 from .expect.selection import Selection
-from .outcomes import Counts, HandlerFailure, Outcome, TaskFailure
-from .stepped.faults import Fault
+from .expect.sending import Sending
+from .outcomes import Counts, HandlerFailure, Outcome, TaskFailure, TaskRetry
+from .stepped.pool.faults import Fault
 
 DEFAULT_LIMIT = 1000
 """How many tasks may lead to one another before it counts as a loop without an end."""
+
+MOST_RETRIES = 100
+"""How often one call of a step may retry a task that says it may be retried for ever."""
 
 NOT_BEGUN = "the task queue has not begun. Fix: with TaskQueue(app) as task_queue: …"
 
@@ -65,7 +69,34 @@ class Step:
     def __post_init__(self) -> None:
         if self.limit < 1:
             raise ValueError(f"limit={self.limit!r}: give a number above 0")
-        self._began = self._raised_to = len(self.outcomes)
+        self._began = self._raised_to = self._counted_to = len(self.outcomes)
+        self._retries: Counter[str] = Counter()
+
+    def check_retries(self, app: Any) -> None:
+        """Stop a task that is retried for ever: one with ``max_retries=None``, many times within this call.
+
+        Args:
+            app: the Celery app, whose tasks say how often they are retried.
+
+        Raises:
+            EndlessLoop: one was; never where the test has given a limit of its own.
+        """
+        __tracebackhide__ = True
+        fresh, self._counted_to = self.outcomes[self._counted_to :], len(self.outcomes)
+        if self.limit != DEFAULT_LIMIT:
+            return
+        for outcome in fresh:
+            if not isinstance(outcome, TaskRetry):
+                continue
+            self._retries[outcome.id] += 1
+            task = app.tasks.get(outcome.name)
+            if self._retries[outcome.id] > MOST_RETRIES and task is not None and task.max_retries is None:
+                raise EndlessLoop(
+                    f"stopped: {outcome.call} was retried {self._retries[outcome.id]} times in one call, and may be "
+                    f"for ever (max_retries=None): {outcome.name} → {outcome.name} → …, last for {outcome.exc!r}\n"
+                    "Give the task a max_retries. If it ends later, give run() a limit, such as limit=5000; to see "
+                    "one round, use run_one() or advance()."
+                )
 
     def leaves(self, waiting: Iterable[EnqueuedTask]) -> bool:
         """Whether it has nothing left to run, now or later, of what waits; never known of a step that runs all."""
@@ -134,6 +165,7 @@ class Driver(Protocol):
         outcomes: what came of each delivery, in order, as far as it is known; always the same list.
         seen: the ids of the tasks of which the test has seen what came: any other failure is a problem at the end.
         captures: lists to which each published message is added; the queue puts them here and takes them away.
+        sending: what is seen of a message before its serialiser has it; None where that is not watched.
     """
 
     app: Any
@@ -143,6 +175,7 @@ class Driver(Protocol):
     outcomes: list[Outcome]
     seen: set[str]
     captures: list[list[EnqueuedTask]]
+    sending: Sending | None
 
     def __enter__(self) -> object: ...
 

@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from types import FrameType
 from typing import Any
 
+from celery import signals
 from celery.app import trace
 
 from ..restoring import replaced
@@ -46,9 +47,14 @@ class _Listener:
         kwargs["stacklevel"] = kwargs.get("stacklevel", 1) + 1
         self._logger.exception(message, *args, **kwargs)
         frame, error = sys._getframe(1), sys.exc_info()[1]
-        if error is not None and frame.f_code.co_name == self._function:
+        if error is not None and frame.f_code.co_name == self._function and not _raised_later(frame):
             hook = next((hook for hook in HOOKS if hook in str(message)), None)
             self._told(_error_of_receiver(frame, error) if self._function == "send" else handler_error(error, hook))
+
+
+def _raised_later(frame: FrameType) -> bool:
+    """Whether Celery raises what a receiver has raised: of this signal it does, when a worker starts."""
+    return frame.f_locals.get("self") is signals.import_modules
 
 
 def _error_of_receiver(frame: FrameType, error: BaseException) -> HandlerError:
@@ -73,7 +79,7 @@ def handler_error(error: BaseException, hook: str | None = None) -> HandlerError
         if code.co_name == "_call_task_errbacks":
             errback = step.tb_frame.f_locals.get("errback")
             found = "an errback" if errback is None else f"the errback {getattr(errback, 'task', errback)}"
-        elif code.co_name in HOOKS and by_celery:
+        elif hook is None and code.co_name in HOOKS and by_celery:
             found = code.co_name
         by_celery = code.co_filename.startswith(_CELERY)
         step = step.tb_next

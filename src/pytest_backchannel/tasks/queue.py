@@ -24,7 +24,7 @@ from .expect.selection import select
 from .expect.waiting import WaitingTasks
 from .outcomes import Counts, Outcome, TaskFailure, TaskRetry, TaskSuccess
 from .records import TaskEvent
-from .stepped.faults import BEFORE, Fault, check_moment
+from .stepped.pool.faults import BEFORE, Fault, check_moment
 from .stepped.stepped_driver import SteppedDriver
 
 MAX_IDLE = 366 * 86400.0
@@ -223,13 +223,18 @@ class TaskQueue(WaitingTasks):
             BadExpectation: ``only`` can't be a task, or nobody has registered it.
             NotForReal: a worker process can't be told to leave a task alone (``only``), or takes from another queue
                 already (``queue``).
+            NothingToRun: no task has ever reached this queue, and one went to another Celery app.
             Exception: what a task raises, with a note that names the task, its id, its arguments and its call site.
         """
         __tracebackhide__ = True
         step = self._step("run", propagate, only, queue, worker=worker, limit=limit)
         with self._asking(f"run({_shown(step)})"), self._driver.time(moves=False):
             self._driver.run(step)
-        return step.counts()
+        counts = step.counts()
+        sending = self._driver.sending
+        if sending is not None and sending.elsewhere and not self._driver.outcomes and not self._driver.count_waiting():
+            raise NothingToRun(f"No task has reached this task_queue: {sending.elsewhere[0].told(self.app)}")
+        return counts
 
     def advance(
         self,

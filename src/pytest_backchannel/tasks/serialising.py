@@ -35,16 +35,30 @@ def carry_arguments(task: Any, args: Any, kwargs: Any, serializer: str | None) -
     try:
         content_type, encoding, body = serialization.dumps((args, kwargs), name)
     except Exception as error:
-        by_position = {**{f"args[{index}]": value for index, value in enumerate(args)}, **kwargs}
-        values = bind(task, args, kwargs, partial=False) or by_position
-        raise NotSerialisable(
-            f"{task.name} is called with {_culprit(values, name, error)}\n"
-            "In production this call fails, or the workflow stops here: its message can't be made. "
-            "Fix: pass what it can carry, such as the id of an object."
-        ) from error
+        raise NotSerialisable(unserialisable(task, task.name, (args, kwargs), name, error)) from error
     _check_accepted(task, content_type, name, conf.accept_content, "accept_content", "message")
     carried = serialization.loads(body, content_type, encoding, accept={content_type})
     return tuple(carried[0]), dict(carried[1])
+
+
+def unserialisable(task: Any, name: str, arguments: tuple[Any, Any], serializer: str, error: Exception) -> str:
+    """Which argument of a call it is that can't be encoded, and what to do.
+
+    Args:
+        task: the task; None where its name is not known.
+        name: the task's name.
+        arguments: the positional ones and the others.
+        serializer: the name of the serialiser.
+        error: what the serialiser raised.
+    """
+    args, kwargs = arguments
+    by_position = {**{f"args[{index}]": value for index, value in enumerate(args)}, **kwargs}
+    values = (bind(task, args, kwargs, partial=False) if task is not None else None) or by_position
+    return (
+        f"{name} is called with {_culprit(values, serializer, error)}\n"
+        "In production this call fails, or the workflow stops here: its message can't be made. "
+        "Fix: pass what it can carry, such as the id of an object."
+    )
 
 
 def check_result(task: Any, value: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-CASES = 71
+CASES = 72
 
 
 def cases_of(project):

@@ -14,7 +14,7 @@ import pytest
 from celery import Celery
 
 from pytest_backchannel.commands.smoke.expected import StoredEntry, expected_tasks
-from pytest_backchannel.servers.urls import without_logins
+from pytest_backchannel.masking import without_logins
 
 SAMPLE = Path(__file__).parents[2] / "sample"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import io
 import json
+import socket
 import threading
 import time
 from types import SimpleNamespace
@@ -18,6 +19,7 @@ from pytest_backchannel.commands.smoke.expected import expected_tasks
 from pytest_backchannel.commands.smoke.limits import TooSlow, limited
 from pytest_backchannel.commands.smoke.results import FAILED, PASSED, Outcome, Report
 from pytest_backchannel.commands.smoke.secrets import secrets_of
+from pytest_backchannel.commands.smoke.site_checks import Site, site_checks
 from pytest_backchannel.errors import BackchannelError
 from pytest_backchannel.inventory.celery_app import find_app
 from pytest_backchannel.servers.brokers.declarations import Declarations
@@ -88,6 +90,22 @@ def test_a_limit_that_nothing_escapes():
         limited(lambda: release.wait(60), 0.1)
     assert time.monotonic() - start < 20
     release.set()
+
+
+def test_a_site_that_does_not_answer_is_waited_for_as_long_as_said():
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        start = time.monotonic()
+        outcomes = list(site_checks(Site(url=url, origin="", headers=[], timeout=1.5), ["/ws/?token=abc"], []))
+    assert outcomes[0].text == "no answer within 1.5 s"
+    assert 1.4 < outcomes[0].seconds < 3
+    assert time.monotonic() - start < 20
+    report = Report(out=io.StringIO())
+    for outcome in outcomes:
+        report.add(outcome)
+    assert [outcome.target for outcome in report.outcomes] == [url, "/ws/?token=***"]
 
 
 def nothing():

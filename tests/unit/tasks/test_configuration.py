@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from types import SimpleNamespace
 
 import pytest
 from celery import Celery
 
-from pytest_backchannel.tasks.configuration import overridden
+from pytest_backchannel.tasks.configuration import ignored_eager_setting, overridden
 
 
 def app_with(settings, namespace):
@@ -52,3 +53,24 @@ def test_what_else_is_assigned_meanwhile_stays():
     assert app.conf.beat_schedule == {"x": {}}
     assert app.conf.task_always_eager is False
     app.close()
+
+
+@pytest.mark.parametrize(
+    ("settings", "namespace", "said"),
+    [
+        ({"CELERY_TASK_ALWAYS_EAGER": True}, None, r"CELERY_TASK_ALWAYS_EAGER = True is ignored: .*namespace='CELERY'"),
+        (
+            {"TASK_ALWAYS_EAGER": True},
+            "CELERY",
+            r"TASK_ALWAYS_EAGER = True is ignored: .*it CELERY_TASK_ALWAYS_EAGER",
+        ),
+        ({"CELERY_TASK_ALWAYS_EAGER": True}, "CELERY", "^$"),
+        ({"CELERY_TASK_ALWAYS_EAGER": False}, None, "^$"),
+        ({"TASK_ALWAYS_EAGER": True, "CELERY_TASK_ALWAYS_EAGER": True}, "CELERY", "^$"),
+        ({}, None, "^$"),
+    ],
+)
+def test_an_eager_setting_that_the_app_does_not_read_is_told(settings, namespace, said):
+    app = Celery("unread", set_as_current=False)
+    app.namespace = namespace
+    assert re.search(said, ignored_eager_setting(app, SimpleNamespace(**settings)))

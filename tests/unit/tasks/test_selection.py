@@ -26,7 +26,9 @@ def queue():
 
 
 @pytest.mark.parametrize(
-    "only", [t.add, t.add.name, t.add.s(3, 4), t.add.s(x=3, y=4), [t.add.s(3, 4), t.total]], ids=repr
+    "only",
+    [t.add, t.add.name, t.add.s(3, 4), t.add.s(x=3, y=4), [t.add.s(3, 4), t.total]],
+    ids=["task", "name", "signature", "keywords", "list"],
 )
 def test_only_some_tasks_run(queue, only):
     t.late.delay(1)

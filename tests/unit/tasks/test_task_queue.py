@@ -8,12 +8,14 @@ import time
 import types
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from unittest.mock import Mock
 
 import pytest
 import stepped_tasks as t
 import time_machine
-from celery import chain, group
-from kombu.exceptions import OperationalError
+from celery import Celery, chain, group, signals
+from celery.schedules import crontab
+from kombu.exceptions import EncodeError, OperationalError
 
 from pytest_backchannel.clock.virtual import VirtualClock, active_clock
 from pytest_backchannel.errors import (
@@ -24,8 +26,10 @@ from pytest_backchannel.errors import (
     MisusedQueue,
     NothingToRun,
 )
-from pytest_backchannel.events import begin_log
+from pytest_backchannel.events import Problem, begin_log
 from pytest_backchannel.questions.report.story import story
+from pytest_backchannel.tasks.eager import EagerMode
+from pytest_backchannel.tasks.expect.sending import SentElsewhere
 from pytest_backchannel.tasks.queue import TaskQueue
 
 
@@ -301,6 +305,21 @@ def test_an_endless_retry_is_named(queue):
         queue.run(limit=20)
 
 
+def test_a_task_that_is_retried_for_ever_is_found_after_a_hundred_times(queue):
+    t.never_ends.delay()
+    with pytest.raises(EndlessLoop, match=r"never_ends\(\) was retried 101 times in one call") as raised:
+        queue.run_until_idle()
+    assert "Give the task a max_retries." in str(raised.value)
+
+
+def test_many_retries_are_no_loop_over_several_calls_or_with_a_limit(queue):
+    t.never_ends.delay()
+    for _ in range(150):
+        queue.run_one()
+    with pytest.raises(EndlessLoop, match="stopped after 301 tasks, each enqueued by the one before"):
+        queue.run(limit=300)
+
+
 def test_a_message_that_comes_back_for_ever_is_named(queue):
     t.comes_back.delay()
     with pytest.raises(EndlessLoop, match=r"was delivered 21 times. It goes back to its queue"):
@@ -500,3 +519,115 @@ def test_an_eta_without_a_time_zone_is_utc_as_it_is_for_the_worker(queue, enable
             assert clock.now == datetime(2031, 6, 1, 12, 0, tzinfo=UTC)
     finally:
         t.app.conf.update(timezone=before[0], enable_utc=before[1])
+
+
+# ------------------------------------------------------- what went wrong before it could wait
+
+
+def test_an_argument_that_no_message_can_carry_is_named_with_its_path(queue):
+    with pytest.raises(EncodeError) as raised:
+        t.add.delay(1, y={"lines": [1, {2}]})
+    (note,) = raised.value.__notes__
+    assert note.startswith("stepped_tasks.add is called with y['lines'][1] = {2} (set), which the serialiser 'json'")
+    assert "Fix: pass what it can carry" in note
+
+
+def test_arguments_that_the_serialiser_has_changed_are_told(queue):
+    t.add.delay({1: "a"}, 2)
+    with pytest.raises(BackchannelFailure) as raised:
+        queue.assert_enqueued(t.add.s({1: "b"}, 2))
+    assert "has changed argument 1: {1: 'a'} (dict) became {'1': 'a'} (dict)." in str(raised.value)
+
+
+@pytest.mark.parametrize("value", [{"a": 1}, (1, 2), "x", None, 1.5])
+def test_arguments_that_came_as_they_were_are_not_told(queue, value):
+    t.add.delay(value, 2)
+    with pytest.raises(BackchannelFailure) as raised:
+        queue.assert_enqueued(t.add.s(value, 3))
+    assert "serialiser" not in str(raised.value)
+
+
+@pytest.mark.parametrize("method", ["delay", "apply_async"])
+def test_a_mock_in_the_place_of_what_enqueues_is_told(queue, monkeypatch, method):
+    monkeypatch.setattr(t.add, method, Mock())
+    getattr(t.add, method)(1, 2)
+    with pytest.raises(BackchannelFailure, match=rf"stepped_tasks.add.{method} is a Mock \(called once\)"):
+        queue.assert_enqueued(t.add.s(1, 2))
+
+
+def test_a_mock_in_the_place_of_the_task_is_told(queue, monkeypatch):
+    add = t.add
+    monkeypatch.setattr(t, "add", Mock())
+    with pytest.raises(BackchannelFailure, match=r"stepped_tasks.add is a Mock \(not called yet\)"):
+        queue.assert_enqueued(add.s(1, 2))
+
+
+def test_eager_mode_beside_the_queue_is_told_as_a_conflict(queue):
+    with EagerMode():
+        t.add.delay(1, 2)
+        with pytest.raises(BackchannelFailure, match=r"task_always_eager is on.*The two conflict: take one of them\."):
+            queue.assert_enqueued(t.add.s(1, 2))
+
+
+def test_a_module_of_tasks_that_can_not_be_imported_is_told(queue):
+    def autodiscovered(**kwargs):
+        raise ValueError("no key")
+
+    signals.import_modules.connect(autodiscovered, sender=t.app)
+    try:
+        with pytest.raises(BackchannelFailure, match="importing the modules of tasks raises ValueError: no key at"):
+            queue.assert_enqueued("broken_tasks.pay")
+    finally:
+        signals.import_modules.disconnect(autodiscovered, sender=t.app)
+    assert [problem for problem in queue.log.of(Problem) if problem.slug == "handler_failed"] == []
+
+
+def test_when_a_beat_entry_is_due_is_told_where_it_was_expected(queue):
+    t.app.conf.beat_schedule = {
+        "nightly": {"task": t.add.name, "schedule": crontab(hour=3, minute=30), "args": (1, 2)},
+        "another": {"task": t.total.name, "schedule": 60.0},
+    }
+    try:
+        with pytest.raises(BackchannelFailure, match=r"'nightly' \(<crontab: 30 3 .* at 20.* 03:30:00 UTC;") as told:
+            queue.assert_enqueued(t.add)
+        assert "another" not in str(told.value)
+    finally:
+        t.app.conf.beat_schedule = {}
+
+
+def test_a_queue_whose_app_was_imported_too_late_is_told(queue):
+    text = SentElsewhere("shop.add", "default", None).told(t.app)
+    assert "Celery makes where there is none: the project's own had not been imported by then." in text
+    assert "from .celery import app as celery_app" in text
+
+
+@pytest.fixture
+def other_app():
+    other = Celery("own", broker="memory://", backend="cache+memory://", set_as_current=False)
+
+    @other.task(name="own.only", shared=False)
+    def only():
+        pass
+
+    return other
+
+
+TO_ANOTHER = r"stepped_tasks.add was enqueued at \S+, and went to another Celery app.*that of 'stepped'"
+
+
+def test_what_went_to_another_app_is_told_by_assertions_of_absence(queue, other_app):
+    other_app.tasks[t.add.name].delay(1, 2)
+    for check in (queue.assert_empty, lambda: queue.assert_not_enqueued(t.add)):
+        with pytest.raises(BackchannelFailure, match=r"Nothing waits here, but " + TO_ANOTHER):
+            check()
+    with pytest.raises(BackchannelFailure, match=TO_ANOTHER):
+        queue.assert_enqueued(t.add.s(1, 2))
+    with pytest.raises(NothingToRun, match=r"No task has reached this task_queue: " + TO_ANOTHER):
+        queue.run()
+    queue.assert_not_enqueued(t.total)
+
+
+def test_another_app_with_tasks_of_its_own_is_nobodys_mistake(queue, other_app):
+    other_app.tasks["own.only"].delay()
+    queue.assert_empty()
+    assert queue.run() == {}

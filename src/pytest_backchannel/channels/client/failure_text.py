@@ -8,6 +8,7 @@ from typing import Any
 
 from ...clock import idle, patience
 from ...errors import WebSocketClosed
+from ...events import current_log
 from ..routes import websocket_routes
 from ..watch.background import Crash, Running
 from ..watch.crash import short_traceback, summary
@@ -16,15 +17,26 @@ from .connection import ABNORMAL, Close, Connection
 from .server_rules import State
 
 _FRAMES = 10
+_BROKEN = 3
 _LISTED = 20
 
 
 def no_answer(connection: Connection, what: str, seconds: float) -> str:
     """Something did not happen in time: what, where the consumer waits, and the frames so far."""
-    lines = [f"{what} within {seconds:g} s ({connection.path})", *waiting(connection), told(connection)]
-    if patience.is_stopped(asyncio.get_running_loop()):
-        lines.insert(1, patience.STOPPED)
-    return "\n".join(lines)
+    first = f"{what} within {seconds:g} s ({connection.path})"
+    stopped = [patience.STOPPED] if patience.is_stopped(asyncio.get_running_loop()) else []
+    return "\n".join([*_broke_before(), first, *stopped, *waiting(connection), told(connection)])
+
+
+def _broke_before() -> list[str]:
+    """What was lost or broke in this test, each once: it is the likely reason, and so it comes first."""
+    broken = [event for event in current_log().events if event.broke]
+    lines: dict[str, None] = {}
+    for event in broken:
+        task = getattr(event, "task", "")
+        where = f"  [{event.where}]" if event.where else ""
+        lines[f"    {f'{task}: ' if task else ''}{event.headline()}{where}"] = None
+    return ["this broke before:", *list(lines)[-_BROKEN:]] if lines else []
 
 
 def waiting(connection: Connection) -> list[str]:

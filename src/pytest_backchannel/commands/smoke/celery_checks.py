@@ -67,8 +67,7 @@ def celery_checks(app: Any, *, timeout: float, results: bool = True) -> Iterator
     queues = _queues(wanted)
     check = Check("worker")
     try:
-        # Twice the time: it is asked in several rounds.
-        workers = limited(lambda: ask_workers(app, queues, timeout), timeout * 2 + 5)
+        workers = limited(lambda: ask_workers(app, queues, timeout), timeout)
     except Exception as error:
         yield check.failed(f"the workers can't be asked: {_say(error)}")
         return
@@ -102,7 +101,7 @@ def _broker(app: Any, timeout: float) -> Generator[Outcome, None, bool]:
             connection.default_channel.close()
 
     try:
-        limited(connect, timeout + 2)
+        limited(connect, timeout)
     except Exception as error:
         yield check.failed(
             f"no connection: {_say(error)}", "Is the broker up, does its address resolve from here, is the login right?"
@@ -197,7 +196,7 @@ def _canaries(app: Any, queues: list[str], timeout: float, results: bool) -> Ite
 def _canary(app: Any, queue: str, way: Callable[[Any, str, float], str], timeout: float) -> Outcome:
     check = Check("canary", queue)
     try:
-        found = limited(lambda: way(app, queue, timeout), timeout + 3)
+        found = limited(lambda: way(app, queue, timeout), timeout)
     except Exception as error:
         late = isinstance(error, TooSlow) or type(error).__name__ == "TimeoutError"
         text = f"has not come back within {timeout:g} s" if late else f"lost: {_say(error)}"

@@ -82,7 +82,7 @@ def run(options: argparse.Namespace) -> int:
     Returns:
         The exit code.
     """
-    from ...servers.urls import without_logins
+    from ...masking import masked_data
     from .results import Report
 
     try:
@@ -90,7 +90,7 @@ def run(options: argparse.Namespace) -> int:
         settings = _set_up(options.settings)
     except (BackchannelError, ValueError) as error:
         # The settings may have named an address that they could not reach.
-        print(without_logins(f"backchannel smoke: {error}"), file=sys.stderr)
+        print(masked_data(f"backchannel smoke: {error}"), file=sys.stderr)
         return BAD_USAGE
     report = Report(secrets=[value for _, value in site.headers] if site else [], as_json=options.format == "json")
     try:

@@ -57,7 +57,7 @@ def ask_workers(
     wanted = list(queues)
     found = Workers()
     deadline = time.monotonic() + timeout
-    window = 1.0
+    window = min(1.0, timeout)
     while True:
         with ThreadPoolExecutor(2) as threads:
             queues_of = threads.submit(_broadcast, app, "active_queues", window)

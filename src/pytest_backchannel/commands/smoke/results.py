@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from typing import TextIO
 
-from ...servers.urls import without_logins
+from ...masking import masked_data
 
 FORMAT = 1
 PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
@@ -103,7 +103,7 @@ class Report:
         """The text with every secret replaced by ``***``."""
         for secret in self._secrets:
             text = text.replace(secret, "***")
-        return without_logins(text)
+        return masked_data(text)
 
     def add(self, outcome: Outcome) -> None:
         """Take one outcome in and show it at once."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ...masking import looks_secret
 from ...servers.urls import secrets_in
 
+# Wider than what looks secret in a text: a value that is hidden for nothing does no harm here.
 _SECRET = ("PASSWORD", "PASSWD", "SECRET", "TOKEN", "API_KEY", "ACCESS_KEY", "PRIVATE_KEY")
 _HOLDS_URLS = ("URL", "BACKEND", "BROKER", "LAYERS", "DATABASES", "CACHES", "DSN", "MAILERS", "STORAGES")
 # A shorter one is a word of the messages themselves.
@@ -40,7 +42,7 @@ def _collect(name: str, value: object, found: set[str], depth: int) -> None:
         for url in value.split(";"):
             if "://" in url:
                 found |= secrets_in(url)
-        if any(part in name for part in _SECRET):
+        if looks_secret(name) or any(part in name for part in _SECRET):
             found.add(value)
     elif isinstance(value, Mapping):
         for key, inner in value.items():

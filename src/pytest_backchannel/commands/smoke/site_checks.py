@@ -99,11 +99,12 @@ def _http(site: Site) -> Outcome:
                 return error.code
 
     try:
-        status = limited(get, site.timeout + 2)
+        status = limited(get, site.timeout)
     except Exception as error:
         reason = getattr(error, "reason", None) or error
-        text = str(reason) or type(reason).__name__
-        return check.failed(f"no answer: {text}", "Is the web server up?")
+        late = isinstance(reason, (TooSlow, TimeoutError))
+        text = f" within {site.timeout:g} s" if late else f": {str(reason) or type(reason).__name__}"
+        return check.failed(f"no answer{text}", "Is the web server up?")
     if status >= 500 or status in (400, 404):
         fix = "Is the host in ALLOWED_HOSTS?" if status == 400 else ""
         return check.failed(f"answers HTTP {status}", fix)
@@ -122,7 +123,7 @@ def _connect(site: Site, path: str) -> Any:
         origin=site.sent_origin,
         additional_headers=list(site.headers),
         open_timeout=site.timeout,
-        close_timeout=min(site.timeout, 2),
+        close_timeout=0.2,
         user_agent_header="backchannel-smoke",
         proxy=None,
     )
@@ -145,7 +146,7 @@ def _handshake(site: Site, path: str) -> Outcome:
         return None
 
     try:
-        code = limited(shake, site.timeout + 3)
+        code = limited(shake, site.timeout)
     except Exception as error:
         return check.failed(*_refusal(site, error))
     if code is not None:
@@ -236,7 +237,7 @@ def layer_check(timeout: float) -> Iterator[Outcome]:
             await _close(layer)
 
     try:
-        limited(lambda: asyncio.run(there_and_back()), timeout + 2)
+        limited(lambda: asyncio.run(there_and_back()), timeout)
     except Exception as error:
         text = f"carries nothing: {type(error).__name__}: {error}".rstrip(": ")
         yield check.failed(text, "Is its Redis up, and reachable from here?")
@@ -271,7 +272,7 @@ def _message(site: Site, message: Message) -> Outcome:
         raise TooSlow
 
     try:
-        limited(reach, site.timeout + 4)
+        limited(reach, site.timeout)
     except TooSlow:
         return check.failed(
             f"no frame has reached the socket within {site.timeout:g} s",

@@ -2,17 +2,38 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from ...events import Event, EventLog
+from ...masking import masked_data
 
 MAX_LINES = 60
+
+
+@dataclass
+class _Told:
+    """One line of the story, and how often it happened, one after the other, with all that it caused."""
+
+    event: Event
+    depth: int
+    text: str
+    times: int = 1
+
+    @property
+    def must_stay(self) -> bool:
+        """Whether it is never left out: what broke, and a task that was revoked."""
+        return self.event.broke or self.text.startswith("REVOKED")
 
 
 def story(log: EventLog, *, max_lines: int = MAX_LINES) -> str:
     """The events of ``log`` as a tree, each line with its time, what it was and the project's own file and line.
 
+    What happened several times over, one after the other and with the same consequences, is told once, with a number.
+
     Args:
         log: the log of one test.
-        max_lines: the longest story, in lines; what is left out in the middle is counted.
+        max_lines: the longest story, in lines; what is left out in the middle is counted. What broke, and what was
+            revoked, is never left out.
 
     Returns:
         The text, without a closing line break; empty where nothing happened.
@@ -20,29 +41,69 @@ def story(log: EventLog, *, max_lines: int = MAX_LINES) -> str:
     if not log.events:
         return ""
     start = log.events[0].at
-    children: dict[int | None, list[Event]] = {}
-    known = {event.id for event in log.events}
-    for event in log.events:
-        children.setdefault(event.cause if event.cause in known else None, []).append(event)
-    lines: list[str] = []
-    # An explicit stack: a chain of causes may be longer than Python's recursion limit.
-    stack = [(event, "", True) for event in reversed(children.get(None, []))]
-    while stack:
-        event, indent, is_root = stack.pop()
-        below = children.get(event.id, [])
-        lines.append(_line(event, indent if is_root else indent[:-3] + "└─ ", event.at - start))
-        stack += [(child, indent + "   ", False) for child in reversed(below)]
-    if len(lines) > max_lines:
-        head = max_lines * 2 // 3
-        tail = max_lines - head - 1
-        lines = [*lines[:head], f"… {len(lines) - head - tail} more events …", *lines[-tail:]]
+    told = _folded(log.events)
+    if len(told) <= max_lines:
+        return "\n".join(_line(one, start) for one in told)
+    head = max_lines * 2 // 3
+    tail = max_lines - head - 1
+    middle = range(head, len(told) - tail)
+    lines = [_line(one, start) for one in told[:head]]
+    hidden = 0
+    for index in middle:
+        if told[index].must_stay:
+            lines += [*_left_out(hidden), _line(told[index], start)]
+            hidden = 0
+        else:
+            hidden += told[index].times
+    lines += [*_left_out(hidden), *(_line(one, start) for one in told[len(told) - tail :])]
     return "\n".join(lines)
 
 
-def _line(event: Event, indent: str, offset: float) -> str:
+def _left_out(hidden: int) -> list[str]:
+    return [f"… {hidden} more event{'s' if hidden > 1 else ''} …"] if hidden else []
+
+
+def _folded(events: list[Event]) -> list[_Told]:
+    """The lines in their order, with equal neighbours folded."""
+    children: dict[int | None, list[Event]] = {}
+    known = {event.id for event in events}
+    for event in events:
+        children.setdefault(event.cause if event.cause in known else None, []).append(event)
+    texts = {event.id: masked_data(event.headline()) for event in events}
+    # What an event and all that it caused look like. A cause comes before what it causes: so from the end.
+    shapes: dict[int, int] = {}
+    for event in reversed(events):
+        below = tuple(shapes[child.id] for child in children.get(event.id, ()))
+        shapes[event.id] = hash((type(event), texts[event.id], event.broke, event.where, below))
+    lines: list[_Told] = []
+    # An explicit stack: a chain of causes may be longer than Python's recursion limit.
+    stack = [(event, 0, times) for event, times in reversed(_runs(children.get(None, []), shapes))]
+    while stack:
+        event, depth, times = stack.pop()
+        lines.append(_Told(event, depth, texts[event.id], times))
+        below_it = _runs(children.get(event.id, []), shapes)
+        stack += [(child, depth + 1, child_times) for child, child_times in reversed(below_it)]
+    return lines
+
+
+def _runs(events: list[Event], shapes: dict[int, int]) -> list[tuple[Event, int]]:
+    """The first of each run of equal neighbours, and how long the run is."""
+    runs: list[tuple[Event, int]] = []
+    for event in events:
+        if runs and shapes[runs[-1][0].id] == shapes[event.id]:
+            runs[-1] = (runs[-1][0], runs[-1][1] + 1)
+        else:
+            runs.append((event, 1))
+    return runs
+
+
+def _line(told: _Told, start: float) -> str:
+    event = told.event
+    indent = "   " * (told.depth - 1) + "└─ " if told.depth else ""
     mark = "✗ " if event.broke else ""
+    times = f" (× {told.times}, alike)" if told.times > 1 else ""
     where = f"  [{event.where}]" if event.where else ""
-    return f"{_offset(offset):>9}  {indent}{mark}{event.headline()}{where}"
+    return f"{_offset(event.at - start):>9}  {indent}{mark}{told.text}{times}{where}"
 
 
 def _offset(seconds: float) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import ServerFailed
-from ...tasks.stepped.faults import Fault
+from ...tasks.stepped.pool.faults import Fault
 from ..integration import Integration
 from ..workers.setup_hook import Setup
 from ..workers.worker_process import Worker

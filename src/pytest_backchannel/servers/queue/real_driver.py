@@ -21,8 +21,9 @@ from ...tasks import verdicts
 from ...tasks.driver import DEFAULT_LIMIT, Phase, Step, Unable, check_phase
 from ...tasks.expect.messages import EnqueuedTask
 from ...tasks.expect.selection import Selection
+from ...tasks.expect.sending import Sending
 from ...tasks.outcomes import Counts
-from ...tasks.stepped.faults import Fault
+from ...tasks.stepped.pool.faults import Fault
 from ..integration import Integration
 from ..publishing import published
 from ..workers.setup_hook import Setup
@@ -75,6 +76,7 @@ class RealDriver:
         self.log = current_log() if log is None else log
         self.workers = ["worker"]
         self.seen: set[str] = set()
+        self.sending: Sending | None = None
         self._conf = dict(conf or {})
         self._limit = real_limit
         self._account = Account(self.app, self.log, folder / "reports.jsonl")

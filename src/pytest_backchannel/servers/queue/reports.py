@@ -7,14 +7,14 @@ import pickle
 import time
 from base64 import b64decode
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ...events import EventLog, Location, caller
 from ...tasks import records
 from ...tasks.expect.messages import EnqueuedTask, call_text, decode
-from ...tasks.outcomes import Outcome, TaskFailure, TaskRetry, TaskSuccess
+from ...tasks.outcomes import HandlerError, HandlerFailure, Outcome, TaskFailure, TaskRetry, TaskSuccess
 from ..publishing import Raw, queue_of
 
 ENDED = ("done", "lost")
@@ -32,6 +32,7 @@ class Message:
             that is gone.
         parent: the message whose task published it.
         deliveries: how often its function was begun.
+        handlers: those that failed in the delivery that has not ended yet.
     """
 
     task: EnqueuedTask
@@ -39,6 +40,7 @@ class Message:
     state: str = "waiting"
     parent: Message | None = None
     deliveries: int = 0
+    handlers: list[HandlerError] = field(default_factory=list)
 
     @property
     def due(self) -> bool:
@@ -176,6 +178,28 @@ class Account:
         self.record(records.StateSet, message, state=report["state"], reason=reason)
         self._outcome(message, report["state"], value, report)
 
+    def _on_broken(self, report: Mapping[str, Any]) -> None:
+        """A handler has failed, and has taken the end of its task with it."""
+        message = self._find(report, "started", "received")
+        if message is not None:
+            message.state = "done"
+            error = thaw(report["value"])
+            self.record(records.BodyEnded, message, state="FAILURE", result=repr(error))
+            self._outcome(message, "FAILURE", error, report)
+
+    def _on_handler(self, report: Mapping[str, Any]) -> None:
+        message = self._find(report, "started", "received")
+        exception = _exception(report)
+        error = HandlerError(
+            handler=report["handler"], exception=exception, task=report["task"], task_id=report["id"] or None
+        )
+        if message is None:
+            beside = self._find(report, *ENDED, "waiting")
+            self.outcomes.append(_handler_failure(error, beside))
+        # Celery calls some of them again when they fail.
+        elif (error.handler, repr(exception)) not in {(e.handler, repr(e.exception)) for e in message.handlers}:
+            message.handlers.append(error)
+
     def _on_fault(self, report: Mapping[str, Any]) -> None:
         if report["fault"] == "kill_worker":
             self.killed_by_fault = True
@@ -186,7 +210,8 @@ class Account:
                 self.record(records.ChildLost, message, when=report["when"])
 
     def _outcome(self, message: Message, state: str, value: Any, report: Mapping[str, Any]) -> None:
-        task = message.task
+        task, handlers = message.task, message.handlers
+        message.handlers = []
         common: dict[str, Any] = {
             "name": task.name,
             "id": task.id,
@@ -201,10 +226,13 @@ class Account:
         elif state == "RETRY":
             self.outcomes.append(TaskRetry(**common, countdown=report.get("when"), exc=thaw(report["exc"])))
         elif state == "FAILURE":
-            error = value if isinstance(value, BaseException) else RuntimeError(report.get("reason") or str(value))
-            self.outcomes.append(TaskFailure(**common, exception=error))
+            error = _exception(report)
+            beside = tuple(other for other in handlers if repr(other.exception) != repr(error))
+            self.outcomes.append(TaskFailure(**common, exception=error, handlers=beside))
         else:
             self.outcomes.append(Outcome(**common))
+        if state != "FAILURE":
+            self.outcomes.extend(_handler_failure(error, message) for error in handlers)
 
     def record(self, kind: type[records.TaskEvent], message: Message, **fields: Any) -> None:
         """Note what has happened to a message."""
@@ -213,6 +241,27 @@ class Account:
             kind, cause=message.event, task=task.name, task_id=task.id, queue=task.queue or "", **fields
         )
         message.event = event.id
+
+
+def _exception(report: Mapping[str, Any]) -> BaseException:
+    value = thaw(report["value"])
+    return value if isinstance(value, BaseException) else RuntimeError(report.get("reason") or str(value))
+
+
+def _handler_failure(error: HandlerError, message: Message | None) -> HandlerFailure:
+    """The failure of a handler beside its task, or of one that belongs to no task that is known."""
+    task = message.task if message is not None else None
+    return HandlerFailure(
+        name=error.task or "?",
+        id=error.task_id or "",
+        state="FAILURE",
+        args=task.args if task is not None else (),
+        kwargs=task.kwargs if task is not None else {},
+        retries=task.retries if task is not None else 0,
+        where=task.where if task is not None else None,
+        exception=error.exception,
+        handlers=(error,),
+    )
 
 
 def thaw(text: str) -> Any:

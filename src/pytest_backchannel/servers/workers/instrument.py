@@ -14,11 +14,13 @@ import pickle
 import signal
 import time
 from base64 import b64encode
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ...events import caller
 from ..publishing import published, queue_of
+from .handler_reports import HandlerReports
 
 BEFORE, AFTER = "before_body", "after_body"
 
@@ -35,12 +37,15 @@ def instrument(app: Any, events: str, faults: str) -> None:
     """
     report = Reporter(events)
     TaskSignals(report).connect()
+    handlers = HandlerReports(report, freeze)
+    handlers.connect()
+    _kept.append(handlers)
     publishing = published(lambda raw: report("published", raw=raw, queue=queue_of(raw, app), where=_where()))
     _kept.append(publishing)  # until the process ends: a context manager that is collected ends
     publishing.__enter__()
     for name, task in app.tasks.items():
         if not name.startswith("celery."):
-            _wrap(task, report, Path(faults))
+            _wrap(task, report, Path(faults), handlers.body_raised)
 
 
 class Reporter:
@@ -149,7 +154,7 @@ def _where() -> list[Any] | None:
 # --- celery 5.5–5.7: the one place before Celery knows that the function has ended.
 
 
-def _wrap(task: Any, report: Reporter, faults: Path) -> None:
+def _wrap(task: Any, report: Reporter, faults: Path, raised: Callable[[str, BaseException], None]) -> None:
     run = task.run
 
     @functools.wraps(run)
@@ -158,6 +163,10 @@ def _wrap(task: Any, report: Reporter, faults: Path) -> None:
             _fault(BEFORE, task, report, faults)
         try:
             return run(*args, **kwargs)
+        except Exception as error:
+            if not task.request.called_directly:
+                raised(task.request.id, error)
+            raise
         finally:
             if not task.request.called_directly:
                 _fault(AFTER, task, report, faults)

@@ -47,7 +47,7 @@ def run_beat(app: Any, clock: VirtualClock, until: datetime | timedelta | float,
                 log.problem(
                     "unknown_task",
                     f"the beat entry {entry.name!r} names the task {entry.task!r}, which no worker knows.\n"
-                    "Fix the name in CELERY_BEAT_SCHEDULE, or import the module that defines the task.",
+                    "Fix the name in CELERY_BEAT_SCHEDULE, or in the scheduler's table, or import the task's module.",
                 )
         _pass_time(scheduler, clock, end)
         scheduler.finish()

@@ -7,8 +7,9 @@ task's name, matches whatever its arguments are. A chain, a group or a chord mat
 from __future__ import annotations
 
 import inspect
+import traceback
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher, get_close_matches
 from typing import Any
@@ -18,6 +19,7 @@ from celery.canvas import Signature
 from celery.result import AsyncResult, ResultSet
 
 from ...errors import BackchannelFailure, BadExpectation
+from ...events import Location, is_project_file
 from .compare import Comparison, Difference, check_call
 from .messages import EnqueuedTask, call_text
 from .workflows import Chain, Chord, EnqueuedWorkflow, Group, Node, Step, of_messages, of_signature, single
@@ -120,7 +122,7 @@ def assert_enqueued(
     app: Any,
     count: int | None = None,
     also: Sequence[Elsewhere] = (),
-    hints: Sequence[str] = (),
+    hints: Iterable[str] = (),
 ) -> EnqueuedTask:
     """Check that the expected task or workflow waits.
 
@@ -130,7 +132,7 @@ def assert_enqueued(
         app: the Celery app.
         count: how many times, exactly; None for at least once.
         also: messages of the same test that do not wait any more, so that a failure can say so.
-        hints: lines for the end of a failure.
+        hints: lines for the end of a failure; asked for only where there is one.
 
     Returns:
         The first message that matches (for a group or a chord, the first of its messages).
@@ -164,7 +166,8 @@ def assert_enqueued(
             lines += _what_was_near(expectation, elsewhere)
     if not found:
         lines += _unknown(expectation, app)
-    raise BackchannelFailure("\n".join([*lines, *(["", *hints] if hints else [])]))
+    said = list(hints)
+    raise BackchannelFailure("\n".join([*lines, *(["", *said] if said else [])]))
 
 
 def assert_not_enqueued(messages: Sequence[EnqueuedTask], expected: Any, *, app: Any) -> None:
@@ -201,6 +204,11 @@ def assert_empty(messages: Sequence[EnqueuedTask]) -> None:
 
 
 # ---------------------------------------------------------------- what is expected
+
+
+def names_of(expected: Any) -> set[str]:
+    """The names of the tasks of an expectation."""
+    return set(_names(_node(expected)))
 
 
 def _node(expected: Any) -> Node:
@@ -345,6 +353,8 @@ def _unknown(expectation: Expectation, app: Any) -> list[str]:
         ]
     unknown = dict.fromkeys(expectation.unknown_names())
     lines = [f"No task is registered as {name!r}.{did_you_mean(name, app)}" for name in unknown]
+    if lines and (why := failing_import(app)):
+        lines.append(why)
     return ["", *lines] if lines else []
 
 
@@ -352,6 +362,21 @@ def did_you_mean(name: str, app: Any) -> str:
     """The question that follows the name of an unknown task; empty where no task has a name like it."""
     near = near_names(name, app)
     return f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+
+
+def failing_import(app: Any) -> str:
+    """What a worker would raise when it imports the modules of tasks; empty where it would not.
+
+    Celery tries it once in a process, so that only the first test sees it; later ones see tasks that nobody knows.
+    """
+    try:
+        app.loader.import_default_modules()
+    except Exception as error:  # whatever the project's modules raise
+        frames = traceback.extract_tb(error.__traceback__)
+        places = [str(Location(f.filename, f.lineno or 0, f.name)) for f in frames if is_project_file(f.filename)]
+        at = f" at {places[-1]}" if places else ""
+        return f"A worker could not start: importing the modules of tasks raises {type(error).__name__}: {error}{at}."
+    return ""
 
 
 def near_names(name: str, app: Any) -> list[str]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
+from ...errors import BackchannelFailure
+from ..beat.upcoming import due
 from . import matching
 from .messages import EnqueuedTask
+from .mocks import mocked
 
 if TYPE_CHECKING:
     from ..driver import Driver
@@ -60,7 +63,38 @@ class WaitingTasks(Sequence[EnqueuedTask]):
         __tracebackhide__ = True
         driver = self._driver
         waiting, also = driver.waiting(), [matching.Elsewhere("has run already", driver.have_run())]
-        return matching.assert_enqueued(waiting, expected, app=driver.app, count=count, also=also)
+        hints = self._hints(expected, waiting)
+        return matching.assert_enqueued(waiting, expected, app=driver.app, count=count, also=also, hints=hints)
+
+    def _hints(self, expected: Any, waiting: Sequence[EnqueuedTask]) -> Iterator[str]:
+        """Why it may not be there, for the end of a failure."""
+        by_name = isinstance(expected, str)
+        name = str(expected if by_name else getattr(expected, "name", None) or getattr(expected, "task", ""))
+        sending, app = self._driver.sending, self._driver.app
+        if hint := mocked(app.tasks.get(name)):
+            yield hint
+        if app.conf.task_always_eager:
+            yield (
+                "task_always_eager is on, so that tasks run where they are called and none waits: celery_eager was set "
+                "up after task_queue, or the test has set it. The two conflict: take one of them."
+            )
+        yield from due(app, name)
+        if sending is not None:
+            changed = (sending.changed(message) for message in waiting if message.name == name)
+            yield from dict.fromkeys(hint for hint in changed if hint)
+            yield from dict.fromkeys(one.told(app) for one in sending.elsewhere if one.name == name)
+
+    def _check_elsewhere(self, names: Collection[str] | None = None) -> None:
+        """An assertion of absence holds for nothing where another app got the task.
+
+        Args:
+            names: of the tasks that are asked about; None for all.
+        """
+        __tracebackhide__ = True
+        sending = self._driver.sending
+        for one in sending.elsewhere if sending is not None else ():
+            if names is None or one.name in names:
+                raise BackchannelFailure(f"Nothing waits here, but {one.told(self._driver.app)}")
 
     def assert_not_enqueued(self, expected: Any) -> None:
         """Check that no task, or workflow, of the kind waits.
@@ -69,19 +103,22 @@ class WaitingTasks(Sequence[EnqueuedTask]):
             expected: as for :meth:`assert_enqueued`.
 
         Raises:
-            BackchannelFailure: one does; the message lists where it was enqueued.
+            BackchannelFailure: one does; the message lists where it was enqueued. Or another Celery app got one.
         """
         __tracebackhide__ = True
         matching.assert_not_enqueued(self._driver.waiting(), expected, app=self._driver.app)
+        self._check_elsewhere(matching.names_of(expected))
 
     def assert_empty(self) -> None:
         """Check that no task waits.
 
         Raises:
-            BackchannelFailure: some do; the message lists them, and where they were enqueued.
+            BackchannelFailure: some do; the message lists them, and where they were enqueued. Or another Celery app
+                got one.
         """
         __tracebackhide__ = True
         matching.assert_empty(self._driver.waiting())
+        self._check_elsewhere()
 
     def enqueued(self, task: Any = None) -> list[EnqueuedTask]:
         """The tasks that wait.

@@ -19,9 +19,10 @@ from ..extensions import worker_boot
 from ..outcomes import cycle_of
 from ..records import WorkerExited, WorkerKilled
 from .broker import StoredMessage
-from .execution import Execution
-from .faults import WorkerDied, WorkerEnded
 from .installation import Installation
+from .pool.execution import Execution
+from .pool.faults import WorkerDied, WorkerEnded
+from .pool.task_signals import TaskSignals
 from .recorder import MessageHistory
 from .worker import SteppedWorker
 
@@ -31,7 +32,8 @@ class Engine:
 
     Args:
         installation: the app, redirected.
-        execution: runs the functions; it knows the broker and the recorder.
+        execution: runs the functions; it knows the broker and the book.
+        signals: what Celery tells besides.
         workers: the queues of each worker, by its name; None for a worker that serves every queue that is used.
         order: ``fifo``, or ``random``.
         seed: of the random order.
@@ -43,6 +45,7 @@ class Engine:
         *,
         installation: Installation,
         execution: Execution,
+        signals: TaskSignals,
         workers: Mapping[str, tuple[str, ...] | None],
         order: str = "fifo",
         seed: int = 0,
@@ -52,6 +55,7 @@ class Engine:
         self.broker = execution.broker
         self.recorder = execution.recorder
         self.execution = execution
+        self.book = execution.book
         self.workers = {
             name: SteppedWorker(
                 name,
@@ -59,9 +63,9 @@ class Engine:
                 installation=installation,
                 broker=self.broker,
                 execute=execution.execute,
-                undecodable=execution.undecodable,
+                undecodable=signals.undecodable,
                 around_body=execution.around_body,
-                is_registered=execution.is_registered,
+                is_registered=signals.is_registered,
             )
             for name, queues in workers.items()
         }
@@ -166,7 +170,7 @@ class Engine:
         __tracebackhide__ = True
         with self.guard(), self._selecting(selection):
             self.start()
-            before = len(self.execution.outcomes)
+            before = len(self.book.outcomes)
             self.settle()
             chosen = self._choose(only)
             # What is due at this very moment comes first: in real time it is a little older than what is overdue.
@@ -177,7 +181,7 @@ class Engine:
                 self.settle()
                 chosen = self._choose(only)
             if chosen is None:
-                return len(self.execution.outcomes) > before
+                return len(self.book.outcomes) > before
             self._run(*chosen)
             return True
 
@@ -381,7 +385,7 @@ class Engine:
         self.recorder.begun(message)
         self._check_loop(message.history)
         execution = self.execution
-        execution.worker, execution.message = worker, message
+        execution.worker, self.book.message = worker, message
         try:
             with caused_by(message.history.cause):
                 worker.begin(request)
@@ -391,7 +395,7 @@ class Engine:
         except WorkerEnded as end:
             self.replace(worker, end.error, message)
         finally:
-            execution.worker = execution.message = None
+            execution.worker = self.book.message = None
         self.done.append(message)
         if self._redeliver_all and message.history.finished and not message.redelivered:
             self.broker.deliver_again(message)
@@ -446,7 +450,7 @@ class Engine:
         return sorted(found.values(), key=lambda m: m.history.number)
 
     def _orphaned(self, message: StoredMessage) -> bool:
-        return message.is_task and id(message) not in self.recorder.held and message is not self.execution.message
+        return message.is_task and id(message) not in self.recorder.held and message is not self.book.message
 
     def serves(self, queue: str) -> bool:
         """Whether a worker consumes a queue, or would as soon as it is used."""

@@ -18,14 +18,17 @@ from .. import verdicts
 from ..broker_guard import refuse_real_brokers
 from ..driver import NOT_BEGUN, Phase, Step, check_phase
 from ..expect.messages import EnqueuedTask, decode
+from ..expect.sending import Sending
 from ..outcomes import Counts
 from .backend import backend_for
 from .broker import Broker, StoredMessage, has_task_header
 from .engine import Engine
-from .execution import Execution
 from .explain import nothing_due, why_no_result
-from .faults import Fault
 from .installation import Installation
+from .pool.execution import Execution
+from .pool.faults import Fault
+from .pool.outcome_book import OutcomeBook
+from .pool.task_signals import TaskSignals
 from .recorder import Recorder
 from .transport import transport_for
 
@@ -71,11 +74,14 @@ class SteppedDriver:
             options["visibility_timeout"] = visibility_timeout
         self.log = current_log() if log is None else log
         self.recorder = Recorder(self.app, self.log, in_transaction)
+        self.sending: Sending | None = Sending(self.app, self.recorder.latest.__contains__)
         self.broker = Broker(profile, options=options, listener=self.recorder, is_task=self._is_task)
         self.recorder.broker = self.broker
-        self.execution = Execution(self.app, self.recorder, self.broker, why_unregistered)
+        book = OutcomeBook(self.recorder)
+        self.execution = Execution(self.app, book, self.broker)
+        self.signals = TaskSignals(self.app, book, why_unregistered)
         self.workers = list(workers or ("worker",))
-        self.outcomes = self.execution.outcomes
+        self.outcomes = book.outcomes
         self.captures = self.recorder.captures
         self.seen: set[str] = set()
         self._backend_kind = result_backend
@@ -98,11 +104,16 @@ class SteppedDriver:
         installation = Installation(self.app, transport, lambda: backend_for(self._backend_kind, self.app, self))
         with ExitStack() as stack:
             stack.enter_context(installation)
+            if self.sending is not None:
+                stack.enter_context(self.sending)
             stack.enter_context(refuse_real_brokers())
             queues = self._worker_queues()
-            self._made = Engine(installation=installation, execution=self.execution, workers=queues, **self._stepping)
-            self.execution.connect()
-            stack.callback(self.execution.disconnect)
+            self._made = Engine(
+                installation=installation, execution=self.execution, signals=self.signals, workers=queues,
+                **self._stepping,
+            )  # fmt: skip
+            self.signals.connect()
+            stack.callback(self.signals.disconnect)
             stack.callback(self._made.stop)
             self._stack = stack.pop_all()
         self.log.at_end(self._check)
@@ -196,6 +207,7 @@ class SteppedDriver:
         step.raise_failure()  # of a handler, which may have failed as a task was sent
         while self.engine.step(step.worker, step.selection):
             step.raise_failure()
+            step.check_retries(self.app)
 
     def run_for(self, seconds: float, step: Step) -> None:
         """Run what is due, and move time, running what comes due on the way, at its own moment."""

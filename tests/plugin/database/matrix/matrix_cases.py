@@ -658,14 +658,42 @@ async def test_eight_threads_with_failing_savepoints(db):
 
 
 @asyncio_case
+async def test_a_block_that_waits_for_its_threads(db):
+    def work():
+        with transaction.atomic():
+            in_thread(create, "joined")
+            with ThreadPoolExecutor(4) as pool:
+                kept = [name for names in pool.map(stack_of_savepoints, range(4)) for name in names]
+            assert Item.objects.filter(name__in=kept).count() == len(kept)
+        with contextlib.suppress(ValueError), transaction.atomic():
+            in_thread(create, "gone")
+            raise ValueError
+        return ["joined", *kept]
+
+    kept = await asyncio.to_thread(work)
+    assert sorted([item.name async for item in Item.objects.all()]) == sorted(kept)
+
+
+@asyncio_case
 async def test_deadlock_names_the_holder(db, monkeypatch):
     from pytest_backchannel.database import current_sharing
 
     monkeypatch.setattr(current_sharing().shared["default"].lock, "limit", 0.2)
 
     def hold():
+        waited, errors = threading.Event(), []
+
+        def wait():
+            try:
+                create()
+            except SharedConnectionBusy as error:
+                errors.append(error)
+            waited.set()
+
         with transaction.atomic():
-            in_thread(create, name="case-waiter")
+            threading.Thread(target=wait, name="case-waiter").start()
+            assert waited.wait(30)
+            raise errors[0]
 
     with pytest.raises(SharedConnectionBusy) as caught:
         await asyncio.to_thread(hold)

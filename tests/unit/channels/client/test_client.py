@@ -458,6 +458,27 @@ async def test_an_unknown_message_type_is_the_receivers_crash():
 # -------------------------------------------------------------------- time outs
 
 
+class Broken(events.Event):
+    def headline(self):
+        return "lost for Talker: no_members"
+
+    @property
+    def broke(self):
+        return True
+
+
+async def test_no_frame_leads_with_what_was_lost_before():
+    async with client() as ws:
+        for _ in range(2):
+            events.current_log().record(Broken, where=events.caller())
+        with pytest.raises(errors.NoFrame) as late:
+            await ws.receive_text(timeout=0.05)
+        lines = str(late.value).splitlines()
+        assert lines[0] == "this broke before:"
+        assert lines[1].startswith("    lost for Talker: no_members  [")
+        assert lines[2] == "no frame came from Talker within 0.05 s (/ws/talk/)"
+
+
 async def test_a_timeout_names_the_line_and_the_frames_and_leaves_the_consumer_alive():
     async with client() as ws:
         await ws.send_text("echo 1")

@@ -68,7 +68,7 @@ class Job:
 
     def lost(self, reason: str) -> None:
         """The process is gone (Pool.mark_as_worker_lost)."""
-        self.raised(_info(WorkerLostError(f"Worker exited prematurely: {reason} Job: {self.number}.")))
+        self.raised(error_info(WorkerLostError(f"Worker exited prematurely: {reason} Job: {self.number}.")))
 
     def over_soft_limit(self, limit: float) -> None:
         """The soft time limit has passed (TimeoutHandler.on_soft_timeout)."""
@@ -77,7 +77,7 @@ class Job:
     def over_hard_limit(self, limit: float) -> None:
         """The hard time limit has passed (TimeoutHandler.on_hard_timeout): both callbacks are told, in this order."""
         self.timed_out = True
-        self.raised(_info(TimeLimitExceeded(limit)))
+        self.raised(error_info(TimeLimitExceeded(limit)))
         self._tell(self.on_timeout, soft=False, timeout=limit)
 
     def _tell(self, callback: Callable[..., Any] | None, *args: Any, **kwargs: Any) -> None:
@@ -105,10 +105,11 @@ def _in_main_process() -> Generator[None]:
         running[:] = kept
 
 
-def _info(error: Exception) -> ExceptionInfo:
+def error_info(error: BaseException) -> ExceptionInfo:
+    """An exception as a pool's process reports it."""
     try:
         raise error
-    except Exception:
+    except BaseException:
         return ExceptionInfo()
 
 
