@@ -397,6 +397,7 @@ declare_slug(
     "A task that a consumer started still ran when its connection had ended.",
     fatal=False,
     fatal_if_strict=True,
+    doubles_only=True,
 )
 
 declare_slug(

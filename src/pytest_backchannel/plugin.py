@@ -140,7 +140,8 @@ class _First:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Observe the project's own layers and consumers."""
+    """Observe the project's own layers and consumers, and connections to a real Redis."""
+    queues.begin_redis_watch(item)
     watching.begin(item)
     layers.begin(item)
 
@@ -148,7 +149,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """At the end of the body, ask the doubles in use what went unseen."""
-    ends = [end for end in (queues.watch_brokers(item), queues.watch_redis(item)) if end is not None]
+    end_watch = queues.watch_brokers(item)
     try:
         watching.begin_body(item)
         try:
@@ -161,8 +162,8 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
         judging.judge_body(item)
         return result
     finally:
-        for end in ends:
-            end()
+        if end_watch is not None:
+            end_watch()
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)
@@ -171,6 +172,7 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object
     try:
         result = yield
     finally:
+        queues.end_redis_watch(item)
         # Only where a module of ours for Channels is loaded has anything begun.
         if "pytest_backchannel.channels.watch.consumers" in sys.modules:
             try:

@@ -13,7 +13,7 @@ import pytest
 from ..errors import BackchannelError
 from ..events import current_log
 from ..options import once_per_config, options_of
-from .queues import DOUBLED, has_real_broker
+from .queues import has_double, has_real_broker
 from .real_servers import shared_redis
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def strict_layers(item: pytest.Item) -> dict[str, StrictLayer]:
             f"{item.nodeid}: the channel layer needs Channels: pip install 'pytest-backchannel[channels]' ({error})"
         ) from error
     current_log().enforced = True
-    item.stash[DOUBLED] = True
+    has_double(item)
     try:
         if has_real_broker(item) and find_spec("channels_redis") is not None and _has_layers():
             return _put_on_redis(item)
@@ -63,7 +63,7 @@ def in_memory(item: pytest.Item) -> None:
     It costs a project without channel layers nothing. In a test with a real broker nothing is done: there one layer on
     the private server is everybody's, which comes with the broker.
     """
-    item.stash[DOUBLED] = True
+    has_double(item)
     if has_real_broker(item) or ("channels.layers" not in sys.modules and not _has_layers()):
         return
     # Where Channels is not installed, nothing can send to a layer.

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import importlib
 import sys
-from importlib.util import find_spec
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ..markers import queue_arguments
-from ..options import options_of
+from ..options import once_per_config, options_of
 from . import unseen_patches
 from .fresh_worker import why_unregistered
 from .project import find_celery_app, production
@@ -200,22 +199,55 @@ def watch_brokers(item: pytest.Item) -> Callable[[], None] | None:
 DOUBLED = pytest.StashKey[bool]()
 
 
-def watch_redis(item: pytest.Item) -> Callable[[], None] | None:
-    """Tell of a connection to a real Redis that the project's messages, results or locks need.
+_REDIS_WATCH = pytest.StashKey["Callable[[], None]"]()
 
-    Returns:
-        What ends it; None where redis-py is not loaded, and nothing is to be refused.
-    """
+
+def has_double(item: pytest.Item) -> None:
+    """Note that a test has an in-process double, so that nothing real may be reached from now on."""
+    item.stash[DOUBLED] = True
+    begin_redis_watch(item)
+
+
+def begin_redis_watch(item: pytest.Item) -> None:
+    """Tell of a connection to a real Redis that the project's messages, results or locks need, from the setup on."""
+    if _REDIS_WATCH in item.stash:
+        return
     if "redis.connection" not in sys.modules:
-        if DOUBLED not in item.stash or "celery" not in sys.modules or find_spec("redis") is None:
-            return None
-        # The body may be the first to load it, as celery-once does when it locks: that one is refused, too.
-        importlib.import_module("redis")
+        # The test may be the first to load it: Channels and Celery do when they first use it, celery-once when it locks.
+        refused = DOUBLED in item.stash and "celery" in sys.modules
+        if not refused and not _names_redis(item.config):
+            return
+        with contextlib.suppress(ImportError):
+            import_module("redis.asyncio.connection")
+    if "redis.connection" not in sys.modules:
+        return
     from ..servers import redis_reached
 
-    return redis_reached.begin(
+    end = redis_reached.begin(
         functools.partial(_means_a_server, item), lambda: DOUBLED in item.stash and not has_real_broker(item)
     )
+    if end is not None:
+        item.stash[_REDIS_WATCH] = end
+
+
+def end_redis_watch(item: pytest.Item) -> None:
+    """End it, when the fixtures are gone."""
+    if _REDIS_WATCH in item.stash:
+        end = item.stash[_REDIS_WATCH]
+        del item.stash[_REDIS_WATCH]
+        end()
+
+
+@once_per_config
+def _names_redis(config: pytest.Config) -> bool:
+    """Whether the project's settings say that a layer, the broker or the results are on Redis."""
+    settings = getattr(sys.modules.get("django.conf"), "settings", None)
+    if settings is None or not settings.configured:
+        return False
+    layers = (getattr(settings, "CHANNEL_LAYERS", None) or {}).values()
+    named = [layer.get("BACKEND") for layer in layers if isinstance(layer, dict)]
+    named += [getattr(settings, name) for name in dir(settings) if name.endswith(("BROKER_URL", "RESULT_BACKEND"))]
+    return any("redis" in str(value) for value in named)
 
 
 def _means_a_server(item: pytest.Item) -> bool:

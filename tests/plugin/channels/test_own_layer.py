@@ -244,3 +244,29 @@ def test_a_crash_below_channels_worker_is_noticed(project, asked, time):
     result.stdout.fnmatch_lines(
         ["consumer_crashed: Printer (printer) raised ValueError: out of paper*test_it.py:*", "*It was run by Worker*"]
     )
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_task_left_running_fails_in_strict_mode(project, strict):
+    """Only our client can say so: behind a communicator the loop has cancelled it when the test is judged."""
+    project.ini("asyncio_mode = auto", *["backchannel_strict = true"] * strict)
+    result = project.test(
+        CONSUMERS
+        + """
+    class Ticker(Room):
+        async def connect(self):
+            await super().connect()
+            self.ticking = asyncio.create_task(self.tick())
+
+        async def tick(self):
+            await asyncio.sleep(60)
+
+    async def test_it(websocket):
+        async with websocket(Ticker):
+            pass
+""",
+        "-W",
+        "default",
+    )
+    result.assert_outcomes(passed=int(not strict), failed=int(strict), warnings=int(not strict))
+    result.stdout.fnmatch_lines(["*Ticker.tick, a task that Ticker (/) started, still runs*"])

@@ -150,3 +150,30 @@ def test_a_redis_that_is_not_there_names_the_fixture(project):
     result.stdout.fnmatch_lines(
         ["*Nothing answers there, and a unit test needs no Redis. Ask for the fixture channel_layer*"]
     )
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_the_first_use_in_a_process_is_told_also_in_a_fixture(project, strict):
+    """Nothing has loaded redis-py before the layer is first asked for, and Channels loads it then."""
+    project.settings(LAYER)
+    project.ini(*["backchannel_strict = true"] * strict)
+    result = project.test(
+        """
+    import sys
+    import pytest
+    from asgiref.sync import async_to_sync
+
+    loaded = "channels_redis" in sys.modules
+
+    @pytest.fixture
+    def room():
+        from channels.layers import get_channel_layer
+        with pytest.raises(Exception):
+            async_to_sync(get_channel_layer().group_send)("room", {"type": "room.message"})
+
+    def test_layer(room):
+        assert not loaded
+    """
+    )
+    assert result.ret == int(strict)
+    result.stdout.fnmatch_lines(["*real_layer: this test connects to a real channel layer, redis://127.0.0.1:1/3*"])

@@ -370,3 +370,35 @@ def test_a_test_without_our_fixtures_is_only_summed_up(project):
     assert "test_that_means_it" not in text
     assert "real_broker: this test connects to a real broker, redis://127.0.0.1:1/0. [test_it.py:" in text
     assert "None of it failed a test" in text
+
+
+def test_a_worker_of_celerys_own_that_was_there_before_is_told(project):
+    """It leaves its app the current one, to which the project's shared tasks go from then on."""
+    result = project.test(
+        """
+        import pytest
+        from celery import Celery
+        from celery.contrib.testing.worker import start_worker
+        from pytest_backchannel.errors import BackchannelFailure, NothingToRun
+        from shop.tasks import add
+
+        own = Celery("own", broker="memory://", backend="cache+memory://", set_as_current=False)
+
+        def test_a_worker():
+            with start_worker(own, pool="solo", perform_ping_check=False):
+                pass
+
+        def test_b_what_would_have_been_content(task_queue):
+            add.delay(1, 2)
+            told = "went to another Celery app: 'own' is the current one"
+            with pytest.raises(BackchannelFailure, match=told):
+                task_queue.assert_not_enqueued(add)
+            with pytest.raises(BackchannelFailure, match=told):
+                task_queue.assert_empty()
+            with pytest.raises(NothingToRun, match=told):
+                task_queue.run()
+        """,
+        "-p",
+        "no:randomly",
+    )
+    result.assert_outcomes(passed=2)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from textwrap import dedent
 
@@ -184,3 +186,32 @@ def test_stored_entries_are_expected_and_come_before_those_of_the_settings():
         "mine": ("a.mine", "celery"),
         "theirs": ("a.theirs", "celery"),
     }
+
+
+@pytest.fixture
+def silent_site():
+    """A port that takes connections, and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}/"
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_it_waits_as_long_as_it_says_and_shows_no_token(deployment, silent_site, form):
+    began = time.monotonic()
+    done = deployment.smoke(
+        *(
+            "--url",
+            silent_site,
+            "--websocket",
+            "/ws/?token=s3cret-one&page=2",
+            "--header",
+            "Cookie: sessionid=s3cret-two",
+        ),
+        *("--no-celery", "--no-layer", "--timeout", "1", "--format", form),
+    )
+    assert done.returncode == 1
+    assert time.monotonic() - began < 20  # two checks, and the start of two processes on a busy machine
+    said = done.stdout + done.stderr
+    assert "within 1 s" in said
+    assert "s3cret" not in said
+    assert "/ws/?token=***&page=2" in said

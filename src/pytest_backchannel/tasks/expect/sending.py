@@ -14,6 +14,7 @@ from ...events import Location, caller
 from ...masking import masked_data
 from ..serialising import unserialisable
 from .messages import EnqueuedTask, cut
+from .unapplied import Unapplied
 
 
 @dataclass(frozen=True)
@@ -63,15 +64,18 @@ class Sending:
 
     Attributes:
         elsewhere: what went to another app, of tasks that this app has too.
+        unapplied: the workflows that were built and not applied.
     """
 
     def __init__(self, app: Any, arrived: Callable[[str], bool]) -> None:
         self._app = app
         self._arrived = arrived
         self.elsewhere: list[SentElsewhere] = []
+        self.unapplied = Unapplied()
         self._sent: dict[str, tuple[Any, Any]] = {}
 
     def __enter__(self) -> Sending:
+        self.unapplied.__enter__()
         after_task_publish.connect(self._published, weak=False)
         # As the app's own instance has it: it is made anew with each installation, and goes with it.
         send = self._app.amqp.send_task_message
@@ -79,6 +83,7 @@ class Sending:
         return self
 
     def __exit__(self, *error: object) -> None:
+        self.unapplied.__exit__(*error)
         after_task_publish.disconnect(self._published)
 
     def _published(self, sender: Any = None, headers: Any = None, **_: Any) -> None:

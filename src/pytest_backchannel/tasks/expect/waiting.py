@@ -83,6 +83,7 @@ class WaitingTasks(Sequence[EnqueuedTask]):
             changed = (sending.changed(message) for message in waiting if message.name == name)
             yield from dict.fromkeys(hint for hint in changed if hint)
             yield from dict.fromkeys(one.told(app) for one in sending.elsewhere if one.name == name)
+            yield from sending.unapplied.told(expected)
 
     def _check_elsewhere(self, names: Collection[str] | None = None) -> None:
         """An assertion of absence holds for nothing where another app got the task.
