@@ -213,7 +213,7 @@ def begin_redis_watch(item: pytest.Item) -> None:
     if _REDIS_WATCH in item.stash:
         return
     if "redis.connection" not in sys.modules:
-        # The test may be the first to load it: Channels and Celery do when they first use it, celery-once when it locks.
+        # The test may be the first to load it: Channels and Celery do when first used, celery-once when it locks.
         refused = DOUBLED in item.stash and "celery" in sys.modules
         if not refused and not _names_redis(item.config):
             return
