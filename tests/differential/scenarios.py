@@ -10,10 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import billiard
 import celery
 
 BOTH = ("redis", "rabbitmq")
 CELERY = tuple(int(part) for part in celery.__version__.split(".")[:2])
+# Whether a worker tells what has ended a child in another way than by an Exception. Celery before 5.7 does not with
+# billiard 4.3, so that nobody knows on a real worker when such a scenario is over: there it is only stepped.
+TOLD = CELERY >= (5, 7) or billiard.VERSION < (4, 3)
 
 
 class Driver(Protocol):
@@ -54,6 +58,7 @@ class Scenario:
         broker_options: of ``broker_transport_options``.
         queues: what the worker consumes; all declared queues by default.
         warm: whether the worker has to be there before anything is sent.
+        told: whether a real worker tells how it ends.
         reason: why it ends so, or why it differs between brokers.
     """
 
@@ -68,6 +73,7 @@ class Scenario:
     broker_options: Mapping[str, Any] = field(default_factory=dict)
     queues: Sequence[str] = ()
     warm: bool = False
+    told: bool = True
     reason: str = ""
 
 
@@ -216,7 +222,10 @@ SCENARIOS = [
         "late ack, reject_on_worker_lost, child lost", broken("lose_child", "after_body", "late_again"),
         {"it": "SUCCESS"}, {"late_again": 2},
     ),
-    Scenario("sys.exit in the body", one("exits"), {"it": "FAILURE"}, {"exits": 1}),
+    Scenario(
+        "sys.exit in the body", one("exits"), {"it": "FAILURE" if TOLD else "PENDING"}, {"exits": 1},
+        told=TOLD, reason="celery before 5.7 with billiard 4.3 does not hear of it",
+    ),
     # ------------------------------------------------------------------- time limits
     Scenario("hard time limit", broken("time_limit", "before_body", "limited"), {"it": "FAILURE"}, {}),
     Scenario("hard time limit, late ack", broken("time_limit", "before_body", "limited_late"), {"it": "FAILURE"}, {}),
@@ -327,7 +336,8 @@ SCENARIOS = [
         {"it": "FAILURE"}, {"before_start": 1, "tracked": 1},
     ),
     Scenario(
-        "an error that is no Exception", one("odd"), {"it": "FAILURE"}, {"odd": 1},
+        "an error that is no Exception", one("odd"), {"it": "FAILURE" if TOLD else "PENDING"}, {"odd": 1},
+        told=TOLD,
     ),
     Scenario(
         "on_failure fails", workflow("fails_badly"), {"it": "FAILURE"},
@@ -335,8 +345,8 @@ SCENARIOS = [
         reason="the tracer tries twice, and then the worker's own process marks the failure",
     ),
     Scenario(
-        "on_success fails", one("succeeds_badly"), {"it": "SUCCESS" if CELERY >= (5, 7) else "FAILURE"},
-        {"succeeds_badly": 1, "on_success": 1}, reason="celery 5.7 only logs it",
+        "on_success fails", one("succeeds_badly"), {"it": "SUCCESS"}, {"succeeds_badly": 1, "on_success": 1},
+        reason="the result is stored by then; celery 5.7 only logs it, and before it is an internal error",
     ),
     Scenario(
         "a result that can't be stored, with an errback", workflow("a_thing_with_errback"), {"it": "FAILURE"},

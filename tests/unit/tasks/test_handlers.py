@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 from celery import Celery, Task, signals
+from support.versions import CELERY, since_celery
 
 from pytest_backchannel.events import begin_log
 from pytest_backchannel.tasks.queue import TaskQueue
 
 app = Celery("handlers", broker="redis://127.0.0.1:1/0", backend="redis://127.0.0.1:1/1", set_as_current=False)
 calls: list = []
+SINCE_5_7 = since_celery(5, 7, before="on_success and after_return take the end of their task with them")
 
 
 class OnSuccess(Task):
@@ -100,6 +102,7 @@ def queue(log):
         yield queue
 
 
+@SINCE_5_7
 @pytest.mark.parametrize("task", [on_success, after_return], ids=lambda task: task.name)
 def test_a_handler_of_a_task_that_succeeds(queue, task):
     result = task.delay()
@@ -111,12 +114,22 @@ def test_a_handler_of_a_task_that_succeeds(queue, task):
     assert [failure.name for failure in queue.failures] == [task.name]
 
 
+@SINCE_5_7
 @pytest.mark.parametrize("task", [on_success, after_return], ids=lambda task: task.name)
 def test_it_is_counted(queue, task):
     task.delay()
     assert queue.run(propagate=False) == {"SUCCESS": 1, "FAILURE": 1}
     queue._driver._check()
     assert queue.log.take_problems() == []
+
+
+@pytest.mark.skipif(CELERY >= (5, 7), reason="celery 5.7 only logs it")
+@pytest.mark.parametrize("task", [on_success, after_return], ids=lambda task: task.name)
+def test_it_takes_the_end_of_its_task_with_it(queue, task):
+    result = task.delay()
+    assert queue.run(propagate=False) == {"FAILURE": 1}
+    assert isinstance(queue.failures[0].exception, RuntimeError)
+    assert result.state == "SUCCESS"
 
 
 def test_on_failure_that_fails(queue):
@@ -209,7 +222,7 @@ def test_a_receiver_that_fails_as_a_task_is_sent(queue):
 @pytest.mark.parametrize(
     ("send", "slugs"),
     [
-        (on_success.delay, ["handler_failed"]),
+        pytest.param(on_success.delay, ["handler_failed"], marks=SINCE_5_7),
         (on_failure.delay, ["failed_task", "handler_failed"]),
         (lambda: fails.apply_async(link_error=wrong_errback.s()), ["failed_task", "handler_failed"]),
     ],
@@ -226,6 +239,7 @@ def test_one_that_nobody_looked_at_is_a_verdict_of_its_own(log, send, slugs):
             assert text.index("ValueError") < text.index("then")
 
 
+@SINCE_5_7
 def test_a_look_at_the_state_shows_no_handler(queue):
     assert on_success.delay().get() == 1
     queue._driver._check()

@@ -7,6 +7,7 @@ import stepped_tasks as t
 from celery import chain, chord, group
 from celery.exceptions import NotRegistered
 from kombu import Exchange
+from support.versions import since_celery
 
 from pytest_backchannel.clock.virtual import VirtualClock
 from pytest_backchannel.errors import RealBrokerContacted, UnexpectedLoss
@@ -188,7 +189,11 @@ def test_a_tracer_that_has_changed_is_told_of():
         (group(t.boom.s(), t.add.s(1, 1)), lambda result: result.failed()),
         (chord([t.boom.s(), t.add.s(1, 1)], t.total.s()), lambda result: result.state == "FAILURE"),
         (chord([chain(t.boom.s(), t.total.s())], t.total.s()), lambda result: result.failed()),
-        (chain(t.boom.s(), chord([t.add.s(1)], t.total.s())), lambda result: result.state == "FAILURE"),
+        pytest.param(
+            chain(t.boom.s(), chord([t.add.s(1)], t.total.s())),
+            lambda result: result.state == "FAILURE",
+            marks=since_celery(5, 7, before="a chord that follows in a chain stays PENDING"),
+        ),
     ],
     ids=["chain", "longer chain", "group", "chord", "chord of a chain", "chain with a chord"],
 )

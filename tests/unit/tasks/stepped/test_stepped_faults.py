@@ -8,6 +8,7 @@ from billiard.exceptions import TimeLimitExceeded, WorkerLostError
 from celery import chord, group
 from celery.exceptions import TimeoutError as CeleryTimeoutError
 from kombu import Exchange, Queue
+from support.versions import since_celery
 
 from pytest_backchannel.clock.virtual import VirtualClock
 from pytest_backchannel.errors import MisusedQueue, NothingToRun, ResultUnavailable
@@ -133,6 +134,7 @@ def test_a_fault_waits_for_the_task_that_it_is_for(queue):
     assert [failure.name for failure in queue.failures] == [t.late.name]
 
 
+@since_celery(5, 7, before="with billiard 4.3 nothing is told of it, and the task stays PENDING")
 def test_sys_exit_is_a_lost_process(queue):
     t.leaves.delay()
     with pytest.raises(WorkerLostError, match="exitcode 3"):
