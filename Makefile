@@ -57,7 +57,7 @@ NEEDS_CELERY_5_6 = tests/ecosystem/test_celery_batches.py
 ecosystem: export CI = true
 ecosystem: .venv-ecosystem/.ready .venv-ecosystem-celery-5.6/.ready ## run the tests of other people's libraries
 	.venv-ecosystem/bin/python -m pytest -p no:inline_snapshot -n $(JOBS) --dist worksteal tests/ecosystem \
-		--ignore $(NEEDS_CELERY_5_6) $(ARGS)
+		tests/plugin/test_from_scratch.py --ignore $(NEEDS_CELERY_5_6) $(ARGS)
 	.venv-ecosystem-celery-5.6/bin/python -m pytest $(NEEDS_CELERY_5_6) $(ARGS)
 
 site: $(VENV)/.ready ## run the example site for real: Redis, ASGI server, worker, beat
