@@ -53,6 +53,20 @@ def test_the_stepped_worker_does_what_a_real_one_does(profile):
 
 
 @pytest.mark.parametrize("profile", ["redis", "rabbitmq"])
+def test_two_queues_of_a_fanout_exchange(profile):
+    """Found by seed 7: Redis hands a worker the message once."""
+    scenario = {
+        "queues": [
+            {"name": "main"},
+            *[{"name": f"q{n}", "exchange": "xf", "type": "fanout", "key": ""} for n in (1, 2)],
+        ],
+        "tasks": {"t0": {"does": [["return", "tag"]]}},
+        "steps": [["send", {"task": "t0", "id": "n1"}, {"queue": "q1"}]],
+    }
+    assert play(profile, scenario).different == []
+
+
+@pytest.mark.parametrize("profile", ["redis", "rabbitmq"])
 def test_between_queues_the_order_is_not_that_of_publishing(profile):
     """The exclusion `the order of bodies`: the stepped worker takes that of publishing, brokers go round the queues."""
     sends = [*[("first", n) for n in range(1, 6)], ("second", 6)]

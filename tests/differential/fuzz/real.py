@@ -130,16 +130,16 @@ class Player:
                 name = key.decode().partition("\x06\x16")[0]
                 if self._messages.type(key) == b"list" and name in names_of(scenario):
                     for entry in self._messages.lrange(key, 0, -1):
-                        left.setdefault(name, []).append(json.loads(entry)["headers"]["id"])
+                        left.setdefault(name, []).append(json.loads(entry)["properties"]["correlation_id"])
             for entry in self._messages.hvals("unacked"):
                 message, _, key = json.loads(entry)
-                left.setdefault(key, []).append(message["headers"]["id"])
+                left.setdefault(key, []).append(message["properties"]["correlation_id"])
             return _by_queue(left, scenario)
         with app.connection_for_read() as connection:
             for queue in names_of(scenario):
                 with contextlib.suppress(Exception), connection.channel() as channel:
                     while (message := channel.basic_get(queue, no_ack=True)) is not None:
-                        left.setdefault(queue, []).append(message.headers["id"])
+                        left.setdefault(queue, []).append(message.properties["correlation_id"])
         return left
 
     def _clear(self) -> None:

@@ -86,7 +86,7 @@ def _left(queue: Any, scenario: dict[str, Any]) -> dict[str, list[str]]:
     left: dict[str, list[str]] = {}
     for message in [*broker.ready(), *broker.unacked.values()]:
         if message.is_task:
-            left.setdefault(message.queue, []).append(message.raw["headers"]["id"])
+            left.setdefault(message.queue, []).append(message.raw["properties"]["correlation_id"])
     return left
 
 

@@ -118,6 +118,9 @@ class Channel(_virtual.Channel):
         """The queues that a message to this exchange goes to, also by way of exchanges that are bound to it."""
         if not exchange:
             return [routing_key]
+        listeners = self.connection.listening.get(exchange, {})
+        if listeners and self.broker.profile == "redis" and self.typeof(exchange).type == "fanout":
+            return sorted(set(listeners.values()))
         found: set[str] = set()
         reached, new = {exchange}, [exchange]
         while new:
@@ -149,7 +152,20 @@ class Channel(_virtual.Channel):
     def basic_consume(self, queue: str, no_ack: bool, *args: Any, **kwargs: Any) -> None:
         """Consume from a queue, and remember whether it wants acknowledgements."""
         self.connection.consumed[queue] = (self, no_ack)
+        if queue in self.connection.fanout_queues:
+            self._listen(queue)
         super().basic_consume(queue, no_ack, *args, **kwargs)
+
+    def _listen(self, queue: str) -> None:
+        """Note the queue for which Redis hands a fanout exchange's messages to this connection: the last one.
+
+        Kombu subscribes once for an exchange, and knows one queue for it (kombu.transport.redis, _fanout_to_queue).
+        """
+        listeners = self.connection.listening.setdefault(self.connection.fanout_queues[queue], {})
+        # A worker that was started again consumes what the one before it did.
+        for other in [other for other, theirs in listeners.items() if theirs == queue]:
+            del listeners[other]
+        listeners[self.connection] = queue
 
     def basic_cancel(self, consumer_tag: str) -> None:
         """End consuming from a queue."""
@@ -185,8 +201,10 @@ class Channel(_virtual.Channel):
             self.broker.queues[queue].ready.clear()
         return size
 
-    def _queue_bind(self, *args: Any) -> None:
-        """Kombu keeps the bindings in the broker's state."""
+    def _queue_bind(self, exchange: str, routing_key: str, pattern: Any, queue: str) -> None:
+        """Kombu keeps the bindings in the broker's state; which queues have a fanout exchange is the connection's."""
+        if self.typeof(exchange).type == "fanout":
+            self.connection.fanout_queues[queue] = exchange
 
     def _put(self, queue: str, message: dict[str, Any], **kwargs: Any) -> None:
         self.broker.publish(RawMessage(message), [queue])
@@ -210,6 +228,7 @@ class Transport(_virtual.Transport):
     refused: Callable[[dict[str, Any]], None]
     wake: Callable[[], None]
     exchange_bindings: dict[str, set[tuple[str, str]]]
+    listening: dict[str, dict[Any, str]]
     polling_interval = None
     driver_name = "stepped"
     implements = _virtual.Transport.implements.extend(exchange_type=frozenset(["direct", "topic", "fanout"]))
@@ -219,6 +238,7 @@ class Transport(_virtual.Transport):
         self.state = self.shared_state
         self.consumed: dict[str, tuple[Channel, bool]] = {}
         self.declared: set[str | None] = set()
+        self.fanout_queues: dict[str, str] = {}
 
     shared_state: Any
 
@@ -275,6 +295,8 @@ def transport_for(
             "refused": staticmethod(refused),
             "shared_state": _virtual.BrokerState(),
             "exchange_bindings": {},
+            # By fanout exchange: the connections that consume from a queue of it, and from which.
+            "listening": {},
             # Celery looks at it: worker_disable_prefetch is for Redis, native delayed delivery for RabbitMQ.
             "driver_type": driver,
         },

@@ -219,6 +219,23 @@ def test_redis_takes_an_exchange_that_only_others_have_declared_for_direct(app, 
         assert queue.run() == {"SUCCESS": 2}
 
 
+@pytest.mark.parametrize(("profile", "queues"), [("redis", ["two"]), ("rabbitmq", ["one", "two"])])
+def test_redis_hands_a_fanout_to_a_worker_once(app, profile, queues):
+    """Kombu knows one queue for a subscription; make fuzz has found it on a real Redis."""
+    fanout = Exchange("all", type="fanout")
+    app.conf.task_queues = [Queue("one", fanout), Queue("two", fanout)]
+    app.conf.task_default_queue = "one"
+    with TaskQueue(app, profile=profile) as queue:
+        app.tasks["note"].apply_async((1,), queue="one")
+        assert sorted(task.queue for task in queue) == queues
+        assert queue.run() == {"SUCCESS": len(queues)}
+        queue.kill_worker(when="before_body")
+        app.tasks["note"].apply_async((2,), queue="one")
+        queue.run()
+        app.tasks["note"].apply_async((3,), queue="one")
+        assert queue.run()["SUCCESS"] == len(queues)
+
+
 AMQP = ["application_headers", "content_encoding", "content_type", "correlation_id", "delivery_mode", "reply_to"]
 VIRTUAL = [
     "body_encoding", "correlation_id", "delivery_info", "delivery_mode", "delivery_tag", "priority", "reply_to",
