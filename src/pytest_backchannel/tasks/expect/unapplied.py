@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 from celery import canvas
 
+from ... import restoring
 from ...events import OWN_FOLDER, Location, is_project_file, line_of
-from ...restoring import replaced
 from .matching import names_of
 
 
@@ -31,8 +31,8 @@ class Unapplied:
         with ExitStack() as stack:
             for kind in _KINDS:
                 for name, watched in (("__init__", self._building), ("apply_async", self._applying)):
-                    stack.enter_context(replaced(kind, name, watched(vars(kind)[name])))
-                stack.enter_context(replaced(kind, "apply", self._applying(vars(kind)["apply"])))
+                    stack.enter_context(restoring.replaced(kind, name, watched(vars(kind)[name])))
+                stack.enter_context(restoring.replaced(kind, "apply", self._applying(vars(kind)["apply"])))
             self._stack = stack.pop_all()
         return self
 
@@ -89,6 +89,10 @@ _KINDS: tuple[Any, ...] = (canvas._chain, canvas.group, canvas._chord)
 # --- end of private API
 
 
+# Through these goes each call that is watched.
+_PASSING = (__file__, restoring.__file__)
+
+
 def _builder() -> Location | None:
     """The line of the project's code that builds it; None where a worker does, of a message."""
     frame = sys._getframe(2)
@@ -96,7 +100,7 @@ def _builder() -> Location | None:
         path = frame.f_code.co_filename
         if is_project_file(path):
             return line_of(frame)
-        if path.startswith(OWN_FOLDER) and path != __file__:
+        if path.startswith(OWN_FOLDER) and path not in _PASSING:
             return None
         frame = frame.f_back  # type: ignore[assignment]
     return None
