@@ -16,7 +16,7 @@ from typing import Any, cast
 from ..errors import BackchannelError, ServerFailed
 from .process import LOOPBACK, free_port
 
-START_TIMEOUT = 10.0
+START_TIMEOUT = 30.0
 GRACE = 1
 SERVERS = ("uvicorn", "daphne")
 

@@ -7,7 +7,7 @@ import socket
 from ...errors import ServerMissing
 from ..process import LOOPBACK, Process, find_binary, free_port, start_on_free_ports
 
-START_TIMEOUT = 10.0
+START_TIMEOUT = 30.0
 
 
 def redis_binary() -> str:

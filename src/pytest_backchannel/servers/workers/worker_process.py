@@ -18,7 +18,7 @@ from .setup_hook import Setup, setup_path
 from .template import Template
 from .worker_conf import check_conf
 
-READY_TIMEOUT = 15.0
+READY_TIMEOUT = 60.0
 STOP_TIMEOUT = 20.0
 POOLS = ("prefork", "solo", "threads", "gevent", "eventlet")
 
