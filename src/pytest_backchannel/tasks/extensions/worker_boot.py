@@ -21,7 +21,6 @@ import weakref
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 from celery import bootsteps, signals
@@ -46,7 +45,6 @@ LIFE_CYCLE = (
 Steps = Mapping[str, set[Any]]
 
 
-@dataclass(frozen=True, kw_only=True)
 class LeftOut(Event):
     """A worker has started without something that a real one runs.
 
