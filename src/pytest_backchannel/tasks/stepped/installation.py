@@ -13,10 +13,13 @@ from celery.result import task_join_will_block
 from celery.worker import state as worker_state
 from celery.worker.request import Request
 from kombu import pools
+from kombu.utils.imports import symbol_by_name
 
+from ...active import tracked
 from ...restoring import MISSING, changed, kept, put
 from ..configuration import overridden
 from ..extensions.worker_boot import Steps, plain_steps
+from .producing import keeping_connections, names_of_settings
 from .transport import connect
 
 # Settings that differ while the stepped worker is active, each with its reason.
@@ -46,6 +49,8 @@ class Installation:
         self.transport = transport
         self._make_backend = backend
         self.backend: Any = None
+        # Its own, also where this queue is inside of another one for the same app.
+        self.amqp_cls: Any = next((other.amqp_cls for other in _installed if other.app is app), app.amqp_cls)
         self.steps: Steps = {}
         self._stack = ExitStack()
         self._traced: dict[Any, dict[str, Any]] = {}
@@ -64,6 +69,8 @@ class Installation:
         conf.get("task_always_eager")
         app.finalize()
         try:
+            _installed.append(self)
+            stack.callback(_installed.remove, self)
             # A worker's start writes it.
             stack.callback(put, conf.changes, kept(conf.changes, [conf._key("include")]))
             stack.enter_context(overridden(conf, OVERRIDES))
@@ -72,7 +79,7 @@ class Installation:
             stack.callback(self._close_pools, pools._limit[0])
             self.steps = app.steps
             stack.enter_context(changed(vars(app), self._redirected()))
-            app.amqp.Connection = lambda *args, **kwargs: connect(self.transport)
+            stack.enter_context(changed(vars(conf), names_of_settings(conf)))
             stack.enter_context(_quiet_django(app))
             stack.callback(_state._set_task_join_will_block, task_join_will_block())
             stack.enter_context(_worker_state())
@@ -98,8 +105,16 @@ class Installation:
             "use_fast_trace_task": True,
             "_get_backend": lambda: self.backend,
             "amqp": MISSING,
+            "amqp_cls": f"{__name__}:amqp_of",  # by its name, for an app can be pickled
             "control": MISSING,
         }
+
+    def make_amqp(self) -> Any:
+        """The app's AMQP, redirected, when somebody first asks for it: it keeps many settings from then on."""
+        kind = symbol_by_name(self.amqp_cls)
+        amqp = (keeping_connections(kind) if isinstance(kind, type) else kind)(app=self.app)
+        amqp.Connection = lambda *args, **kwargs: connect(self.transport)
+        return amqp
 
     def as_current(self) -> AbstractContextManager[None]:
         """Make the app the current one of this thread, as it is in a worker process."""
@@ -136,6 +151,14 @@ class Installation:
                     pool.force_close_all()
                     dict.pop(group, key, None)
         pools._limit[0] = limit
+
+
+_installed: list[Installation] = tracked("stepped apps", [])
+
+
+def amqp_of(app: Any) -> Any:
+    """What an app calls for its AMQP, while it is redirected."""
+    return next(installation for installation in reversed(_installed) if installation.app is app).make_amqp()
 
 
 class _NullFixup:
