@@ -23,7 +23,7 @@ from .pool.execution import Execution
 from .pool.faults import WorkerDied, WorkerEnded
 from .pool.task_signals import TaskSignals
 from .recorder import MessageHistory
-from .worker import SteppedWorker
+from .worker import SteppedWorker, Surroundings
 
 
 class Engine:
@@ -55,19 +55,22 @@ class Engine:
         self.recorder = execution.recorder
         self.execution = execution
         self.book = execution.book
+        around = Surroundings(
+            installation=installation,
+            broker=self.broker,
+            execute=execution.execute,
+            undecodable=signals.undecodable,
+            around_body=execution.around_body,
+            is_registered=signals.is_registered,
+        )
+        self._kit = installation.kit
+        kept = self._kit.workers if self._kit is not None else {}
         self.workers = {
-            name: SteppedWorker(
-                name,
-                queues,
-                installation=installation,
-                broker=self.broker,
-                execute=execution.execute,
-                undecodable=signals.undecodable,
-                around_body=execution.around_body,
-                is_registered=signals.is_registered,
-            )
+            name: kept.pop(name, None) or SteppedWorker(name, queues, installation.app)
             for name, queues in workers.items()
         }
+        for worker in self.workers.values():
+            worker.attach(around)
         self.done: list[StoredMessage] = []
         self.stepping = False
         self.limit = DEFAULT_LIMIT
@@ -91,9 +94,19 @@ class Engine:
                 worker.start()
 
     def stop(self) -> None:
-        """End the workers, without a word to the broker."""
-        for worker in self.workers.values():
-            worker.drop()
+        """End the workers, without a word to the broker; those of a kit rest."""
+        for name, worker in self.workers.items():
+            if self._kit is None or self._kit.spoiled:
+                worker.discard()
+            else:
+                worker.park()
+                self._kit.workers[name] = worker
+            worker.detach()
+
+    def _spoil(self) -> None:
+        """Something has happened after which nothing is used again."""
+        if self._kit is not None:
+            self._kit.spoiled = True
 
     def kill(self, worker: SteppedWorker, when: str, message: StoredMessage) -> None:
         """Kill one worker: what it has not acknowledged is the broker's again; a new one takes its place.
@@ -103,6 +116,7 @@ class Engine:
             when: ``before_body`` or ``after_body``.
             message: what it was running.
         """
+        self._spoil()
         event = self.recorder.log.record(WorkerKilled, cause=message.history.cause, worker=worker.name, when=when)
         self._drop(worker)
         if message.history.finished:
@@ -118,6 +132,7 @@ class Engine:
             error: what it could not go on from.
             message: what it was running.
         """
+        self._spoil()
         self.recorder.log.record(
             WorkerExited, cause=message.history.cause, worker=worker.name, reason=f"{type(error).__name__}: {error}"
         )
@@ -153,6 +168,9 @@ class Engine:
         try:
             with self.installation.as_current(), worker_boot.working(self.workers.values()):
                 yield
+        except BaseException:
+            self._spoil()
+            raise
         finally:
             _set_task_join_will_block(False)
             self.stepping = False
@@ -209,6 +227,7 @@ class Engine:
             if worker.started:
                 for message in worker.control_messages():
                     busy = True
+                    self._spoil()
                     self.installation.keep_limits()
                     try:
                         worker.deliver(message)

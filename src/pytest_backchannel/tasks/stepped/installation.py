@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -19,6 +20,7 @@ from ...active import tracked
 from ...restoring import MISSING, changed, kept, put
 from ..configuration import overridden
 from ..extensions.worker_boot import Steps, plain_steps
+from .kept.kit import Kit
 from .producing import keeping_connections, names_of_settings
 from .transport import connect
 
@@ -38,17 +40,17 @@ class Installation:
         app: the Celery app.
         transport: the transport class of the simulated broker.
         backend: makes the result backend, once the app is redirected.
+        kit: what is kept of an earlier queue, and for a later one; None keeps nothing.
 
     Attributes:
-        backend: the result backend, while it is active.
         steps: the app's own boot steps, of which it has only those that run meanwhile.
     """
 
-    def __init__(self, app: Any, transport: type, backend: Callable[[], Any]) -> None:
+    def __init__(self, app: Any, transport: Any, backend: Callable[[], Any], kit: Kit | None = None) -> None:
         self.app = app
         self.transport = transport
         self._make_backend = backend
-        self.backend: Any = None
+        self.kit = kit
         # Its own, also where this queue is inside of another one for the same app.
         self.amqp_cls: Any = next((other.amqp_cls for other in _installed if other.app is app), app.amqp_cls)
         self.steps: Steps = {}
@@ -86,7 +88,6 @@ class Installation:
             stack.enter_context(_expiry_at_its_moment())
             stack.callback(self._restore, self._traced)
             stack.callback(self._restore, self._limits)
-            self.backend = self._make_backend()
         except BaseException:
             stack.close()
             raise
@@ -109,11 +110,23 @@ class Installation:
             "control": MISSING,
         }
 
+    @functools.cached_property
+    def backend(self) -> Any:
+        """The result backend, made when somebody first asks for it: it keeps many settings from then on."""
+        return self._make_backend()
+
     def make_amqp(self) -> Any:
         """The app's AMQP, redirected, when somebody first asks for it: it keeps many settings from then on."""
+        kept = self.kit.take_amqp() if self.kit is not None else None
+        return self._new_amqp(self.transport) if kept is None else kept
+
+    def _new_amqp(self, transport: Any) -> Any:
         kind = symbol_by_name(self.amqp_cls)
         amqp = (keeping_connections(kind) if isinstance(kind, type) else kind)(app=self.app)
-        amqp.Connection = lambda *args, **kwargs: connect(self.transport)
+        amqp.Connection = lambda *args, **kwargs: connect(transport)
+        if self.kit is not None:
+            vars(self.app)["amqp"] = amqp
+            self.kit.keep_amqp(amqp)
         return amqp
 
     def as_current(self) -> AbstractContextManager[None]:
@@ -148,7 +161,8 @@ class Installation:
             for key, pool in list(dict.items(group)):
                 connections = getattr(pool, "connections", pool)
                 if connections.connection.transport_cls is self.transport:
-                    pool.force_close_all()
+                    if self.kit is None or not self.kit.keeps(pool):
+                        pool.force_close_all()
                     dict.pop(group, key, None)
         pools._limit[0] = limit
 

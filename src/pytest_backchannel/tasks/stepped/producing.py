@@ -24,8 +24,11 @@ from kombu.resource import Resource
 _Producer: Any = Producer  # kombu's types know of no channel
 
 
-class AskingProducer(_Producer):  # type: ignore[misc]
+class AskingProducer(_Producer):
     """kombu's producer, which asks whether an entity is declared before it binds it."""
+
+    channel: Any
+    __connection__: Any
 
     def maybe_declare(self, entity: Any, retry: bool = False, **retry_policy: Any) -> Any:
         """Declare an entity, once for a connection."""
@@ -59,6 +62,7 @@ class KeepingPool(ProducerPool):
         channel = resource._channel
         if channel is not None and not callable(channel) and channel.connection is None:
             resource.channel = resource.__connection__ = None
+        vars(resource).pop("release", None)  # it is of this one use
         Resource.release(self, resource)
 
 

@@ -23,12 +23,13 @@ from .broker import Broker, StoredMessage, has_task_header
 from .engine import Engine
 from .explain import nothing_due, why_no_result
 from .installation import Installation
+from .kept import kit as kits
 from .pool.execution import Execution
 from .pool.faults import Fault
 from .pool.outcome_book import OutcomeBook
 from .pool.task_signals import TaskSignals
 from .recorder import Recorder
-from .transport import transport_for
+from .transport import attach, transport_for
 
 ORDERS = ("fifo", "random")
 
@@ -60,6 +61,7 @@ class SteppedDriver:
         log: EventLog | None,
         in_transaction: Callable[[], bool] | None,
         why_unregistered: Callable[[Any], str | None] | None = None,
+        reuse: bool = True,
     ) -> None:
         if order not in ORDERS:
             raise ValueError(f"order={order!r}: choose one of {', '.join(map(repr, ORDERS))}")
@@ -82,6 +84,7 @@ class SteppedDriver:
         self.captures = self.recorder.captures
         self.seen: set[str] = set()
         self._backend_kind = result_backend
+        self._reuse = reuse
         self._workers = workers
         self._queues = queues
         self._stepping: dict[str, Any] = {"order": order, "seed": seed, "redeliver_all": redeliver_all}
@@ -92,17 +95,22 @@ class SteppedDriver:
     # ------------------------------------------------------------------ begin and end
 
     def __enter__(self) -> Self:
-        transport = transport_for(
+        queues = self._worker_queues()
+        kit = kits.take(self.app, (self.broker.profile, tuple(queues.items()))) if self._reuse else None
+        transport = transport_for(self.broker.profile) if kit is None else kit.transport
+        attach(
+            transport,
             self.broker,
             pump=lambda: self.engine.pump(),
             wake=self.start,
             refused=self.recorder.refused,
         )
-        installation = Installation(self.app, transport, lambda: backend_for(self._backend_kind, self.app, self))
+        installation = Installation(self.app, transport, lambda: backend_for(self._backend_kind, self.app, self), kit)
         with ExitStack() as stack:
+            if kit is not None:
+                stack.callback(kits.give_back, kit)
             stack.enter_context(installation)
             stack.enter_context(refuse_real_brokers())
-            queues = self._worker_queues()
             self._made = Engine(
                 installation=installation, execution=self.execution, signals=self.signals, workers=queues,
                 **self._stepping,
@@ -132,7 +140,10 @@ class SteppedDriver:
         if self._queues is not None:
             return {"worker": tuple(self._queues)}
         declared = self.app.conf.task_queues
-        return {"worker": tuple(self.app.amqp.queues) if declared else None}
+        if not declared:
+            return {"worker": None}
+        names = declared if isinstance(declared, Mapping) else [queue.name for queue in declared]
+        return {"worker": tuple(dict.fromkeys(names))}
 
     def _is_task(self, raw: Mapping[str, Any]) -> bool:
         if has_task_header(raw):

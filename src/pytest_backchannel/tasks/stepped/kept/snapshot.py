@@ -1,0 +1,146 @@
+"""What some objects hold at one moment, to be compared with what they hold later."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, defaultdict, deque
+from collections.abc import Callable, Iterable
+from operator import is_
+from queue import LifoQueue
+from typing import Any
+
+# What is looked into: instances of classes of these packages, and plain containers.
+PACKAGES = ("celery.", "kombu.", "vine.", "pytest_backchannel.tasks.stepped.")
+_MAPPINGS = (dict, OrderedDict, defaultdict)
+_SEQUENCES = (list, deque)
+
+
+class Snapshot:
+    """All that can be reached from some objects: by identity, and in all plain containers too.
+
+    An object is the same where its attributes are the very same objects, in the same order: one that was replaced by
+    an equal one counts as changed, for nobody can tell what else it differs in.
+
+    Args:
+        roots: where to begin.
+        leave: tells of an object that it is not looked into.
+    """
+
+    def __init__(self, roots: Iterable[Any], leave: Callable[[Any], bool] = lambda value: False) -> None:
+        # Each with the keys and the values that it has; of a set, with a copy.
+        self._mappings: list[tuple[Any, tuple[Any, ...], tuple[Any, ...]]] = []
+        self._sequences: list[tuple[Any, tuple[Any, ...]]] = []
+        self._sets: list[tuple[set[Any], set[Any]]] = []
+        self._names: dict[int, str] = {}
+        self.kinds: list[type] = []
+        seen: set[int] = set()
+        waiting = [(root, type(root).__name__) for root in roots]
+        while waiting:
+            value, name = waiting.pop()
+            if id(value) in seen:
+                continue
+            seen.add(id(value))
+            if not leave(value):
+                waiting += self._look_into(value, name)
+
+    def _look_into(self, value: Any, name: str) -> list[tuple[Any, str]]:
+        kind = type(value)
+        found: list[tuple[Any, str]] = []
+        if isinstance(value, dict) and (kind in _MAPPINGS or _is_looked_into(kind)):
+            found += self._mapping(value, name)
+        elif kind in _SEQUENCES:
+            self._names[id(value)] = name
+            self._sequences.append((value, tuple(value)))
+            found += [(member, f"{name}[{number}]") for number, member in enumerate(value)]
+        elif kind is set:
+            self._names[id(value)] = name
+            self._sets.append((value, set(value)))
+        elif kind is tuple:
+            found += [(member, f"{name}[{number}]") for number, member in enumerate(value)]
+        if _is_looked_into(kind) and hasattr(value, "__dict__"):
+            if kind not in self.kinds:
+                self.kinds.append(kind)
+            found += self._mapping(vars(value), name)
+        if kind is LifoQueue:
+            found.append((value.queue, f"{name}.queue"))
+        return found
+
+    def _mapping(self, mapping: dict[Any, Any], name: str) -> list[tuple[Any, str]]:
+        self._names[id(mapping)] = name
+        self._mappings.append((mapping, tuple(mapping), tuple(mapping.values())))
+        return [(member, f"{name}.{key}") for key, member in mapping.items()]
+
+    def put_back(self, containers: Iterable[Any]) -> None:
+        """Let containers hold what they held, in the same order; one that is not known stays as it is."""
+        wanted = {id(container) for container in containers}
+        for mapping, keys, values in self._mappings:
+            if id(mapping) in wanted:
+                dict.clear(mapping)
+                dict.update(mapping, zip(keys, values, strict=True))
+        for sequence, members in self._sequences:
+            if id(sequence) in wanted:
+                sequence.clear()
+                sequence.extend(members)
+        for now, before in self._sets:
+            if id(now) in wanted:
+                now.clear()
+                now.update(before)
+
+    def is_same(self) -> bool:
+        """Whether all of them are as they were."""
+        for mapping, keys, values in self._mappings:
+            if len(mapping) != len(values) or not all(map(is_, mapping.values(), values)) or tuple(mapping) != keys:
+                return False
+        for sequence, members in self._sequences:
+            if len(sequence) != len(members) or not all(map(is_, sequence, members)):
+                return False
+        return all(now == before for now, before in self._sets)
+
+    def differences(self) -> list[str]:
+        """What has changed, for a human: paths from the roots."""
+        found = []
+        for mapping, keys, values in self._mappings:
+            before = dict(zip(keys, values, strict=True))
+            for key in [*before, *(key for key in mapping if key not in before)]:
+                if key not in mapping or key not in before or mapping[key] is not before[key]:
+                    found.append(f"{self._names[id(mapping)]}.{key}")
+            if list(mapping) != list(keys) and not found:
+                found.append(f"{self._names[id(mapping)]}: other order")
+        for sequence, members in self._sequences:
+            if len(sequence) != len(members) or not all(map(is_, sequence, members)):
+                found.append(self._names[id(sequence)])
+        found += [self._names[id(now)] for now, before in self._sets if now != before]
+        return found
+
+
+class Methods:
+    """The attributes of Celery's and kombu's classes: what a test patches there is not in what is made already.
+
+    Args:
+        kinds: the classes; those that they inherit from are looked at too.
+    """
+
+    # Replaced by ours while a queue is active.
+    BESIDES = "_establish_connection"
+
+    def __init__(self, kinds: Iterable[type]) -> None:
+        bases = dict.fromkeys(base for kind in kinds for base in kind.__mro__)
+        theirs = [vars(base) for base in bases if base.__module__.startswith(("celery.", "kombu."))]
+        self._classes = [
+            (now, tuple(now), tuple(now.values()), list(now).index(self.BESIDES) if self.BESIDES in now else None)
+            for now in theirs
+        ]
+
+    def are_same(self) -> bool:
+        """Whether all of them are as they were."""
+        for now, names, values, besides in self._classes:
+            current: Any = now.values()
+            if besides is not None and tuple(now) == names:
+                current = [*now.values()]
+                current[besides] = values[besides]
+            if len(now) != len(values) or not all(map(is_, current, values)) or tuple(now) != names:
+                return False
+        return True
+
+
+def _is_looked_into(kind: type) -> bool:
+    return f"{kind.__module__}.".startswith(PACKAGES)
