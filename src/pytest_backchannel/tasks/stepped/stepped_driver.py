@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -18,12 +19,13 @@ from ..broker_guard import refuse_real_brokers
 from ..driver import NOT_BEGUN, Phase, Step, check_phase
 from ..expect.messages import EnqueuedTask, decode
 from ..outcomes import Counts
-from .backend import backend_for
+from .backend import SHARED, backend_for
 from .broker import Broker, StoredMessage, has_task_header
 from .engine import Engine
 from .explain import nothing_due, why_no_result
 from .installation import Installation
 from .kept import kit as kits
+from .kept.kit import Kit
 from .pool.execution import Execution
 from .pool.faults import Fault
 from .pool.outcome_book import OutcomeBook
@@ -105,7 +107,7 @@ class SteppedDriver:
             wake=self.start,
             refused=self.recorder.refused,
         )
-        installation = Installation(self.app, transport, lambda: backend_for(self._backend_kind, self.app, self), kit)
+        installation = Installation(self.app, transport, lambda: self._backend(kit), kit)
         with ExitStack() as stack:
             if kit is not None:
                 stack.callback(kits.give_back, kit)
@@ -126,6 +128,12 @@ class SteppedDriver:
     def __exit__(self, *error: object) -> None:
         self._phase = "ended"
         self._stack.close()
+
+    def _backend(self, kit: Kit | None) -> Any:
+        make = functools.partial(backend_for, self._backend_kind, self.app)
+        backend = make() if kit is None else kit.backend(self._backend_kind, make, SHARED)
+        backend.stepper = self
+        return backend
 
     @property
     def engine(self) -> Engine:

@@ -17,6 +17,7 @@ from kombu import pools
 
 from ..producing import KeepingPool
 from ..transport import attach, detach, transport_for
+from .backends import Pattern
 from .settings_print import SettingsPrint, Unknown
 from .snapshot import Methods, Snapshot
 
@@ -137,7 +138,8 @@ class Kit:
         self.transport: Any = transport_for(spec[0])
         self.producer: KeptProducer | None = None
         self.workers: dict[str, Any] = {}
-        self.backends: dict[str, Any] = {}
+        # How to make result backends, by their kinds.
+        self.patterns: dict[str, Pattern | None] = {}
         self.spoiled = False
         self._owner = _owner()
         self._known: weakref.WeakSet[Any] = weakref.WeakSet()
@@ -182,6 +184,27 @@ class Kit:
     def strays(self) -> bool:
         """Whether somebody else holds an open connection: a test, or a thread of it."""
         return any(one not in self._known and one.client is not None for one in self.transport.instances)
+
+    # --------------------------------------------------------------- result backends
+
+    def backend(self, kind: str, make: Callable[[], Any], shared: tuple[str, ...]) -> Any:
+        """A new result backend.
+
+        Args:
+            kind: which.
+            make: makes one from the settings.
+            shared: attributes that all of a kind may have in common.
+        """
+        conf = self.app.conf
+        pattern = self.patterns.get(kind)
+        found = pattern.again(conf) if pattern is not None else None
+        if found is None:
+            found = make()
+            try:
+                self.patterns[kind] = Pattern(found, conf, BESIDES, shared)
+            except Unknown:
+                self.patterns[kind] = None
+        return found
 
     # ----------------------------------------------------------------- begin and end
 
