@@ -26,6 +26,7 @@ class Options:
         timeout: how long a receive waits, in seconds.
         strict: whether every test is held to what a test with one of our fixtures is.
         async_db: ``shared`` lends the test's connection to every thread, ``off`` leaves it as pytest-django has it.
+        reuse: whether a stepped worker is used again by later tests.
         on_commit: whether ``on_commit`` callbacks run in sync tests as in production, in every test.
         redis_url: a running Redis for the real-server fixtures; empty starts a private one.
         rabbitmq_url: a running RabbitMQ for the real-server fixtures; empty starts a private one.
@@ -40,6 +41,7 @@ class Options:
     strict: bool
     async_db: str
     on_commit: bool
+    reuse: bool
     redis_url: str
     rabbitmq_url: str
     asgi_server: str
@@ -93,6 +95,13 @@ def add_options(parser: pytest.Parser) -> None:
         "Run on_commit callbacks in sync tests too, when the code's outermost atomic block ends (default: false).",
         type="bool",
         default=False,
+    )
+    parser.addini(
+        "backchannel_reuse",
+        "Use the stepped worker of an earlier test again where nothing of what it was made of has changed; 'false' "
+        "builds each anew (default: true).",
+        type="bool",
+        default=True,
     )
 
 
@@ -155,9 +164,10 @@ def _read(config: pytest.Config) -> Options:
             queue for entry in config.getini("backchannel_worker_queues") for queue in entry.split(",") if queue
         ),
         timeout=_seconds("backchannel_timeout", config.getini("backchannel_timeout")),
-        strict=config.getini("backchannel_strict"),
+        strict=_boolean("backchannel_strict", config),
         async_db=async_db,
-        on_commit=config.getini("backchannel_on_commit"),
+        on_commit=_boolean("backchannel_on_commit", config),
+        reuse=_boolean("backchannel_reuse", config),
         redis_url=_url("--backchannel-redis-url", config, ("redis", "rediss", "valkey")),
         rabbitmq_url=_url("--backchannel-rabbitmq-url", config, ("amqp", "amqps", "pyamqp")),
         asgi_server=str(config.getoption("--backchannel-asgi-server")),
@@ -174,6 +184,14 @@ def _url(flag: str, config: pytest.Config, schemes: tuple[str, ...]) -> str:
             f"{flag} begins with {scheme + separator if separator else 'no scheme'!r}: give a url such as {schemes[0]}://127.0.0.1"
         )
     return value
+
+
+def _boolean(name: str, config: pytest.Config) -> bool:
+    try:
+        return bool(config.getini(name))
+    except ValueError:
+        value = config.inicfg.get(name)
+        raise pytest.UsageError(f"{name} = {getattr(value, 'value', value)!r}: choose true or false") from None
 
 
 def _seconds(name: str, value: object) -> float:

@@ -100,8 +100,8 @@ class Engine:
                 worker.discard()
             else:
                 worker.park()
+                worker.detach()
                 self._kit.workers[name] = worker
-            worker.detach()
 
     def _spoil(self) -> None:
         """Something has happened after which nothing is used again."""

@@ -31,7 +31,7 @@ from .pool.faults import Fault
 from .pool.outcome_book import OutcomeBook
 from .pool.task_signals import TaskSignals
 from .recorder import Recorder
-from .transport import attach, transport_for
+from .transport import attach, detach, transport_for
 
 ORDERS = ("fifo", "random")
 
@@ -109,6 +109,7 @@ class SteppedDriver:
         )
         installation = Installation(self.app, transport, lambda: self._backend(kit), kit)
         with ExitStack() as stack:
+            stack.callback(detach, transport)
             if kit is not None:
                 stack.callback(kits.give_back, kit)
             stack.enter_context(installation)

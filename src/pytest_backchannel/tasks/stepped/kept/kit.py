@@ -16,7 +16,7 @@ from celery.app.routes import MapRoute
 from kombu import pools
 
 from ..producing import KeepingPool
-from ..transport import attach, detach, transport_for
+from ..transport import transport_for
 from .backends import Pattern
 from .settings_print import SettingsPrint, Unknown
 from .snapshot import Methods, Snapshot
@@ -183,6 +183,8 @@ class Kit:
 
     def strays(self) -> bool:
         """Whether somebody else holds an open connection: a test, or a thread of it."""
+        if self.producer is not None and self.producer.amqp.producer_pool._dirty:
+            return True
         return any(one not in self._known and one.client is not None for one in self.transport.instances)
 
     # --------------------------------------------------------------- result backends
@@ -211,15 +213,6 @@ class Kit:
     def is_ours(self) -> bool:
         """Whether it was made in this process, and in this thread."""
         return self._owner == _owner()
-
-    def attach(self, broker: Any, **calls: Any) -> None:
-        """Serve a queue."""
-        self.spoiled = False
-        attach(self.transport, broker, **calls)
-
-    def detach(self) -> None:
-        """The queue has ended."""
-        detach(self.transport)
 
     def close(self) -> None:
         """Throw everything away."""
@@ -257,7 +250,6 @@ def give_back(kit: Kit) -> None:
     if kit.spoiled or kit.strays():
         kit.close()
         return
-    kit.detach()
     shelf = _shelf(kit.app)
     known = shelf.pop(kit.spec, None)
     if known is not None:  # of a queue inside of this one

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable
 from itertools import chain
-from operator import is_, methodcaller
+from operator import is_, itemgetter, methodcaller
 from queue import LifoQueue
 from typing import Any
 
@@ -148,24 +148,27 @@ class Methods:
         kinds: the classes; those that they inherit from are looked at too.
     """
 
-    # Replaced by ours while a queue is active, in one of them.
-    BESIDES = "_establish_connection"
+    # Replaced by ours while a queue is active, and written to Celery's boot steps when a worker is built.
+    BESIDES = frozenset({"_establish_connection", "requires"})
 
     def __init__(self, kinds: Iterable[type]) -> None:
         bases = dict.fromkeys(base for kind in kinds for base in kind.__mro__)
-        theirs = [vars(base) for base in bases if base.__module__.startswith(("celery.", "kombu."))]
-        self._flat = _Flat([one for one in theirs if self.BESIDES not in one])
-        self._others = [(one, self._rest(one)) for one in theirs if self.BESIDES in one]
-
-    def _rest(self, names: Any) -> dict[str, Any]:
-        return {name: value for name, value in names.items() if name != self.BESIDES}
+        self._classes = []
+        for base in bases:
+            names = [name for name in vars(base) if name not in self.BESIDES]
+            if base.__module__.startswith(("celery.", "kombu.")) and len(names) > 1:
+                get = itemgetter(*names)
+                self._classes.append((vars(base), len(vars(base)), get, get(vars(base))))
 
     def are_same(self) -> bool:
         """Whether all of them are as they were."""
-        return self._flat.is_same() and all(
-            len(rest := self._rest(now)) == len(before) and all(map(is_, rest.values(), before.values()))
-            for now, before in self._others
-        )
+        try:
+            for now, length, get, values in self._classes:
+                if len(now) != length or not all(map(is_, get(now), values)):
+                    return False
+        except KeyError:
+            return False
+        return True
 
 
 def _is_looked_into(kind: type) -> bool:

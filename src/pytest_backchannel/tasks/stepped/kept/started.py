@@ -65,6 +65,8 @@ class StartedWorker:
         transport = consumer.connection.transport
         self._consumed = frozenset(transport.consumed)
         self._channels = [(one, one.qos, one.qos.prefetch_count, one._cycle) for one in transport.channels]
+        for _, qos, _, _ in self._channels:
+            qos._on_collect.cancel()  # at the end of the process, which would keep it, and the app, until then
         self._inside = Snapshot([controller, consumer], leave=leave_out(app, noted.kit.transport, noted.amqp))
         consumer.strategies.installation = noted.installation
         self._methods = Methods(self._inside.kinds)
@@ -77,7 +79,7 @@ class StartedWorker:
     def noting(installation: Any) -> Generator[Noted]:
         """Within the block a worker starts: note what it is made of, and what it declares."""
         noted = Noted(installation)
-        if noted.settings is None or noted.kit is None:
+        if noted.kit is None:
             yield noted
             return
         transport = noted.kit.transport
