@@ -189,7 +189,7 @@ def _url(flag: str, config: pytest.Config, schemes: tuple[str, ...]) -> str:
 def _boolean(name: str, config: pytest.Config) -> bool:
     try:
         return bool(config.getini(name))
-    except ValueError:
+    except (ValueError, pytest.UsageError):
         value = config.inicfg.get(name)
         raise pytest.UsageError(f"{name} = {getattr(value, 'value', value)!r}: choose true or false") from None
 

@@ -59,7 +59,7 @@ class WaitingTasks(Sequence[EnqueuedTask]):
         """
         __tracebackhide__ = True
         driver = self._driver
-        waiting, also = driver.waiting(), [matching.Elsewhere("has run already", driver.have_run())]
+        waiting, also = driver.waiting(), [matching.Elsewhere("has run already", driver.have_run)]
         return matching.assert_enqueued(waiting, expected, app=driver.app, count=count, also=also)
 
     def assert_not_enqueued(self, expected: Any) -> None:

@@ -55,6 +55,7 @@ class StoredMessage:
         holder: the worker that has it; None while it is in its queue.
         is_task: whether it is a task's message, not one of remote control or of an event.
         history: what the listener keeps with it.
+        seen: what the listener has read of it.
     """
 
     raw: RawMessage
@@ -67,6 +68,7 @@ class StoredMessage:
     holder: object = None
     is_task: bool = True
     history: Any = None
+    seen: Any = None
 
     @property
     def tag(self) -> str:
@@ -163,6 +165,10 @@ class Broker:
         self.is_task = is_task or has_task_header
         self.published_to: set[str] = set()
         self.refusals = 0
+        # Another number whenever another message waits, or one less does.
+        self.version = 0
+        # The queues that have ever had a message which is no task's.
+        self.mixed: set[str] = set()
         self.lock = threading.RLock()
         self._sequence = 0
         self._mortal: list[StoredMessage] = []
@@ -201,6 +207,9 @@ class Broker:
         self._enforce_length(self.queues[name])
 
     def _insert(self, message: StoredMessage) -> None:
+        self.version += 1
+        if not message.is_task:
+            self.mixed.add(message.queue)
         if self.profile == "rabbitmq":
             message.expires_at = self._expiry(message)
             if message.expires_at < math.inf:
@@ -244,6 +253,7 @@ class Broker:
     def take(self, message: StoredMessage, holder: object, *, no_ack: bool = False) -> RawMessage:
         """Deliver a message: it is out of its queue, and waits for its acknowledgement unless ``no_ack``."""
         with self.lock:
+            self.version += 1
             ready = self.queues[message.queue].ready
             if ready[0] is message:
                 ready.pop(0)
@@ -257,6 +267,7 @@ class Broker:
     def ack(self, tag: str) -> None:
         """Forget a message; a tag that is unknown is ignored, as Redis does."""
         with self.lock:
+            self.version += 1
             message = self.unacked.pop(tag, None)
         if message is not None:
             self.listener.acknowledged(message)
@@ -264,6 +275,7 @@ class Broker:
     def reject(self, tag: str, *, requeue: bool) -> None:
         """Put a message back, or drop it: into the dead-letter exchange of its queue where it has one."""
         with self.lock:
+            self.version += 1
             message = self.unacked.pop(tag, None)
             if message is None:
                 return
@@ -284,6 +296,7 @@ class Broker:
 
     def _requeue_all(self, holder: object, reason: str) -> None:
         with self.lock:
+            self.version += 1
             for tag, message in list(self.unacked.items()):
                 if message.holder is holder:
                     del self.unacked[tag]
@@ -293,6 +306,7 @@ class Broker:
     def deliver_again(self, message: StoredMessage) -> None:
         """Put a message that is done into its queue once more, as a broker does that has not heard of its ack."""
         with self.lock:
+            self.version += 1
             self.unacked.pop(message.tag, None)
             self._put_back(message)
             self.listener.requeued(message, "delivered once more")
@@ -345,6 +359,7 @@ class Broker:
     def expire(self, message: StoredMessage) -> None:
         """Drop a message, whose time is over."""
         with self.lock:
+            self.version += 1
             self._mortal.remove(message)
             ready = self.queues[message.queue].ready
             if message in ready:
@@ -387,6 +402,7 @@ class Broker:
         return max(self._sweeping_since + periods * self.sweep_period, self._swept + self.sweep_period)
 
     def _sweep(self, now: float) -> bool:
+        self.version += 1
         assert self._sweeping_since is not None
         periods = math.floor((now - self._sweeping_since) / self.sweep_period + 1e-9)
         last = self._sweeping_since + periods * self.sweep_period

@@ -11,6 +11,7 @@ from typing import Any
 from celery.exceptions import WorkerShutdown, WorkerTerminate
 from celery.result import _set_task_join_will_block
 
+from ...clock.virtual import active_clock
 from ...errors import EndlessLoop, MisusedQueue
 from ...events import caused_by
 from ..driver import DEFAULT_LIMIT
@@ -77,6 +78,7 @@ class Engine:
         self._random = random.Random(seed) if order == "random" else None
         self._redeliver_all = redeliver_all
         self._turn = 0
+        self._waiting: tuple[tuple[Any, ...], list[StoredMessage]] = (), []
         self._told = False
         execution.accepted = self._fill
         execution.next_moment = self.broker.next_sweep
@@ -321,27 +323,38 @@ class Engine:
         assert self._random is not None
         while True:
             held = [(worker, entry) for worker in self._working(only) for entry in worker.pending]
-            waiting = [
-                (message, takers)
-                for message in self.broker.ready()
-                if message.is_task
-                for takers in [[w for w in self._takers(message.queue) if only in (None, w.name)]]
-                if takers
-            ]
-            if not held and not waiting:
+            waiting = self._offers(only)
+            count = sum(len(messages) for messages, _ in waiting)
+            if not held and not count:
                 return None
-            number = self._random.randrange(len(held) + len(waiting))
+            number = self._random.randrange(len(held) + count)
             if number < len(held):
                 worker, entry = held[number]
                 worker.pending.remove(entry)
                 return worker, entry[1]
-            message, takers = waiting[number - len(held)]
+            number -= len(held)
+            for messages, takers in waiting:  # noqa: B007  (those of the last one are used)
+                if number < len(messages):
+                    break
+                number -= len(messages)
+            message = messages[number]
             before = {worker.name: len(worker.pending) for worker in takers}
             self._deliver(message, takers)
             for worker in takers:
                 if len(worker.pending) > before[worker.name]:
                     return worker, worker.pending.pop()[1]
             # It was held for its eta, or refused: choose again.
+
+    def _offers(self, only: str | None) -> list[tuple[list[StoredMessage], list[SteppedWorker]]]:
+        """The messages of each queue, and the workers that could get one of them."""
+        offers = []
+        for name, queue in self.broker.queues.items():
+            ready = queue.ready
+            if name in self.broker.mixed:
+                ready = [message for message in ready if message.is_task]
+            if ready and (takers := [one for one in self._takers(name) if only in (None, one.name)]):
+                offers.append((ready, takers))
+        return offers
 
     def _run(self, worker: SteppedWorker, request: Any) -> None:
         message: StoredMessage = request.message._raw.stored
@@ -406,6 +419,16 @@ class Engine:
 
     def waiting(self) -> list[StoredMessage]:
         """The messages of tasks that are in a queue, or with a worker that has not begun them, as published."""
+        version = self.waiting_version()
+        if self._waiting[0] != version:
+            self._waiting = version, self._find_waiting()
+        return list(self._waiting[1])
+
+    def waiting_version(self) -> tuple[Any, ...]:
+        """Another one whenever something else waits, or is read in another way."""
+        return self.broker.version, self.book.message, active_clock()
+
+    def _find_waiting(self) -> list[StoredMessage]:
         found = {id(m): m for m in self.broker.ready() if m.is_task}
         found.update(self.recorder.held)
         # On Redis, what a killed worker had is in no queue, and comes back after the visibility timeout.

@@ -91,6 +91,7 @@ class SteppedDriver:
         self._queues = queues
         self._stepping: dict[str, Any] = {"order": order, "seed": seed, "redeliver_all": redeliver_all}
         self._made: Engine | None = None
+        self._seen_waiting: tuple[Any, list[EnqueuedTask]] = None, []
         self._phase: Phase = "new"
         self._stack = ExitStack()
 
@@ -180,7 +181,10 @@ class SteppedDriver:
 
     def waiting(self) -> list[EnqueuedTask]:
         """The tasks in a queue, or with a worker that has not begun them."""
-        return self._tasks(self.engine.waiting())
+        version = self.engine.waiting_version()
+        if self._seen_waiting[0] != version:
+            self._seen_waiting = version, self._tasks(self.engine.waiting())
+        return list(self._seen_waiting[1])
 
     def count_waiting(self) -> int:
         """How many they are."""

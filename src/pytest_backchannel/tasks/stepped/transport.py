@@ -194,11 +194,13 @@ class Channel(_virtual.Channel):
         return len(self.broker.ready(queue))
 
     def _delete(self, queue: str, *args: Any, **kwargs: Any) -> None:
+        self.broker.version += 1
         self.broker.queues.pop(queue, None)
 
     def _purge(self, queue: str) -> int:
         size = self._size(queue)
         if size:
+            self.broker.version += 1
             self.broker.queues[queue].ready.clear()
         return size
 
