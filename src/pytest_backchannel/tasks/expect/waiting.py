@@ -90,4 +90,4 @@ class WaitingTasks(Sequence[EnqueuedTask]):
             task: as for :meth:`assert_enqueued`; all by default.
         """
         waiting = self._driver.waiting()
-        return waiting if task is None else matching.matching(task, waiting, app=self._driver.app)
+        return list(waiting) if task is None else matching.matching(task, waiting, app=self._driver.app)

@@ -16,7 +16,7 @@ from ...errors import EndlessLoop, MisusedQueue
 from ...events import caused_by
 from ..driver import DEFAULT_LIMIT
 from ..extensions import worker_boot
-from ..outcomes import cycle_of
+from ..outcomes import TaskFailure, cycle_of
 from ..records import WorkerExited, WorkerKilled
 from .broker import StoredMessage
 from .installation import Installation
@@ -186,17 +186,38 @@ class Engine:
         __tracebackhide__ = True
         with self.guard():
             self.start()
-            before = len(self.book.outcomes)
+            return self._next(only)
+
+    def steps(self, only: str | None = None) -> bool:
+        """Do one :meth:`step` after the other, until nothing is due or a task has failed; whether one has.
+
+        Args:
+            only: as for :meth:`step`.
+        """
+        __tracebackhide__ = True
+        outcomes = self.book.outcomes
+        known = len(outcomes)
+        with self.guard():
+            self.start()
+            while self._next(only):
+                if any(isinstance(outcomes[number], TaskFailure) for number in range(known, len(outcomes))):
+                    return True
+                known = len(outcomes)
+        return False
+
+    def _next(self, only: str | None) -> bool:
+        __tracebackhide__ = True
+        before = len(self.book.outcomes)
+        self.settle()
+        chosen = self._choose(only)
+        # What is due at this very moment comes first: in real time it is a little older than what is overdue.
+        while chosen is None and self.broker.sweep():
             self.settle()
             chosen = self._choose(only)
-            # What is due at this very moment comes first: in real time it is a little older than what is overdue.
-            while chosen is None and self.broker.sweep():
-                self.settle()
-                chosen = self._choose(only)
-            if chosen is None:
-                return len(self.book.outcomes) > before
-            self._run(*chosen)
-            return True
+        if chosen is None:
+            return len(self.book.outcomes) > before
+        self._run(*chosen)
+        return True
 
     def settle(self) -> None:
         """Do all that needs no task to run: expiry, remote control, timers, deliveries."""
@@ -418,11 +439,14 @@ class Engine:
     # ------------------------------------------------------------------- what waits
 
     def waiting(self) -> list[StoredMessage]:
-        """The messages of tasks that are in a queue, or with a worker that has not begun them, as published."""
+        """The messages of tasks that are in a queue, or with a worker that has not begun them, as published.
+
+        Read only: the list is the same until something else waits.
+        """
         version = self.waiting_version()
         if self._waiting[0] != version:
             self._waiting = version, self._find_waiting()
-        return list(self._waiting[1])
+        return self._waiting[1]
 
     def waiting_version(self) -> tuple[Any, ...]:
         """Another one whenever something else waits, or is read in another way."""

@@ -66,6 +66,10 @@ class KeepingPool(ProducerPool):
         Resource.release(self, resource)
 
 
+# How many arguments of AMQP.as_task_v2 stand between `kwargs` and `argsrepr`.
+BEFORE_REPR = 20
+
+
 class _KeepsConnections:
     """What differs of an app's AMQP: its pool of producers."""
 
@@ -82,6 +86,13 @@ class _KeepsConnections:
         return self._producer_pool
 
     publisher_pool = producer_pool
+
+    def as_task_v2(self, task_id: Any, name: Any, args: Any = None, kwargs: Any = None, *rest: Any, **more: Any) -> Any:
+        """As Celery's, which takes some twenty calls to say that there are no keyword arguments."""
+        if not kwargs and len(rest) < BEFORE_REPR and more.get("kwargsrepr") is None:
+            more["kwargsrepr"] = "{}"
+        parent: Any = super()
+        return parent.as_task_v2(task_id, name, args, kwargs, *rest, **more)
 
 
 @functools.cache

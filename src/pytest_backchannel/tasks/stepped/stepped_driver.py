@@ -180,11 +180,11 @@ class SteppedDriver:
         """Nothing happens elsewhere."""
 
     def waiting(self) -> list[EnqueuedTask]:
-        """The tasks in a queue, or with a worker that has not begun them."""
+        """The tasks in a queue, or with a worker that has not begun them; read only."""
         version = self.engine.waiting_version()
         if self._seen_waiting[0] != version:
             self._seen_waiting = version, self._tasks(self.engine.waiting())
-        return list(self._seen_waiting[1])
+        return self._seen_waiting[1]
 
     def count_waiting(self) -> int:
         """How many they are."""
@@ -224,7 +224,7 @@ class SteppedDriver:
         __tracebackhide__ = True
         self.engine.limit = step.limit
         step.raise_failure()  # of a handler, which may have failed as a task was sent
-        while self.engine.step(step.worker):
+        while self.engine.steps(step.worker):
             step.raise_failure()
 
     def run_for(self, seconds: float, step: Step) -> None:
