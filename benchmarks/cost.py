@@ -154,9 +154,9 @@ OURS = """
 @pytest.mark.asyncio
 @pytest.mark.parametrize("n", range(100))
 async def test_socket(n, websocket):
-    ws = await websocket(Echo, "/ws/")
-    await ws.send_json({"n": n})
-    assert await ws.receive_json() == {"n": n}
+    async with websocket(Echo, "/ws/") as ws:
+        await ws.send_json({"n": n})
+        assert await ws.receive_json() == {"n": n}
 """
 THEIRS = """
 @pytest.mark.asyncio

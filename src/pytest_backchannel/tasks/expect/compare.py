@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import zip_longest
+from types import FunctionType
 from typing import Any
 
 from kombu import compression, serialization
@@ -155,6 +157,21 @@ class Comparison:
                 yield Difference(name, str(node), option_text(list(links)) if links else "none")
 
 
+def _signature(function: Any) -> inspect.Signature:
+    """The signature of a task's function, read once: it is asked for three times in each assertion."""
+    if type(function) is not FunctionType or vars(function):
+        return inspect.signature(function)  # a wrapper, a mock, a callable object: what they say may change
+    known = _signatures.get(function)
+    # Its defaults can be replaced in place.
+    if known is None or known[0] != (function.__code__, function.__defaults__, function.__kwdefaults__):
+        parts = (function.__code__, function.__defaults__, function.__kwdefaults__)
+        known = _signatures[function] = parts, inspect.signature(function)
+    return known[1]
+
+
+_signatures: weakref.WeakKeyDictionary[Any, tuple[Any, inspect.Signature]] = weakref.WeakKeyDictionary()
+
+
 def bind(task: Any, args: Sequence[Any], kwargs: Mapping[str, Any], *, partial: bool) -> dict[str, Any] | None:
     """The arguments by name, defaults filled in, so that positional or keyword makes no difference.
 
@@ -164,7 +181,7 @@ def bind(task: Any, args: Sequence[Any], kwargs: Mapping[str, Any], *, partial: 
     if task is None or not task.typing:
         return None
     try:
-        bound = inspect.signature(task.run).bind(*([_EARLIER] if partial else []), *args, **kwargs)
+        bound = _signature(task.run).bind(*([_EARLIER] if partial else []), *args, **kwargs)
     except TypeError:
         return None
     bound.apply_defaults()
@@ -190,7 +207,7 @@ def check_call(app: Any, step: Step, *, partial: bool) -> None:
     task = app.tasks.get(step.name)
     if task is None or step.any_arguments or not task.typing:
         return
-    signature = inspect.signature(task.run)
+    signature = _signature(task.run)
     try:
         signature.bind(*([_EARLIER] if partial and not step.immutable else []), *step.args, **step.kwargs)
     except TypeError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import weakref
 from collections.abc import Callable
 from queue import Empty
@@ -87,8 +86,6 @@ class Channel(_virtual.Channel):
     Message = Message
     exchange_types = {**_virtual.Channel.exchange_types, "topic": Topic}
     supports_fanout = True
-    # As RabbitMQ's are: nobody needs 122 random bits to tell the messages of one process apart.
-    _tags = itertools.count(1)
     do_restore = False  # what was not acknowledged is the broker's to requeue, not the channel's
 
     @property
@@ -96,9 +93,6 @@ class Channel(_virtual.Channel):
         """The broker that the connection belongs to."""
         broker: Broker = self.connection.broker
         return broker
-
-    def _next_delivery_tag(self) -> str:
-        return str(next(self._tags))
 
     def prepare_message(self, body: Any, priority: int | None = None, *args: Any, **kwargs: Any) -> Any:
         """Make a message; RabbitMQ, unlike Redis, carries no priority where none is given."""
