@@ -9,6 +9,7 @@ read it: docs/reference/cost.md.
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import logging
 import resource
@@ -103,9 +104,14 @@ def growth(table: Table) -> None:
         return sum(numbers)
 
     def cpu(what: Callable[[], object]) -> float:
+        gc.collect()
+        gc.disable()
         start = time.process_time()
-        what()
-        return time.process_time() - start
+        try:
+            what()
+            return time.process_time() - start
+        finally:
+            gc.enable()
 
     def measure(number: int, order: str = "fifo", **options: object) -> dict[str, float]:
         begin_log()

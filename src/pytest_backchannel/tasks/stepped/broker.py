@@ -16,6 +16,8 @@ What each profile models, with its source:
 
 from __future__ import annotations
 
+import heapq
+import itertools
 import math
 import re
 import threading
@@ -171,7 +173,11 @@ class Broker:
         self.mixed: set[str] = set()
         self.lock = threading.RLock()
         self._sequence = 0
-        self._mortal: list[StoredMessage] = []
+        # Those whose time will be over, the soonest first, with those that a worker has meanwhile; and those that may
+        # not wait at all.
+        self._mortal: list[tuple[float, int, StoredMessage]] = []
+        self._pushed = itertools.count()
+        self._at_once: list[StoredMessage] = []
         self._sweeping_since: float | None = None
         self._swept = 0.0
 
@@ -212,8 +218,10 @@ class Broker:
             self.mixed.add(message.queue)
         if self.profile == "rabbitmq":
             message.expires_at = self._expiry(message)
-            if message.expires_at < math.inf:
-                self._mortal.append(message)
+            if message.expires_at <= message.queued_at:
+                self._at_once.append(message)
+            elif message.expires_at < math.inf:
+                heapq.heappush(self._mortal, (message.expires_at, next(self._pushed), message))
         insort(self.queues[message.queue].ready, message, key=lambda m: m.order)
 
     def _order(self, message: StoredMessage, place: float) -> tuple[float, ...]:
@@ -354,13 +362,15 @@ class Broker:
 
     def mortal(self) -> list[StoredMessage]:
         """The messages that may not wait at all."""
-        return [m for m in self._mortal if m.holder is None and m.expires_at <= m.queued_at]
+        self._at_once = [message for message in self._at_once if message.holder is None]
+        return list(self._at_once)
 
     def expire(self, message: StoredMessage) -> None:
         """Drop a message, whose time is over."""
         with self.lock:
             self.version += 1
-            self._mortal.remove(message)
+            if message in self._at_once:
+                self._at_once.remove(message)
             ready = self.queues[message.queue].ready
             if message in ready:
                 ready.remove(message)
@@ -370,7 +380,12 @@ class Broker:
         """When :meth:`tick` will next have something to do, in seconds since the epoch."""
         with self.lock:
             if self.profile == "rabbitmq":
-                return min((m.expires_at for m in self._mortal if m.is_task and m.holder is None), default=None)
+                while self._mortal and self._mortal[0][2].holder is not None:
+                    heapq.heappop(self._mortal)
+                if self._mortal and self._mortal[0][2].is_task and not self._at_once:
+                    return self._mortal[0][0]
+                waiting = [*self._at_once, *(message for _, _, message in self._mortal)]
+                return min((m.expires_at for m in waiting if m.is_task and m.holder is None), default=None)
             return self.next_sweep()
 
     def next_sweep(self) -> float | None:
@@ -391,10 +406,11 @@ class Broker:
         return min(moments)
 
     def _expire(self, now: float) -> None:
-        self._mortal = [message for message in self._mortal if message.holder is None]
         # What may not wait at all is for the engine, which knows whether a worker can have it at once.
-        for message in [m for m in self._mortal if m.queued_at < m.expires_at <= now]:
-            self.expire(message)
+        while self._mortal and self._mortal[0][0] <= now:
+            message = heapq.heappop(self._mortal)[2]
+            if message.holder is None:
+                self.expire(message)
 
     def _sweep_at_or_after(self, moment: float) -> float:
         assert self._sweeping_since is not None

@@ -18,6 +18,10 @@ from pytest_backchannel.events import begin_log
 from pytest_backchannel.tasks.queue import TaskQueue
 from pytest_backchannel.tasks.stepped.kept.snapshot import Snapshot
 
+pytestmark = pytest.mark.skipif(
+    bool(os.environ.get("BACKCHANNEL_TEST_ANEW")), reason="nothing is kept in this run (make test-anew)"
+)
+
 Parts = namedtuple("Parts", "amqp controller")
 
 
