@@ -189,9 +189,10 @@ def _url(flag: str, config: pytest.Config, schemes: tuple[str, ...]) -> str:
 def _boolean(name: str, config: pytest.Config) -> bool:
     try:
         return bool(config.getini(name))
-    except (ValueError, pytest.UsageError):
-        value = config.inicfg.get(name)
-        raise pytest.UsageError(f"{name} = {getattr(value, 'value', value)!r}: choose true or false") from None
+    except (ValueError, pytest.UsageError) as error:
+        # pytest's own words have the value in quotes, and not what it is the value of.
+        value = str(error).partition("truth value ")[2] or str(error)
+        raise pytest.UsageError(f"{name} = {value}: choose true or false") from None
 
 
 def _seconds(name: str, value: object) -> float:

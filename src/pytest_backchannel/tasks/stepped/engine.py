@@ -353,12 +353,7 @@ class Engine:
                 worker, entry = held[number]
                 worker.pending.remove(entry)
                 return worker, entry[1]
-            number -= len(held)
-            for messages, takers in waiting:  # noqa: B007  (those of the last one are used)
-                if number < len(messages):
-                    break
-                number -= len(messages)
-            message = messages[number]
+            message, takers = _numbered(waiting, number - len(held))
             before = {worker.name: len(worker.pending) for worker in takers}
             self._deliver(message, takers)
             for worker in takers:
@@ -470,3 +465,14 @@ class Engine:
         """When a worker will run a message that it holds for its eta; None where it does not know."""
         eta = self.recorder.task(message).eta
         return None if eta is None or eta.timestamp() <= time.time() else eta.timestamp()
+
+
+def _numbered(
+    offers: list[tuple[list[StoredMessage], list[SteppedWorker]]], number: int
+) -> tuple[StoredMessage, list[SteppedWorker]]:
+    """The message of this number in all of the offers, and the workers that could get it."""
+    for messages, takers in offers:
+        if number < len(messages):
+            return messages[number], takers
+        number -= len(messages)
+    raise IndexError(number)

@@ -121,7 +121,7 @@ class Installation:
         return self._new_amqp(self.transport) if kept is None else kept
 
     def _new_amqp(self, transport: Any) -> Any:
-        kind = symbol_by_name(self.amqp_cls)
+        kind: Any = symbol_by_name(self.amqp_cls)
         amqp = (keeping_connections(kind) if isinstance(kind, type) else kind)(app=self.app)
         amqp.Connection = lambda *args, **kwargs: connect(transport)
         if self.kit is not None:

@@ -49,9 +49,16 @@ class KeptProducer:
             raise Unknown("an AMQP of the project's own")
         self.amqp = amqp
         self.settings = SettingsPrint(app.conf, BESIDES)
-        for name in ("queues", "default_queue", "default_exchange", "router", "create_task_message", "utc"):
+        for name in (
+            "queues",
+            "default_queue",
+            "default_exchange",
+            "router",
+            "create_task_message",
+            "send_task_message",
+            "utc",
+        ):
             getattr(amqp, name)
-        amqp.send_task_message  # noqa: B018
         if not all(_is_plain_route(route, app.conf.task_routes) for route in amqp.routes):
             raise Unknown("a router that is made anew for each AMQP")
         amqp.queues._consume_from = None  # as a worker leaves it

@@ -47,7 +47,8 @@ class Snapshot:
         self._flat = _Flat([mapping for mapping, _, _ in self._mappings])
 
     def _look_into(self, value: Any, name: str) -> list[tuple[Any, str]]:
-        kind = type(value)
+        kind: Any = type(value)
+        thing: Any = value
         found: list[tuple[Any, str]] = []
         if kind.__name__ in CONSTANT:
             return found
@@ -59,7 +60,7 @@ class Snapshot:
             found += [(member, f"{name}[{number}]") for number, member in enumerate(value)]
         elif kind is set:
             self._names[id(value)] = name
-            self._sets.append((value, set(value)))
+            self._sets.append((thing, set(thing)))
         elif kind is tuple:
             found += [(member, f"{name}[{number}]") for number, member in enumerate(value)]
         if _is_looked_into(kind) and hasattr(value, "__dict__"):
@@ -67,7 +68,7 @@ class Snapshot:
                 self.kinds.append(kind)
             found += self._mapping(vars(value), name)
         if kind is LifoQueue:
-            found.append((value.queue, f"{name}.queue"))
+            found.append((thing.queue, f"{name}.queue"))
         return found
 
     def _mapping(self, mapping: dict[Any, Any], name: str) -> list[tuple[Any, str]]:
