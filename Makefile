@@ -13,7 +13,7 @@ SEED ?= 1
 REPLAY ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-integration fuzz ecosystem site check lint types docs build matrix bench lock clean
+.PHONY: help demo test test-fast test-anew test-integration fuzz ecosystem site check lint types docs build matrix bench lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -35,6 +35,10 @@ test: $(VENV)/.ready ## run all tests; those of RabbitMQ, PostgreSQL and Chromiu
 
 test-fast: $(VENV)/.ready ## run the tests that need no broker and no browser
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not celery_integration" $(ARGS)
+
+test-anew: $(VENV)/.ready ## run the fast tests of tasks with a new worker for each, as backchannel_reuse = false has it
+	BACKCHANNEL_TEST_ANEW=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not celery_integration" \
+		tests/unit/tasks tests/plugin/tasks tests/differential $(ARGS)
 
 # These wait for processes and brokers most of the time: two for each processor.
 test-integration: JOBS = $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')

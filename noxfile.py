@@ -33,6 +33,7 @@ def tests(session: nox.Session, django: str, celery: str, channels: str) -> None
     session.install(f"django~={django}.0", f"celery~={celery}.0", f"channels~={channels}.0")
     session.install("--no-deps", "--no-build-isolation", "-e", ".")
     session.run("pytest", *FAST, *session.posargs)
+    session.run("pytest", *FAST, "tests/unit/tasks", *session.posargs, env={"BACKCHANNEL_TEST_ANEW": "1"})
 
 
 @nox.session(python="3.11")

@@ -56,7 +56,7 @@ def new_app(url: str) -> Celery:
         "bench", broker=url, backend=url if url.startswith("redis") else "cache+memory://", set_as_current=False
     )
 
-    @app.task(name="bench.add")
+    @app.task(name="bench.add", shared=False)
     def add(x: int, y: int) -> int:
         return x + y
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from textwrap import dedent
 
@@ -16,7 +17,15 @@ PROJECT = Path(__file__).parent / "sample"
 NOT_LOADED = "-p no:randomly -p no:faker -p no:valkey"
 
 
+# Set by `make test-anew`: no worker, producer or backend is used again, and all has to come out the same.
+ANEW = bool(os.environ.get("BACKCHANNEL_TEST_ANEW"))
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    if ANEW:
+        from pytest_backchannel.tasks.queue import TaskQueue
+
+        TaskQueue.__init__.__kwdefaults__["reuse"] = False
     for line in FILTERS:
         config.addinivalue_line("filterwarnings", line)
 
@@ -47,6 +56,7 @@ class Project:
                     "filterwarnings =",
                     "    error",
                     *(f"    {line}" for line in FILTERS),
+                    *(["backchannel_reuse = false"] if ANEW else []),
                     *lines,
                 ]
             ),

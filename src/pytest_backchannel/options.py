@@ -27,6 +27,7 @@ class Options:
         timeout: how long a receive waits, in seconds.
         strict: whether every test is held to what a test with one of our fixtures is.
         async_db: ``shared`` lends the test's connection to every thread, ``off`` leaves it as pytest-django has it.
+        reuse: whether a stepped worker is used again by later tests.
         on_commit: whether ``on_commit`` callbacks run in sync tests as in production, in every test.
         redis_url: a running Redis for the real-server fixtures; empty starts a private one.
         rabbitmq_url: a running RabbitMQ for the real-server fixtures; empty starts a private one.
@@ -41,6 +42,7 @@ class Options:
     strict: bool
     async_db: str
     on_commit: bool
+    reuse: bool
     redis_url: str
     rabbitmq_url: str
     asgi_server: str
@@ -94,6 +96,13 @@ def add_options(parser: pytest.Parser) -> None:
         "Run on_commit callbacks in sync tests too, when the code's outermost atomic block ends (default: false).",
         type="bool",
         default=False,
+    )
+    parser.addini(
+        "backchannel_reuse",
+        "Use the stepped worker of an earlier test again where nothing of what it was made of has changed; 'false' "
+        "builds each anew (default: true).",
+        type="bool",
+        default=True,
     )
 
 
@@ -150,6 +159,7 @@ def _read(config: pytest.Config) -> Options:
         strict=_ini(config, "backchannel_strict", "true or false"),
         async_db=_choice(config, "backchannel_async_db", ASYNC_DB_CHOICES),
         on_commit=_ini(config, "backchannel_on_commit", "true or false"),
+        reuse=_ini(config, "backchannel_reuse", "true or false"),
         redis_url=_url("--backchannel-redis-url", config, ("redis", "rediss", "valkey")),
         rabbitmq_url=_url("--backchannel-rabbitmq-url", config, ("amqp", "amqps", "pyamqp")),
         asgi_server=_server(config),

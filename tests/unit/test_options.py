@@ -11,6 +11,8 @@ import pytest
         ("backchannel_timeout = soon", "backchannel_timeout = 'soon': give a number of seconds above 0*"),
         ("backchannel_timeout = 0", "backchannel_timeout = '0': give a number of seconds above 0*"),
         ("backchannel_async_db = shard", "backchannel_async_db = 'shard': choose one of 'shared', 'off'"),
+        ("backchannel_reuse = maybe", "backchannel_reuse: invalid truth value 'maybe': give true or false"),
+        ("backchannel_strict = maybe", "backchannel_strict: invalid truth value 'maybe': give true or false"),
         ("backchannel_celery_app = a b", "backchannel_celery_app = 'a b': give 'package.module:attribute'*"),
         ("backchannel_celery_app = a:b:c", "backchannel_celery_app = 'a:b:c': give 'package.module:attribute'*"),
         ("backchannel_blocking = loud", "backchannel_blocking = 'loud': choose one of 'off', 'warn', 'error'"),

@@ -30,6 +30,7 @@ from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from operator import is_
 from types import ModuleType
 from typing import Any
 
@@ -414,6 +415,7 @@ class _References:
         self._sleeps = {id(f) for f in (_real["sleep"], _sleep, _real_asyncio_sleep, _asyncio_sleep)}
         # Not their ids: what is imported next may stand in the memory of a module that is gone.
         self._searched: dict[str, weakref.ref[ModuleType]] = {}
+        self._last: list[Any] = []
         self._found: list[tuple[weakref.ref[ModuleType], str, Callable[..., Any]]] = [
             (weakref.ref(module), name, real)
             for module, names in ((time, list(_real)), (asyncio, ["sleep"]), (asyncio.tasks, ["sleep"]))
@@ -422,6 +424,10 @@ class _References:
         ]
 
     def _search(self) -> None:
+        # Mostly they are all the same, and then there is nothing to look for.
+        last, self._last = self._last, list(sys.modules.values())
+        if len(last) == len(self._last) and all(map(is_, last, self._last)):
+            return
         modules: list[tuple[str, Any]] = list(sys.modules.items())  # a project may put any object there
         for name, module in modules:
             searched = self._searched.get(name)

@@ -83,6 +83,7 @@ def stepped_queue(item: pytest.Item) -> TaskQueue:
             result_backend=profile.result_backend,
             in_transaction=_in_code_transaction,
             why_unregistered=functools.partial(why_unregistered, item.config),
+            reuse=options.reuse,
             **arguments,
         )
     except ValueError as error:

@@ -63,6 +63,8 @@ class TaskQueue(WaitingTasks):
         in_transaction: whether the project's code is inside a transaction of its own, now.
         why_unregistered: says of a task that this process has why a worker of production does not know it, and None
             where it does: the message of such a task is thrown away, as there. Without it each task is known.
+        reuse: whether the worker, the producer and the result backend of the app's last queue of the same kind are used
+            again, where nothing has changed of what they were made of; nothing of that queue is left in them.
 
     Raises:
         ValueError: a value that is none of the valid choices.
@@ -91,6 +93,7 @@ class TaskQueue(WaitingTasks):
         log: EventLog | None = None,
         in_transaction: Callable[[], bool] | None = None,
         why_unregistered: Callable[[Any], str | None] | None = None,
+        reuse: bool = True,
     ) -> None:
         self._driver: Driver = SteppedDriver(
             app,
@@ -106,6 +109,7 @@ class TaskQueue(WaitingTasks):
             log=log,
             in_transaction=in_transaction,
             why_unregistered=why_unregistered,
+            reuse=reuse,
         )
 
     @classmethod

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import FunctionType
 from typing import Any
 
 
@@ -53,6 +55,21 @@ def named_arguments(
     return bound if bound is not None else {**{f"args[{i}]": value for i, value in enumerate(args)}, **kwargs}
 
 
+def signature_of(function: Any) -> inspect.Signature:
+    """The signature of a task's function, read once: it is asked for three times in each assertion."""
+    if type(function) is not FunctionType or vars(function):
+        return inspect.signature(function)  # a wrapper, a mock, a callable object: what they say may change
+    known = _signatures.get(function)
+    # Its defaults can be replaced in place.
+    parts = (function.__code__, function.__defaults__, function.__kwdefaults__)
+    if known is None or known[0] != parts:
+        known = _signatures[function] = parts, inspect.signature(function)
+    return known[1]
+
+
+_signatures: weakref.WeakKeyDictionary[Any, tuple[Any, inspect.Signature]] = weakref.WeakKeyDictionary()
+
+
 def bind(task: Any, args: Sequence[Any], kwargs: Mapping[str, Any], *, partial: bool) -> dict[str, Any] | None:
     """The arguments by name, defaults filled in, so that positional or keyword makes no difference.
 
@@ -62,7 +79,7 @@ def bind(task: Any, args: Sequence[Any], kwargs: Mapping[str, Any], *, partial: 
     if task is None or not task.typing:
         return None
     try:
-        bound = inspect.signature(task.run).bind(*([EARLIER] if partial else []), *args, **kwargs)
+        bound = signature_of(task.run).bind(*([EARLIER] if partial else []), *args, **kwargs)
     except TypeError:
         return None
     bound.apply_defaults()

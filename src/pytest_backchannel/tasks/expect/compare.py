@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,7 +11,7 @@ from typing import Any
 from kombu import compression, serialization
 
 from ...errors import BadExpectation
-from .calls import EARLIER, bind
+from .calls import EARLIER, bind, signature_of
 from .messages import EnqueuedTask, cut
 from .workflows import BOOKKEEPING, Chain, Chord, Group, Node, Step, chained, of_signature, option_text
 
@@ -166,7 +165,7 @@ def check_call(app: Any, step: Step, *, partial: bool) -> None:
     task = app.tasks.get(step.name)
     if task is None or step.any_arguments or not task.typing:
         return
-    signature = inspect.signature(task.run)
+    signature = signature_of(task.run)
     try:
         signature.bind(*([EARLIER] if partial and not step.immutable else []), *step.args, **step.kwargs)
     except TypeError as error:

@@ -6,10 +6,11 @@ task's name, matches whatever its arguments are. A chain, a group or a chord mat
 
 from __future__ import annotations
 
+import functools
 import inspect
 import traceback
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher, get_close_matches
 from typing import Any
@@ -98,11 +99,16 @@ class Elsewhere:
 
     Attributes:
         what: what became of them, to follow "it was enqueued, but", such as ``has run already``.
-        messages: the messages.
+        found: the messages, or what finds them once the assertion has failed.
     """
 
     what: str
-    messages: Sequence[EnqueuedTask]
+    found: Sequence[EnqueuedTask] | Callable[[], Sequence[EnqueuedTask]]
+
+    @functools.cached_property
+    def messages(self) -> Sequence[EnqueuedTask]:
+        """The messages."""
+        return self.found() if callable(self.found) else self.found
 
 
 def matching(expected: Any, messages: Sequence[EnqueuedTask], *, app: Any) -> list[EnqueuedTask]:

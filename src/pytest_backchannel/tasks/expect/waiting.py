@@ -62,7 +62,7 @@ class WaitingTasks(Sequence[EnqueuedTask]):
         """
         __tracebackhide__ = True
         driver = self._driver
-        waiting, also = driver.waiting(), [matching.Elsewhere("has run already", driver.have_run())]
+        waiting, also = driver.waiting(), [matching.Elsewhere("has run already", driver.have_run)]
         hints = self._hints(expected, waiting)
         return matching.assert_enqueued(waiting, expected, app=driver.app, count=count, also=also, hints=hints)
 
@@ -128,4 +128,4 @@ class WaitingTasks(Sequence[EnqueuedTask]):
             task: as for :meth:`assert_enqueued`; all by default.
         """
         waiting = self._driver.waiting()
-        return waiting if task is None else matching.matching(task, waiting, app=self._driver.app)
+        return list(waiting) if task is None else matching.matching(task, waiting, app=self._driver.app)

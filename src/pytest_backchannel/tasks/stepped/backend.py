@@ -1,7 +1,7 @@
 """Result backends that behave as the project's configured kind does, in memory, and step the worker in ``get()``.
 
-* ``redis``: Celery's own ``RedisBackend``, over fakeredis. Chords are joined in Redis itself, so that one whose
-  header has ``ignore_result`` works there, and only there.
+* ``redis``: Celery's own ``RedisBackend``, over a dictionary or fakeredis (redis_results.py). Chords are joined in
+  Redis itself, so that one whose header has ``ignore_result`` works there, and only there.
 * ``django-db``, ``django-cache``: those of django-celery-results, where it is installed in the tests' settings, too.
 * ``cache``, ``memcached``, ``dynamodb`` … : Celery's own key-value backend with a counter for chords.
 * ``db``, ``mongodb``, ``file`` …: no counter; a chord polls with ``celery.chord_unlock``.
@@ -26,6 +26,7 @@ from celery.result import ResultSet
 
 from ...errors import BackchannelError, ResultUnavailable
 from ..extensions import django_results
+from .redis_results import ResultsClient
 
 REDIS = ("redis", "rediss", "sentinel")
 RPC = ("rpc", "amqp")
@@ -138,6 +139,9 @@ class MemoryBackend(Stepped, KeyValueStoreBackend):
     def __init__(self, **kwargs: Any) -> None:
         self._store: dict[Any, Any] = {}
         self._until: dict[Any, float] = {}
+        # While a part of a chord counts: the ids of the header, as stored and as restored.
+        self._counting = False
+        self._header: tuple[Any, Any] | None = None
         super().__init__(**kwargs)
 
     def get(self, key: Any) -> Any:
@@ -160,6 +164,27 @@ class MemoryBackend(Stepped, KeyValueStoreBackend):
         """Forget one value."""
         self._store.pop(key, None)
         self._until.pop(key, None)
+
+    # --- private API: celery.backends.base.KeyValueStoreBackend, seen on celery 5.5–5.7: each part of a chord restores
+    # --- the whole header, only to know how many parts it has.
+
+    def on_chord_part_return(self, request: Any, state: Any, result: Any, **kwargs: Any) -> None:
+        """Count a part, and send the body after the last one."""
+        self._counting = True
+        try:
+            super().on_chord_part_return(request, state, result, **kwargs)
+        finally:
+            self._counting = False
+
+    def _restore_group(self, group_id: Any) -> Any:
+        if not self._counting:
+            return super()._restore_group(group_id)
+        stored = self.get(self.get_key_for_group(group_id))
+        if stored is None or self._header is None or self._header[0] is not stored:
+            self._header = stored, super()._restore_group(group_id)
+        return self._header[1]
+
+    # --- end of private API
 
     def incr(self, key: Any) -> int:
         """Count one up."""
@@ -213,20 +238,21 @@ class NoBackend(Stepped, DisabledBackend):
         return meta
 
 
-def backend_for(kind: str, app: Any, stepper: Stepper) -> Any:
-    """The backend of one kind.
+def backend_for(kind: str, app: Any) -> Any:
+    """The backend of one kind; its ``stepper`` is to be set.
 
     Args:
         kind: the kind, as in Celery's URLs: ``redis``, ``rpc``, ``cache``, ``db``, ``disabled`` …
         app: the Celery app.
-        stepper: who steps while somebody waits.
 
     Raises:
         BackchannelError: the kind is ``redis``, and fakeredis or lupa is missing.
     """
-    backend = _class_for(kind)(app=app)
-    backend.stepper = stepper
-    return backend
+    return _class_for(kind)(app=app)
+
+
+#: What backends of one kind may share: they do not change it.
+SHARED = ("app", "result_consumer", "connparams")
 
 
 def _class_for(kind: str) -> Any:
@@ -263,7 +289,7 @@ def _redis_class() -> type:
             return lambda *args, **kwargs: None
 
     class SteppedRedisBackend(Stepped, RedisBackend):
-        """Celery's own Redis backend over fakeredis."""
+        """Celery's own Redis backend over a dictionary, and over fakeredis for more than plain results."""
 
         ResultConsumer: Any = _Idle
 
@@ -271,7 +297,7 @@ def _redis_class() -> type:
         # --- how it stores one result.
 
         def _create_client(self, **params: Mapping[str, Any]) -> Any:
-            return fakeredis.FakeStrictRedis(server=fakeredis.FakeServer())
+            return ResultsClient(lambda: fakeredis.FakeStrictRedis(server=fakeredis.FakeServer()))
 
         def _set(self, key: Any, value: Any, *expires: Any) -> None:
             # Celery's own calls SETEX, of which redis-py 8 warns, and publishes for listeners that do not exist here.

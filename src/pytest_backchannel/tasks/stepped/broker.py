@@ -16,6 +16,8 @@ What each profile models, with its source:
 
 from __future__ import annotations
 
+import heapq
+import itertools
 import math
 import re
 import threading
@@ -55,6 +57,7 @@ class StoredMessage:
         holder: the worker that has it; None while it is in its queue.
         is_task: whether it is a task's message, not one of remote control or of an event.
         history: what the listener keeps with it.
+        seen: what the listener has read of it.
     """
 
     raw: RawMessage
@@ -67,6 +70,7 @@ class StoredMessage:
     holder: object = None
     is_task: bool = True
     history: Any = None
+    seen: Any = None
 
     @property
     def tag(self) -> str:
@@ -163,9 +167,17 @@ class Broker:
         self.is_task = is_task or has_task_header
         self.published_to: set[str] = set()
         self.refusals = 0
+        # Another number whenever another message waits, or one less does.
+        self.version = 0
+        # The queues that have ever had a message which is no task's.
+        self.mixed: set[str] = set()
         self.lock = threading.RLock()
         self._sequence = 0
-        self._mortal: list[StoredMessage] = []
+        # Those whose time will be over, the soonest first, with those that a worker has meanwhile; and those that may
+        # not wait at all.
+        self._mortal: list[tuple[float, int, StoredMessage]] = []
+        self._pushed = itertools.count()
+        self._at_once: list[StoredMessage] = []
         self._sweeping_since: float | None = None
         self._swept = 0.0
 
@@ -201,10 +213,15 @@ class Broker:
         self._enforce_length(self.queues[name])
 
     def _insert(self, message: StoredMessage) -> None:
+        self.version += 1
+        if not message.is_task:
+            self.mixed.add(message.queue)
         if self.profile == "rabbitmq":
             message.expires_at = self._expiry(message)
-            if message.expires_at < math.inf:
-                self._mortal.append(message)
+            if message.expires_at <= message.queued_at:
+                self._at_once.append(message)
+            elif message.expires_at < math.inf:
+                heapq.heappush(self._mortal, (message.expires_at, next(self._pushed), message))
         insort(self.queues[message.queue].ready, message, key=lambda m: m.order)
 
     def _order(self, message: StoredMessage, place: float) -> tuple[float, ...]:
@@ -244,6 +261,7 @@ class Broker:
     def take(self, message: StoredMessage, holder: object, *, no_ack: bool = False) -> RawMessage:
         """Deliver a message: it is out of its queue, and waits for its acknowledgement unless ``no_ack``."""
         with self.lock:
+            self.version += 1
             ready = self.queues[message.queue].ready
             if ready[0] is message:
                 ready.pop(0)
@@ -257,6 +275,7 @@ class Broker:
     def ack(self, tag: str) -> None:
         """Forget a message; a tag that is unknown is ignored, as Redis does."""
         with self.lock:
+            self.version += 1
             message = self.unacked.pop(tag, None)
         if message is not None:
             self.listener.acknowledged(message)
@@ -264,6 +283,7 @@ class Broker:
     def reject(self, tag: str, *, requeue: bool) -> None:
         """Put a message back, or drop it: into the dead-letter exchange of its queue where it has one."""
         with self.lock:
+            self.version += 1
             message = self.unacked.pop(tag, None)
             if message is None:
                 return
@@ -284,6 +304,7 @@ class Broker:
 
     def _requeue_all(self, holder: object, reason: str) -> None:
         with self.lock:
+            self.version += 1
             for tag, message in list(self.unacked.items()):
                 if message.holder is holder:
                     del self.unacked[tag]
@@ -293,6 +314,7 @@ class Broker:
     def deliver_again(self, message: StoredMessage) -> None:
         """Put a message that is done into its queue once more, as a broker does that has not heard of its ack."""
         with self.lock:
+            self.version += 1
             self.unacked.pop(message.tag, None)
             self._put_back(message)
             self.listener.requeued(message, "delivered once more")
@@ -340,12 +362,15 @@ class Broker:
 
     def mortal(self) -> list[StoredMessage]:
         """The messages that may not wait at all."""
-        return [m for m in self._mortal if m.holder is None and m.expires_at <= m.queued_at]
+        self._at_once = [message for message in self._at_once if message.holder is None]
+        return list(self._at_once)
 
     def expire(self, message: StoredMessage) -> None:
         """Drop a message, whose time is over."""
         with self.lock:
-            self._mortal.remove(message)
+            self.version += 1
+            if message in self._at_once:
+                self._at_once.remove(message)
             ready = self.queues[message.queue].ready
             if message in ready:
                 ready.remove(message)
@@ -355,7 +380,12 @@ class Broker:
         """When :meth:`tick` will next have something to do, in seconds since the epoch."""
         with self.lock:
             if self.profile == "rabbitmq":
-                return min((m.expires_at for m in self._mortal if m.is_task and m.holder is None), default=None)
+                while self._mortal and self._mortal[0][2].holder is not None:
+                    heapq.heappop(self._mortal)
+                if self._mortal and self._mortal[0][2].is_task and not self._at_once:
+                    return self._mortal[0][0]
+                waiting = [*self._at_once, *(message for _, _, message in self._mortal)]
+                return min((m.expires_at for m in waiting if m.is_task and m.holder is None), default=None)
             return self.next_sweep()
 
     def next_sweep(self) -> float | None:
@@ -376,10 +406,11 @@ class Broker:
         return min(moments)
 
     def _expire(self, now: float) -> None:
-        self._mortal = [message for message in self._mortal if message.holder is None]
         # What may not wait at all is for the engine, which knows whether a worker can have it at once.
-        for message in [m for m in self._mortal if m.queued_at < m.expires_at <= now]:
-            self.expire(message)
+        while self._mortal and self._mortal[0][0] <= now:
+            message = heapq.heappop(self._mortal)[2]
+            if message.holder is None:
+                self.expire(message)
 
     def _sweep_at_or_after(self, moment: float) -> float:
         assert self._sweeping_since is not None
@@ -387,6 +418,7 @@ class Broker:
         return max(self._sweeping_since + periods * self.sweep_period, self._swept + self.sweep_period)
 
     def _sweep(self, now: float) -> bool:
+        self.version += 1
         assert self._sweeping_since is not None
         periods = math.floor((now - self._sweeping_since) / self.sweep_period + 1e-9)
         last = self._sweeping_since + periods * self.sweep_period

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from celery.exceptions import WorkerShutdown, WorkerTerminate
 from celery.result import _set_task_join_will_block
 
+from ...clock.virtual import active_clock
 from ...errors import EndlessLoop, MisusedQueue
 from ...events import caused_by
 from ..driver import DEFAULT_LIMIT
 from ..expect.selection import Selection
 from ..extensions import worker_boot
-from ..outcomes import cycle_of
+from ..outcomes import TaskFailure, cycle_of
 from ..records import WorkerExited, WorkerKilled
 from .broker import StoredMessage
 from .installation import Installation
@@ -24,7 +25,7 @@ from .pool.execution import Execution
 from .pool.faults import WorkerDied, WorkerEnded
 from .pool.task_signals import TaskSignals
 from .recorder import MessageHistory
-from .worker import SteppedWorker
+from .worker import SteppedWorker, Surroundings
 
 
 class Engine:
@@ -56,25 +57,29 @@ class Engine:
         self.recorder = execution.recorder
         self.execution = execution
         self.book = execution.book
+        around = Surroundings(
+            installation=installation,
+            broker=self.broker,
+            execute=execution.execute,
+            undecodable=signals.undecodable,
+            around_body=execution.around_body,
+            is_registered=signals.is_registered,
+        )
+        self._kit = installation.kit
+        kept = self._kit.workers if self._kit is not None else {}
         self.workers = {
-            name: SteppedWorker(
-                name,
-                queues,
-                installation=installation,
-                broker=self.broker,
-                execute=execution.execute,
-                undecodable=signals.undecodable,
-                around_body=execution.around_body,
-                is_registered=signals.is_registered,
-            )
+            name: kept.pop(name, None) or SteppedWorker(name, queues, installation.app)
             for name, queues in workers.items()
         }
+        for worker in self.workers.values():
+            worker.attach(around)
         self.done: list[StoredMessage] = []
         self.stepping = False
         self.limit = DEFAULT_LIMIT
         self._random = random.Random(seed) if order == "random" else None
         self._redeliver_all = redeliver_all
         self._turn = 0
+        self._waiting: tuple[tuple[Any, ...], list[StoredMessage]] = (), []
         self._told = False
         execution.accepted = self._fill
         execution.ran = self.done.append
@@ -94,9 +99,19 @@ class Engine:
                 worker.start()
 
     def stop(self) -> None:
-        """End the workers, without a word to the broker."""
-        for worker in self.workers.values():
-            worker.drop()
+        """End the workers, without a word to the broker; those of a kit rest."""
+        for name, worker in self.workers.items():
+            if self._kit is None or self._kit.spoiled:
+                worker.discard()
+            else:
+                worker.park()
+                worker.detach()
+                self._kit.workers[name] = worker
+
+    def _spoil(self) -> None:
+        """Something has happened after which nothing is used again."""
+        if self._kit is not None:
+            self._kit.spoiled = True
 
     def kill(self, worker: SteppedWorker, when: str, message: StoredMessage) -> None:
         """Kill one worker: what it has not acknowledged is the broker's again; a new one takes its place.
@@ -106,6 +121,7 @@ class Engine:
             when: ``before_body`` or ``after_body``.
             message: what it was running.
         """
+        self._spoil()
         event = self.recorder.log.record(WorkerKilled, cause=message.history.cause, worker=worker.name, when=when)
         self._drop(worker)
         if message.history.finished:
@@ -121,6 +137,7 @@ class Engine:
             error: what it could not go on from.
             message: what it was running.
         """
+        self._spoil()
         self.recorder.log.record(
             WorkerExited, cause=message.history.cause, worker=worker.name, reason=f"{type(error).__name__}: {error}"
         )
@@ -156,6 +173,9 @@ class Engine:
         try:
             with self.installation.as_current(), worker_boot.working(self.workers.values()):
                 yield
+        except BaseException:
+            self._spoil()
+            raise
         finally:
             _set_task_join_will_block(False)
             self.stepping = False
@@ -170,20 +190,46 @@ class Engine:
         __tracebackhide__ = True
         with self.guard(), self._selecting(selection):
             self.start()
-            before = len(self.book.outcomes)
+            return self._next(only)
+
+    def steps(
+        self, only: str | None = None, selection: Selection | None = None, after: Callable[[], None] = lambda: None
+    ) -> bool:
+        """Do one :meth:`step` after the other, until nothing is due or a task has failed; whether one has.
+
+        Args:
+            only: as for :meth:`step`.
+            selection: as for :meth:`step`.
+            after: called after each step in which nothing has failed; what it raises ends them.
+        """
+        __tracebackhide__ = True
+        outcomes = self.book.outcomes
+        known = len(outcomes)
+        with self.guard(), self._selecting(selection):
+            self.start()
+            while self._next(only):
+                if any(isinstance(outcomes[number], TaskFailure) for number in range(known, len(outcomes))):
+                    return True
+                known = len(outcomes)
+                after()
+        return False
+
+    def _next(self, only: str | None) -> bool:
+        __tracebackhide__ = True
+        before = len(self.book.outcomes)
+        self.settle()
+        chosen = self._choose(only)
+        # What is due at this very moment comes first: in real time it is a little older than what is overdue.
+        while chosen is None and self.broker.sweep():
             self.settle()
             chosen = self._choose(only)
-            # What is due at this very moment comes first: in real time it is a little older than what is overdue.
-            while chosen is None and self.broker.sweep():
-                self.settle()
-                chosen = self._choose(only)
-            if chosen is None and self._deliver_beyond(only):
-                self.settle()
-                chosen = self._choose(only)
-            if chosen is None:
-                return len(self.book.outcomes) > before
-            self._run(*chosen)
-            return True
+        if chosen is None and self._deliver_beyond(only):
+            self.settle()
+            chosen = self._choose(only)
+        if chosen is None:
+            return len(self.book.outcomes) > before
+        self._run(*chosen)
+        return True
 
     @contextmanager
     def _selecting(self, selection: Selection | None) -> Generator[None]:
@@ -233,6 +279,7 @@ class Engine:
             if worker.started:
                 for message in worker.control_messages():
                     busy = True
+                    self._spoil()
                     self.installation.keep_limits()
                     try:
                         worker.deliver(message)
@@ -358,27 +405,35 @@ class Engine:
                 for entry in worker.pending
                 if self.selected(_stored(entry[1]))
             ]
-            waiting = [
-                (message, takers)
-                for message in self.broker.ready()
-                if message.is_task and self.selected(message)
-                for takers in [[w for w in self._takers(message.queue) if only in (None, w.name)]]
-                if takers
-            ]
-            if not held and not waiting:
+            waiting = self._offers(only)
+            count = sum(len(messages) for messages, _ in waiting)
+            if not held and not count:
                 return None
-            number = self._random.randrange(len(held) + len(waiting))
+            number = self._random.randrange(len(held) + count)
             if number < len(held):
                 worker, entry = held[number]
                 worker.pending.remove(entry)
                 return worker, entry[1]
-            message, takers = waiting[number - len(held)]
+            message, takers = _numbered(waiting, number - len(held))
             before = {worker.name: len(worker.pending) for worker in takers}
             self._deliver(message, takers)
             for worker in takers:
                 if len(worker.pending) > before[worker.name]:
                     return worker, worker.pending.pop()[1]
             # It was held for its eta, or refused: choose again.
+
+    def _offers(self, only: str | None) -> list[tuple[list[StoredMessage], list[SteppedWorker]]]:
+        """The messages of each queue, and the workers that could get one of them."""
+        offers = []
+        for name, queue in self.broker.queues.items():
+            ready = queue.ready
+            if name in self.broker.mixed:
+                ready = [message for message in ready if message.is_task]
+            if self._selection is not None:
+                ready = [message for message in ready if self.selected(message)]
+            if ready and (takers := [one for one in self._takers(name) if only in (None, one.name)]):
+                offers.append((ready, takers))
+        return offers
 
     def _run(self, worker: SteppedWorker, request: Any) -> None:
         message = _stored(request)
@@ -442,7 +497,20 @@ class Engine:
     # ------------------------------------------------------------------- what waits
 
     def waiting(self) -> list[StoredMessage]:
-        """The messages of tasks that are in a queue, or with a worker that has not begun them, as published."""
+        """The messages of tasks that are in a queue, or with a worker that has not begun them, as published.
+
+        Read only: the list is the same until something else waits.
+        """
+        version = self.waiting_version()
+        if self._waiting[0] != version:
+            self._waiting = version, self._find_waiting()
+        return self._waiting[1]
+
+    def waiting_version(self) -> tuple[Any, ...]:
+        """Another one whenever something else waits, or is read in another way."""
+        return self.broker.version, self.book.message, active_clock()
+
+    def _find_waiting(self) -> list[StoredMessage]:
         found = {id(m): m for m in self.broker.ready() if m.is_task}
         found.update(self.recorder.held)
         # On Redis, what a killed worker had is in no queue, and comes back after the visibility timeout.
@@ -466,3 +534,14 @@ def _stored(request: Any) -> StoredMessage:
     """The message of a request that a worker has."""
     message: StoredMessage = request.message._raw.stored
     return message
+
+
+def _numbered(
+    offers: list[tuple[list[StoredMessage], list[SteppedWorker]]], number: int
+) -> tuple[StoredMessage, list[SteppedWorker]]:
+    """The message of this number in all of the offers, and the workers that could get it."""
+    for messages, takers in offers:
+        if number < len(messages):
+            return messages[number], takers
+        number -= len(messages)
+    raise IndexError(number)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -13,10 +14,14 @@ from celery.result import task_join_will_block
 from celery.worker import state as worker_state
 from celery.worker.request import Request
 from kombu import pools
+from kombu.utils.imports import symbol_by_name
 
+from ...active import tracked
 from ...restoring import MISSING, changed, kept, put, replaced
 from ..configuration import overridden
 from ..extensions.worker_boot import Steps, plain_steps
+from .kept.kit import Kit
+from .producing import keeping_connections, names_of_settings
 from .transport import connect
 
 # Settings that differ while the stepped worker is active, each with its reason.
@@ -35,17 +40,19 @@ class Installation:
         app: the Celery app.
         transport: the transport class of the simulated broker.
         backend: makes the result backend, once the app is redirected.
+        kit: what is kept of an earlier queue, and for a later one; None keeps nothing.
 
     Attributes:
-        backend: the result backend, while it is active.
         steps: the app's own boot steps, of which it has only those that run meanwhile.
     """
 
-    def __init__(self, app: Any, transport: type, backend: Callable[[], Any]) -> None:
+    def __init__(self, app: Any, transport: Any, backend: Callable[[], Any], kit: Kit | None = None) -> None:
         self.app = app
         self.transport = transport
         self._make_backend = backend
-        self.backend: Any = None
+        self.kit = kit
+        # Its own, also where this queue is inside of another one for the same app.
+        self.amqp_cls: Any = next((other.amqp_cls for other in _installed if other.app is app), app.amqp_cls)
         self.steps: Steps = {}
         self._stack = ExitStack()
         self._traced: dict[Any, dict[str, Any]] = {}
@@ -64,6 +71,8 @@ class Installation:
         conf.get("task_always_eager")
         app.finalize()
         try:
+            _installed.append(self)
+            stack.callback(_installed.remove, self)
             # A worker's start writes it.
             stack.callback(put, conf.changes, kept(conf.changes, [conf._key("include")]))
             stack.enter_context(overridden(conf, OVERRIDES))
@@ -72,14 +81,13 @@ class Installation:
             stack.callback(self._close_pools, pools._limit[0])
             self.steps = app.steps
             stack.enter_context(changed(vars(app), self._redirected()))
-            app.amqp.Connection = lambda *args, **kwargs: connect(self.transport)
+            stack.enter_context(changed(vars(conf), names_of_settings(conf)))
             stack.enter_context(_quiet_django(app))
             stack.callback(_state._set_task_join_will_block, task_join_will_block())
             stack.enter_context(_worker_state())
             stack.enter_context(_expiry_at_its_moment())
             stack.callback(self._restore, self._traced)
             stack.callback(self._restore, self._limits)
-            self.backend = self._make_backend()
         except BaseException:
             stack.close()
             raise
@@ -98,8 +106,28 @@ class Installation:
             "use_fast_trace_task": True,
             "_get_backend": lambda: self.backend,
             "amqp": MISSING,
+            "amqp_cls": f"{__name__}:amqp_of",  # by its name, for an app can be pickled
             "control": MISSING,
         }
+
+    @functools.cached_property
+    def backend(self) -> Any:
+        """The result backend, made when somebody first asks for it: it keeps many settings from then on."""
+        return self._make_backend()
+
+    def make_amqp(self) -> Any:
+        """The app's AMQP, redirected, when somebody first asks for it: it keeps many settings from then on."""
+        kept = self.kit.take_amqp() if self.kit is not None else None
+        return self._new_amqp(self.transport) if kept is None else kept
+
+    def _new_amqp(self, transport: Any) -> Any:
+        kind: Any = symbol_by_name(self.amqp_cls)
+        amqp = (keeping_connections(kind) if isinstance(kind, type) else kind)(app=self.app)
+        amqp.Connection = lambda *args, **kwargs: connect(transport)
+        if self.kit is not None:
+            vars(self.app)["amqp"] = amqp
+            self.kit.keep_amqp(amqp)
+        return amqp
 
     def as_current(self) -> AbstractContextManager[None]:
         """Make the app the current one of this thread, as it is in a worker process."""
@@ -133,9 +161,18 @@ class Installation:
             for key, pool in list(dict.items(group)):
                 connections = getattr(pool, "connections", pool)
                 if connections.connection.transport_cls is self.transport:
-                    pool.force_close_all()
+                    if self.kit is None or not self.kit.keeps(pool):
+                        pool.force_close_all()
                     dict.pop(group, key, None)
         pools._limit[0] = limit
+
+
+_installed: list[Installation] = tracked("stepped apps", [])
+
+
+def amqp_of(app: Any) -> Any:
+    """What an app calls for its AMQP, while it is redirected."""
+    return next(installation for installation in reversed(_installed) if installation.app is app).make_amqp()
 
 
 class _NullFixup:

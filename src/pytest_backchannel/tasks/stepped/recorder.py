@@ -11,6 +11,7 @@ from typing import Any
 
 from celery.app.task import Task
 
+from ...clock.virtual import active_clock
 from ...events import EventLog, Location, current_cause, is_project_file
 from .. import records
 from ..expect.messages import EnqueuedTask, decode
@@ -96,7 +97,18 @@ class Recorder(Listener):
     # ----------------------------------------------------------------------- messages
 
     def task(self, message: StoredMessage) -> EnqueuedTask:
-        """The message, as the test sees it."""
+        """The message, as the test sees it; it is read once, as long as it waits."""
+        history: MessageHistory = message.history
+        key = (message.queue, message.redelivered, history.event, active_clock())
+        if message.seen is not None and message.seen[0] == key:
+            seen: EnqueuedTask = message.seen[1]
+            return seen
+        task = self._read(message)
+        if not history.finished:
+            message.seen = key, task
+        return task
+
+    def _read(self, message: StoredMessage) -> EnqueuedTask:
         history: MessageHistory = message.history
         return decode(
             message.raw,
@@ -198,6 +210,7 @@ class Recorder(Listener):
     def delivered(self, message: StoredMessage) -> None:
         """Note that a worker has it."""
         history: MessageHistory = message.history
+        self.broker.version += 1
         self.held[id(message)] = message
         worker = getattr(message.holder, "name", "a consumer")
         self._record(records.Delivered, message, worker=worker, redelivered=message.redelivered)
@@ -205,6 +218,7 @@ class Recorder(Listener):
 
     def begun(self, message: StoredMessage) -> None:
         """Note that its function is about to be called."""
+        self.broker.version += 1
         self.held.pop(id(message), None)
         message.history.deliveries += 1
 
@@ -221,6 +235,7 @@ class Recorder(Listener):
     def requeued(self, message: StoredMessage, reason: str) -> None:
         """Note that it is in its queue again."""
         # On Redis the worker that holds it still does: it will run twice.
+        self.broker.version += 1
         if self.broker.profile != "redis":
             self.held.pop(id(message), None)
         self._record(records.Redelivered, message, reason=reason)
@@ -242,6 +257,7 @@ class Recorder(Listener):
 
     def forget_holder(self, holder: object) -> None:
         """A worker is gone, and holds nothing any more."""
+        self.broker.version += 1
         for key, message in list(self.held.items()):
             if message.holder is holder:
                 del self.held[key]
@@ -252,6 +268,8 @@ class Recorder(Listener):
         history.cause = event.id
 
     def _finish(self, message: StoredMessage) -> None:
+        self.broker.version += 1
+        message.seen = None
         self.held.pop(id(message), None)
         if message.is_task:
             message.history.finished = True

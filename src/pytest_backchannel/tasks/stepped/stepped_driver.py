@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -20,17 +21,19 @@ from ..driver import NOT_BEGUN, Phase, Step, check_phase
 from ..expect.messages import EnqueuedTask, decode
 from ..expect.sending import Sending
 from ..outcomes import Counts
-from .backend import backend_for
+from .backend import SHARED, backend_for
 from .broker import Broker, StoredMessage, has_task_header
 from .engine import Engine
 from .explain import nothing_due, why_no_result
 from .installation import Installation
+from .kept import kit as kits
+from .kept.kit import Kit
 from .pool.execution import Execution
 from .pool.faults import Fault
 from .pool.outcome_book import OutcomeBook
 from .pool.task_signals import TaskSignals
 from .recorder import Recorder
-from .transport import transport_for
+from .transport import attach, detach, transport_for
 
 ORDERS = ("fifo", "random")
 
@@ -62,6 +65,7 @@ class SteppedDriver:
         log: EventLog | None,
         in_transaction: Callable[[], bool] | None,
         why_unregistered: Callable[[Any], str | None] | None = None,
+        reuse: bool = True,
     ) -> None:
         if order not in ORDERS:
             raise ValueError(f"order={order!r}: choose one of {', '.join(map(repr, ORDERS))}")
@@ -85,29 +89,37 @@ class SteppedDriver:
         self.captures = self.recorder.captures
         self.seen: set[str] = set()
         self._backend_kind = result_backend
+        self._reuse = reuse
         self._workers = workers
         self._queues = queues
         self._stepping: dict[str, Any] = {"order": order, "seed": seed, "redeliver_all": redeliver_all}
         self._made: Engine | None = None
+        self._seen_waiting: tuple[Any, list[EnqueuedTask]] = None, []
         self._phase: Phase = "new"
         self._stack = ExitStack()
 
     # ------------------------------------------------------------------ begin and end
 
     def __enter__(self) -> Self:
-        transport = transport_for(
+        queues = self._worker_queues()
+        kit = kits.take(self.app, (self.broker.profile, tuple(queues.items()))) if self._reuse else None
+        transport = transport_for(self.broker.profile) if kit is None else kit.transport
+        attach(
+            transport,
             self.broker,
             pump=lambda: self.engine.pump(),
             wake=self.start,
             refused=self.recorder.refused,
         )
-        installation = Installation(self.app, transport, lambda: backend_for(self._backend_kind, self.app, self))
+        installation = Installation(self.app, transport, lambda: self._backend(kit), kit)
         with ExitStack() as stack:
+            stack.callback(detach, transport)
+            if kit is not None:
+                stack.callback(kits.give_back, kit)
             stack.enter_context(installation)
             if self.sending is not None:
                 stack.enter_context(self.sending)
             stack.enter_context(refuse_real_brokers())
-            queues = self._worker_queues()
             self._made = Engine(
                 installation=installation, execution=self.execution, signals=self.signals, workers=queues,
                 **self._stepping,
@@ -124,6 +136,12 @@ class SteppedDriver:
         self._phase = "ended"
         self._stack.close()
 
+    def _backend(self, kit: Kit | None) -> Any:
+        make = functools.partial(backend_for, self._backend_kind, self.app)
+        backend = make() if kit is None else kit.backend(self._backend_kind, make, SHARED)
+        backend.stepper = self
+        return backend
+
     @property
     def engine(self) -> Engine:
         """What steps the workers; it is there also when the driver has ended."""
@@ -137,7 +155,10 @@ class SteppedDriver:
         if self._queues is not None:
             return {"worker": tuple(self._queues)}
         declared = self.app.conf.task_queues
-        return {"worker": tuple(self.app.amqp.queues) if declared else None}
+        if not declared:
+            return {"worker": None}
+        names = declared if isinstance(declared, Mapping) else [queue.name for queue in declared]
+        return {"worker": tuple(dict.fromkeys(names))}
 
     def _is_task(self, raw: Mapping[str, Any]) -> bool:
         if has_task_header(raw):
@@ -164,8 +185,11 @@ class SteppedDriver:
         """Nothing happens elsewhere."""
 
     def waiting(self) -> list[EnqueuedTask]:
-        """The tasks in a queue, or with a worker that has not begun them."""
-        return self._tasks(self.engine.waiting())
+        """The tasks in a queue, or with a worker that has not begun them; read only."""
+        version = self.engine.waiting_version()
+        if self._seen_waiting[0] != version:
+            self._seen_waiting = version, self._tasks(self.engine.waiting())
+        return self._seen_waiting[1]
 
     def count_waiting(self) -> int:
         """How many they are."""
@@ -205,7 +229,7 @@ class SteppedDriver:
         __tracebackhide__ = True
         self.engine.limit = step.limit
         step.raise_failure()  # of a handler, which may have failed as a task was sent
-        while self.engine.step(step.worker, step.selection):
+        while self.engine.steps(step.worker, step.selection, after=lambda: step.check_retries(self.app)):
             step.raise_failure()
             step.check_retries(self.app)
 

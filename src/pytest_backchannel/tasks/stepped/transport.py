@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from queue import Empty
 from typing import Any
@@ -134,8 +135,23 @@ class Channel(_virtual.Channel):
 
     def exchange_declare(self, exchange: str | None = None, *args: Any, **kwargs: Any) -> None:
         """Declare an exchange: this connection knows its type from now on."""
+        self._note("exchange_declare", (exchange, *args), kwargs)
         self.connection.declared.add(exchange)
         super().exchange_declare(exchange, *args, **kwargs)
+
+    def queue_declare(self, *args: Any, **kwargs: Any) -> Any:
+        """Declare a queue."""
+        self._note("queue_declare", args, kwargs)
+        return super().queue_declare(*args, **kwargs)
+
+    def queue_bind(self, *args: Any, **kwargs: Any) -> None:
+        """Bind a queue to an exchange."""
+        self._note("queue_bind", args, kwargs)
+        super().queue_bind(*args, **kwargs)
+
+    def _note(self, method: str, args: Any, kwargs: Any) -> None:
+        if self.connection.noted is not None:
+            self.connection.noted.append((self, method, args, kwargs))
 
     def typeof(self, exchange: str, default: str = "direct") -> Any:
         """The type of an exchange; Redis keeps none, so that one which others have declared is taken for direct."""
@@ -147,6 +163,7 @@ class Channel(_virtual.Channel):
         self, destination: str, source: str = "", routing_key: str = "", nowait: bool = False, arguments: Any = None
     ) -> None:
         """Bind an exchange to another one, as RabbitMQ can; Celery does so for etas with quorum queues."""
+        self._note("exchange_bind", (destination, source, routing_key), {})
         self.connection.exchange_bindings.setdefault(source, set()).add((routing_key, destination))
 
     def basic_consume(self, queue: str, no_ack: bool, *args: Any, **kwargs: Any) -> None:
@@ -193,11 +210,13 @@ class Channel(_virtual.Channel):
         return len(self.broker.ready(queue))
 
     def _delete(self, queue: str, *args: Any, **kwargs: Any) -> None:
+        self.broker.version += 1
         self.broker.queues.pop(queue, None)
 
     def _purge(self, queue: str) -> int:
         size = self._size(queue)
         if size:
+            self.broker.version += 1
             self.broker.queues[queue].ready.clear()
         return size
 
@@ -229,6 +248,10 @@ class Transport(_virtual.Transport):
     wake: Callable[[], None]
     exchange_bindings: dict[str, set[tuple[str, str]]]
     listening: dict[str, dict[Any, str]]
+    # What is declared, while a worker starts: one that is kept declares it again.
+    noted: list[tuple[Any, str, tuple[Any, ...], dict[str, Any]]] | None = None
+    # All of the class: one for each connection that was used.
+    instances: weakref.WeakSet[Transport]
     polling_interval = None
     driver_name = "stepped"
     implements = _virtual.Transport.implements.extend(exchange_type=frozenset(["direct", "topic", "fanout"]))
@@ -239,6 +262,7 @@ class Transport(_virtual.Transport):
         self.consumed: dict[str, tuple[Channel, bool]] = {}
         self.declared: set[str | None] = set()
         self.fanout_queues: dict[str, str] = {}
+        self.instances.add(self)
 
     shared_state: Any
 
@@ -268,41 +292,63 @@ class Transport(_virtual.Transport):
 # --- end of private API
 
 
-def transport_for(
+def transport_for(profile: str) -> Any:
+    """A transport class for one broker at a time: kombu tells its pools apart by it.
+
+    Args:
+        profile: of the broker.
+    """
+    return type(
+        "SteppedTransport",
+        (Transport,),
+        {
+            "shared_state": _virtual.BrokerState(),
+            "exchange_bindings": {},
+            # By fanout exchange: the connections that consume from a queue of it, and from which.
+            "listening": {},
+            "instances": weakref.WeakSet(),
+            # Celery looks at it: worker_disable_prefetch is for Redis, native delayed delivery for RabbitMQ.
+            "driver_type": {"rabbitmq": "amqp", "redis": "redis"}[profile],
+        },
+    )
+
+
+def attach(
+    transport: Any,
     broker: Broker,
     *,
     pump: Callable[[], bool],
     wake: Callable[[], None],
     refused: Callable[[dict[str, Any]], None],
-) -> type:
-    """The transport class of one broker: kombu tells its pools apart by it.
+) -> None:
+    """Let a transport class be that of a broker, in which nothing is declared yet.
 
     Args:
+        transport: the class.
         broker: the broker.
         pump: lets the workers handle remote control; whether any did.
         wake: lets the workers start: something is published that only a worker which runs hears or has declared an
             exchange for, such as remote control.
         refused: told of each refused message.
     """
-    driver = {"rabbitmq": "amqp", "redis": "redis"}[broker.profile]
-    transport = type(
-        "SteppedTransport",
-        (Transport,),
-        {
-            "broker": broker,
-            "pump": staticmethod(pump),
-            "wake": staticmethod(wake),
-            "refused": staticmethod(refused),
-            "shared_state": _virtual.BrokerState(),
-            "exchange_bindings": {},
-            # By fanout exchange: the connections that consume from a queue of it, and from which.
-            "listening": {},
-            # Celery looks at it: worker_disable_prefetch is for Redis, native delayed delivery for RabbitMQ.
-            "driver_type": driver,
-        },
-    )
+    transport.broker = broker
+    transport.pump = staticmethod(pump)
+    transport.wake = staticmethod(wake)
+    transport.refused = staticmethod(refused)
+    transport.shared_state.clear()
+    transport.exchange_bindings.clear()
+    for instance in transport.instances:
+        instance.declared.clear()
+        if instance.client is not None:
+            instance.client.declared_entities.clear()
     broker.route = lambda exchange, key: _route(transport, exchange, key)
-    return transport
+
+
+def detach(transport: Any) -> None:
+    """Let a transport class be that of no broker: what is published now, by a thread that was left over, is gone."""
+    profile = transport.broker.profile
+    nothing = Broker(profile)
+    attach(transport, nothing, pump=lambda: False, wake=lambda: None, refused=lambda raw: None)
 
 
 class SteppedConnection(Connection):

@@ -16,6 +16,7 @@ import itertools
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -33,6 +34,7 @@ from ..extensions import batches
 from ..extensions.worker_boot import StepReceivers, noticing
 from .broker import Broker, StoredMessage
 from .installation import Installation
+from .kept.started import StartedWorker
 
 # --- private API: celery.worker and kombu.asynchronous.timer, seen on celery 5.5–5.7 and kombu 5.5–5.7: a worker is
 # --- made to be subclassed, and its consumer, pool and timer to be replaced by the settings worker_consumer,
@@ -255,12 +257,11 @@ class SteppedController(WorkController):
         type(self).pending(req)
 
 
-class SteppedWorker:
-    """One worker.
+@dataclass(frozen=True)
+class Surroundings:
+    """What a worker works for: one queue.
 
-    Args:
-        name: its name, in messages and as the first part of its hostname.
-        queues: the queues that it consumes; None serves every queue that is used.
+    Attributes:
         installation: the app, redirected.
         broker: the simulated broker.
         execute: runs the function of one request; what :class:`SteppedPool` calls.
@@ -269,41 +270,62 @@ class SteppedWorker:
         is_registered: whether a fresh worker process would have a task.
     """
 
+    installation: Installation
+    broker: Broker
+    execute: Callable[..., None]
+    undecodable: Callable[[Any, BaseException], None]
+    around_body: Callable[[Callable[..., Any]], Callable[..., Any]]
+    is_registered: Callable[[Any], bool]
+
+
+class SteppedWorker:
+    """One worker; it may serve one queue after the other.
+
+    Args:
+        name: its name, in messages and as the first part of its hostname.
+        queues: the queues that it consumes; None serves every queue that is used.
+        app: the Celery app.
+    """
+
     _arrivals = itertools.count()
 
-    def __init__(
-        self,
-        name: str,
-        queues: tuple[str, ...] | None,
-        *,
-        installation: Installation,
-        broker: Broker,
-        execute: Callable[..., None],
-        undecodable: Callable[[Any, BaseException], None],
-        around_body: Callable[[Callable[..., Any]], Callable[..., Any]],
-        is_registered: Callable[[Any], bool],
-    ) -> None:
+    def __init__(self, name: str, queues: tuple[str, ...] | None, app: Any) -> None:
         self.name = name
         self.queues = queues
-        self.broker = broker
-        self.app = installation.app
+        self.app = app
         self.pending: deque[tuple[int, Any]] = deque()
         self._controller_cls = type("Controller", (SteppedController,), {"pending": staticmethod(self._receive)})
-        self._pool_cls = type("Pool", (SteppedPool,), {"execute": staticmethod(execute)})
-        self._consumer_cls = type(
-            "Consumer",
-            (SteppedConsumer,),
-            {
-                "installation": installation,
-                "undecodable": staticmethod(undecodable),
-                "around_body": staticmethod(around_body),
-                "is_registered": staticmethod(is_registered),
-            },
-        )
+        self._pool_cls: Any = type("Pool", (SteppedPool,), {})
+        self._consumer_cls: Any = type("Consumer", (SteppedConsumer,), {})
         self.controller: Any = None
         self.consumer: Any = None
         self.receivers = StepReceivers()
         self.jobs = itertools.count()
+        self._around: Surroundings | None = None
+        self._started: StartedWorker | None = None
+
+    def attach(self, around: Surroundings) -> None:
+        """Work for a queue from now on."""
+        self._around = around
+        self._pool_cls.execute = staticmethod(around.execute)
+        kind = self._consumer_cls
+        kind.installation = around.installation
+        kind.undecodable = staticmethod(around.undecodable)
+        kind.around_body = staticmethod(around.around_body)
+        kind.is_registered = staticmethod(around.is_registered)
+
+    def detach(self) -> None:
+        """Work for none."""
+        self._around = None
+        self._pool_cls.execute = None
+        kind = self._consumer_cls
+        kind.installation = kind.undecodable = kind.around_body = kind.is_registered = None
+
+    @property
+    def broker(self) -> Broker:
+        """The broker of the queue that it works for."""
+        assert self._around is not None
+        return self._around.broker
 
     @property
     def hostname(self) -> str:
@@ -324,11 +346,25 @@ class SteppedWorker:
     def _receive(self, request: Any) -> None:
         self.pending.append((next(self._arrivals), request))
 
-    @noticing
     def start(self) -> None:
         """Connect, declare the queues and consume."""
-        concurrency = self.app.conf.worker_concurrency
+        assert self._around is not None
+        installation = self._around.installation
         self.jobs = itertools.count()
+        started, self._started = self._started, None
+        if started is not None and started.resume(installation):
+            self._started, self.controller, self.consumer = started, started.controller, started.consumer
+        else:
+            if started is not None:
+                started.close()
+            with StartedWorker.noting(installation) as noted:
+                self._start()
+            self._started = noted.worker(self.controller, self.consumer)
+        self.broker.begin_sweeping()
+
+    @noticing
+    def _start(self) -> None:
+        concurrency = self.app.conf.worker_concurrency
         receivers, signals.worker_init.receivers = signals.worker_init.receivers, []
         try:
             self.controller = self._controller_cls(
@@ -352,13 +388,31 @@ class SteppedWorker:
         self.consumer = self.controller.consumer
         self.consumer.task_consumer.on_message = self.consumer.create_task_handler()
         self.consumer.task_consumer.consume()
-        self.broker.begin_sweeping()
+
+    def park(self) -> None:
+        """The queue has ended: rest as it was started, with nothing in it of what has come since."""
+        started = self._started
+        if self.controller is not None and started is not None:
+            self.pending.clear()
+            self.controller = self.consumer = None
+            started.empty()
+        else:
+            self.drop()
+
+    def discard(self) -> None:
+        """End, also where it rests."""
+        self.drop()
+        if self._started is not None:
+            self._started.close()
+            self._started = None
 
     def drop(self) -> None:
         """End as a killed process does: nothing is told, nothing acknowledged."""
         self.receivers.forget()
         batches.forget(self.app)
         controller, consumer = self.controller, self.consumer
+        if controller is not None:
+            self._started = None
         self.controller = self.consumer = None
         self.pending.clear()
         if controller is not None and controller.timer is not None:

@@ -5,10 +5,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,25 +83,18 @@ class Job:
         """Call back (ApplyResult.safe_apply_callback)."""
         if callback is None:
             return
+        # No task is the current one there (celery._state, 5.5–5.7): a limit is told while the body stands on the stack.
+        running = _task_stack.stack
+        kept = list(running)
+        running[:] = []
         try:
-            with _in_main_process():
-                callback(*args, **kwargs)
+            callback(*args, **kwargs)
         except MemoryError as error:
             raise WorkerEnded(error) from error
         except Exception as error:
             self.failed(error)
-
-
-@contextlib.contextmanager
-def _in_main_process() -> Generator[None]:
-    """No task is the current one (celery._state, 5.5–5.7): a limit is told while the body still stands on the stack."""
-    running = _task_stack.stack
-    kept = list(running)
-    running[:] = []
-    try:
-        yield
-    finally:
-        running[:] = kept
+        finally:
+            running[:] = kept
 
 
 def error_info(error: BaseException) -> ExceptionInfo:

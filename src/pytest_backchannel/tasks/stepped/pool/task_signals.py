@@ -8,11 +8,14 @@ from typing import Any
 
 from celery import signals
 from celery.exceptions import Reject
+from celery.utils.dispatch.signal import _make_id
 
 from ...expect.matching import failing_import, near_names
 from ...handlers import handler_error, listening
 from ...outcomes import Outcome, TaskFailure
 from .outcome_book import OutcomeBook
+
+_NO_SENDER = _make_id(None)
 
 
 class TaskSignals:
@@ -29,21 +32,37 @@ class TaskSignals:
         self.book = book
         self.recorder = book.recorder
         self._listening = ExitStack()
+        self._connected: list[tuple[Any, Any]] = []
         self._why_unregistered = why_unregistered
         # By the name of the task: what a worker of production lacks, though this process has it.
         self._unregistered: dict[str, str] = {}
 
+    # --- private API: celery.utils.dispatch.Signal, seen on celery 5.5–5.7: its list of receivers. Its own methods make
+    # --- and compare keys of all receivers, for each of five signals in each test.
+
     def connect(self) -> None:
         """Listen to what Celery tells of tasks."""
         for signal, receiver in self._receivers():
-            signal.connect(receiver, weak=False)
+            pair = (_make_id(receiver), _NO_SENDER), receiver
+            with signal.lock:
+                signal.receivers.append(pair)
+                signal.sender_receivers_cache.clear()
+            self._connected.append((signal, pair))
         self._listening.enter_context(listening(self.book.handler_failed))
 
     def disconnect(self) -> None:
         """Listen no more."""
         self._listening.close()
-        for signal, receiver in self._receivers():
-            signal.disconnect(receiver)
+        for signal, pair in self._connected:
+            with signal.lock:
+                for number, other in enumerate(signal.receivers):
+                    if other is pair:
+                        del signal.receivers[number]
+                        break
+                signal.sender_receivers_cache.clear()
+        self._connected.clear()
+
+    # --- end of private API
 
     def _receivers(self) -> list[tuple[Any, Callable[..., None]]]:
         return [
