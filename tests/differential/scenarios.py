@@ -11,10 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import billiard
-import celery
+from support.versions import CELERY
 
 BOTH = ("redis", "rabbitmq")
-CELERY = tuple(int(part) for part in celery.__version__.split(".")[:2])
 # Whether a worker tells what has ended a child in another way than by an Exception. Celery before 5.7 does not with
 # billiard 4.3, so that nobody knows on a real worker when such a scenario is over: there it is only stepped.
 TOLD = CELERY >= (5, 7) or billiard.VERSION < (4, 3)

@@ -7,7 +7,8 @@ import json
 import pytest
 from fuzz import exclusions, layers, runner, stepped
 from fuzz.observation import alike, differences
-from fuzz.strategies import THEMES, _calls, scenarios, shares
+from fuzz.strategies import THEMES, _calls, errbacks, scenarios, shares
+from hypothesis import strategies as st
 
 
 def draw(seed):
@@ -25,6 +26,17 @@ def published(scenario):
 def test_a_seed_draws_the_same_scenarios_each_time():
     assert draw(7) == SCENARIOS
     assert draw(8) != SCENARIOS
+
+
+def test_what_a_theme_adds_to_an_errback_is_not_in_the_next_draw():
+    def added(found):
+        for errback in found:
+            assert "set" not in errback, f"{errback} is shared between draws: a seed draws other scenarios after it"
+        for errback in found:
+            errback["set"] = {"countdown": 600}
+        return len(found)
+
+    runner.drawn(st.lists(errbacks, min_size=1, max_size=3).map(added), 20, 1)
 
 
 def test_a_scenario_is_plain_data_with_an_id_for_each_task():

@@ -25,7 +25,8 @@ TESTS = """
 
 
 def test_inline_snapshot_writes_them_and_holds_tests_to_them(library, monkeypatch):
-    monkeypatch.setenv("CI", "")  # there it writes nothing
+    monkeypatch.setenv("CI", "")  # there it writes nothing, and beside xdist it refuses to
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
     project = library("inline_snapshot", plugins=("inline_snapshot",))
     tests = TESTS.format(import_="from inline_snapshot import snapshot", fixture="", snapshot="snapshot()")
     project.test(tests, "--inline-snapshot=create")

@@ -14,7 +14,7 @@ from contextvars import Context
 from difflib import get_close_matches
 from typing import Any
 
-from ..clock import idle
+from ..clock import idle, patience
 from ..errors import BackchannelError, NotIdle
 from ..events import caller
 from .routes import routes_of
@@ -80,7 +80,7 @@ class WorkerRun:
                     await self._settle(task)
             finally:
                 task.cancel()
-                await asyncio.wait([task], timeout=self._timeout)
+                await patience.wait([task], self._timeout)
             for crash in background.take_crashes(self._opening):
                 background.record(self._opening, crash)
                 raise crash.error
@@ -89,7 +89,8 @@ class WorkerRun:
     async def _settle(self, task: asyncio.Task[None]) -> None:
         """Wait until the message is handled and nothing more happens by itself."""
         __tracebackhide__ = True
-        deadline = asyncio.get_running_loop().time() + self._timeout
+        loop = asyncio.get_running_loop()
+        deadline = patience.now(loop) + self._timeout
         while True:
             verdict = await idle.settle(self._timeout, until=task.done)
             if task.done():
@@ -98,10 +99,10 @@ class WorkerRun:
                 if verdict is idle.Verdict.BUSY:
                     raise NotIdle(self._still("still does something"))
                 return
-            if asyncio.get_running_loop().time() > deadline:
+            if patience.now(loop) > deadline:
                 raise NotIdle(self._still("has not handled a message"))
             # It waits for a timer, or for something outside of this loop.
-            await asyncio.wait([task], timeout=0.005)
+            await patience.wait([task], 0.005)
 
     def _is_handled(self) -> bool:
         consumers = self._opening.consumers
@@ -124,7 +125,8 @@ class WorkerRun:
         task = self._opening.task
         stack = idle.awaiting(task) if task is not None else []
         at = f"; it waits at {stack[-1]}" if stack else ""
-        return f"{self._opening.name} ({self._channel!r}) {what} after {self._timeout:g} s{at}"
+        stopped = f"\n{patience.STOPPED}" if patience.is_stopped(asyncio.get_running_loop()) else ""
+        return f"{self._opening.name} ({self._channel!r}) {what} after {self._timeout:g} s{at}{stopped}"
 
 
 async def _refuse(message: Any) -> None:

@@ -48,15 +48,6 @@ class Timer:
         return f"{self.what} in {self.due_in:.3f} s" + (f" [{self.where}]" if self.where else "")
 
 
-def in_coroutine() -> bool:
-    """Whether the caller runs on an event loop, which must not be blocked."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
-
-
 # ------------------------------------------------------------ executor jobs
 
 

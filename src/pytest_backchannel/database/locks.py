@@ -84,7 +84,7 @@ class SharedLock:
                 "test is about two connections, give it real ones: @pytest.mark.django_db(transaction=True)."
             )
         if self.ended is not None:
-            self._drop()
+            self.release()
             raise outlived(self.ended)
         if self._depth == 1:
             self.entered = caller(2) if atomic else None
@@ -125,9 +125,6 @@ class SharedLock:
 
     def release(self) -> None:
         """Give the lock back, as often as it was taken."""
-        self._drop()
-
-    def _drop(self) -> None:
         with self._changed:
             self._depth -= 1
             if self._depth == 0:

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ..clock.idle import in_coroutine
+from ..awaiting import running_loop
 from ..events import Location, caused_by, current_log
 from ..restoring import exchange, put
 from . import threads
@@ -185,7 +185,7 @@ class SharedConnection:
             return _finished(execute, sql, params, many, context)
 
     def _ensure_connection(self) -> None:
-        if self.connection.connection is not None and in_coroutine():
+        if self.connection.connection is not None and running_loop() is not None:
             # Django's is refused inside a coroutine; the counters of queries call it there, and it would do nothing.
             return
         type(self.connection).ensure_connection(self.connection)

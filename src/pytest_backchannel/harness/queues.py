@@ -261,9 +261,4 @@ def _means_a_server(item: pytest.Item) -> bool:
 
 
 def _means_a_broker(item: pytest.Item) -> bool:
-    fixtures: set[str] = set(getattr(item, "fixturenames", ()))
-    return (
-        "task_queue" in fixtures
-        or not _MEAN_A_BROKER.isdisjoint(fixtures)
-        or item.get_closest_marker("celery_integration") is not None
-    )
+    return "task_queue" in getattr(item, "fixturenames", ()) or _means_a_server(item)

@@ -25,7 +25,7 @@ def given_to(instance: object, name: str, value: Any) -> Generator[None]:
         name: the name of the fixture.
         value: what it gives.
     """
-    if value is None or not isinstance(instance, unittest.TestCase) or hasattr(type(instance), name):
+    if value is None or not _takes(instance, name):
         yield
         return
     setattr(instance, name, value)
@@ -38,7 +38,10 @@ def given_to(instance: object, name: str, value: Any) -> Generator[None]:
 def give_servers(item: pytest.Item) -> None:
     """The servers too, whose fixtures are of the session, and know no test."""
     instance, values = getattr(item, "instance", None), getattr(item, "funcargs", {})
-    if isinstance(instance, unittest.TestCase):
-        for name in SERVERS:
-            if name in values and not hasattr(type(instance), name):
-                setattr(instance, name, values[name])
+    for name in SERVERS:
+        if name in values and _takes(instance, name):
+            setattr(instance, name, values[name])
+
+
+def _takes(instance: object, name: str) -> bool:
+    return isinstance(instance, unittest.TestCase) and not hasattr(type(instance), name)

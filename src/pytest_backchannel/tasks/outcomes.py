@@ -28,6 +28,11 @@ class HandlerError:
     task: str | None = None
     task_id: str | None = None
 
+    def note_once(self, known: list[HandlerError]) -> None:
+        """Append it, unless the same is there already: Celery calls some handlers again when they fail."""
+        if (self.handler, repr(self.exception)) not in {(one.handler, repr(one.exception)) for one in known}:
+            known.append(self)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
@@ -97,6 +102,18 @@ class HandlerFailure(TaskFailure):
 
     ``exception`` is what the handler raised; ``handlers`` says which it was.
     """
+
+    @classmethod
+    def of(cls, error: HandlerError, **fields: Any) -> HandlerFailure:
+        """That of one handler; ``fields`` are those of the task, where it is known."""
+        return cls(
+            name=error.task or "?",
+            id=error.task_id or "",
+            state="FAILURE",
+            exception=error.exception,
+            handlers=(error,),
+            **fields,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,8 +13,7 @@ from typing import Any, NoReturn, Self
 
 from celery.app.base import Celery
 
-from ..awaiting import must_await
-from ..clock.idle import in_coroutine
+from ..awaiting import must_await, running_loop
 from ..clock.virtual import seconds_of
 from ..errors import BackchannelError, MisusedQueue, NotForReal, NothingToRun
 from ..events import EventLog
@@ -414,7 +413,7 @@ class TaskQueue(WaitingTasks):
         )
 
     def _check_thread(self, method: str) -> None:
-        if in_coroutine():
+        if running_loop() is not None:
             raise MisusedQueue(
                 f"task_queue.{method}() was called from a coroutine, {self._driver.blocks}. "
                 f"Fix: await task_queue.a{method}()."

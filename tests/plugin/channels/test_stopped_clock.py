@@ -6,6 +6,7 @@ TESTS = """
     import asyncio
 
     import pytest
+    from channels.consumer import AsyncConsumer
     from channels.generic.websocket import AsyncJsonWebsocketConsumer
     from freezegun import freeze_time
     from pytest_backchannel.errors import ConsumerHung, NoFrame, NotIdle
@@ -42,6 +43,21 @@ TESTS = """
                 with pytest.raises(NotIdle, match=SAID):
                     await browser.receive_nothing()
 
+    class Printer(AsyncConsumer):
+        async def print_label(self, message):
+            if message["slowly"]:
+                await asyncio.sleep(0.1)
+
+    @freeze_time("2031-05-06")
+    @pytest.mark.parametrize("slowly", [False, True])
+    async def test_a_worker_consumer(channel_layer, slowly):
+        await channel_layer.send("label-printer", {"type": "print.label", "slowly": slowly})
+        if not slowly:
+            assert await channel_layer.arun("label-printer", Printer) == 1
+            return
+        with pytest.raises(NotIdle, match=SAID):
+            await channel_layer.arun("label-printer", Printer, timeout=0.2)
+
     @freeze_time("2031-05-06", real_asyncio=True)
     async def test_without_it(websocket):
         async with websocket("/ws/echo/", timeout=0.2) as browser:
@@ -52,4 +68,4 @@ TESTS = """
 
 
 def test_a_frame_that_does_not_come(project):
-    project.test(TESTS).assert_outcomes(passed=4)
+    project.test(TESTS).assert_outcomes(passed=6)

@@ -117,10 +117,11 @@ def is_unrouted(error: BaseException) -> bool:
 
 def routes(application: Any, path: str) -> str:
     """Which routes an application has, and which of them comes near a path."""
-    known = list(dict.fromkeys(route.path for route in websocket_routes(application)))
+    found = websocket_routes(application)
+    known = list(dict.fromkeys(route.path for route in found))
     if not known:
         return "No WebSocket route is found in the application."
-    examples = {route.example or route.path: route.path for route in websocket_routes(application)}
+    examples = {route.example or route.path: route.path for route in found}
     near = get_close_matches(path.partition("?")[0], examples, n=1, cutoff=0.8)
     guess = f" Did you mean {examples[near[0]]}?" if near else ""
     listed = ", ".join(known[:_LISTED]) + (f" and {len(known) - _LISTED} more" if len(known) > _LISTED else "")

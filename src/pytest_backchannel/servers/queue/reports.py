@@ -189,16 +189,15 @@ class Account:
 
     def _on_handler(self, report: Mapping[str, Any]) -> None:
         message = self._find(report, "started", "received")
-        exception = _exception(report)
+        exception = _exception(thaw(report["value"]), report)
         error = HandlerError(
             handler=report["handler"], exception=exception, task=report["task"], task_id=report["id"] or None
         )
-        if message is None:
+        if message is not None:
+            error.note_once(message.handlers)
+        else:
             beside = self._find(report, *ENDED, "waiting")
             self.outcomes.append(_handler_failure(error, beside))
-        # Celery calls some of them again when they fail.
-        elif (error.handler, repr(exception)) not in {(e.handler, repr(e.exception)) for e in message.handlers}:
-            message.handlers.append(error)
 
     def _on_fault(self, report: Mapping[str, Any]) -> None:
         if report["fault"] == "kill_worker":
@@ -226,7 +225,7 @@ class Account:
         elif state == "RETRY":
             self.outcomes.append(TaskRetry(**common, countdown=report.get("when"), exc=thaw(report["exc"])))
         elif state == "FAILURE":
-            error = _exception(report)
+            error = _exception(value, report)
             beside = tuple(other for other in handlers if repr(other.exception) != repr(error))
             self.outcomes.append(TaskFailure(**common, exception=error, handlers=beside))
         else:
@@ -243,25 +242,16 @@ class Account:
         message.event = event.id
 
 
-def _exception(report: Mapping[str, Any]) -> BaseException:
-    value = thaw(report["value"])
+def _exception(value: Any, report: Mapping[str, Any]) -> BaseException:
     return value if isinstance(value, BaseException) else RuntimeError(report.get("reason") or str(value))
 
 
 def _handler_failure(error: HandlerError, message: Message | None) -> HandlerFailure:
     """The failure of a handler beside its task, or of one that belongs to no task that is known."""
-    task = message.task if message is not None else None
-    return HandlerFailure(
-        name=error.task or "?",
-        id=error.task_id or "",
-        state="FAILURE",
-        args=task.args if task is not None else (),
-        kwargs=task.kwargs if task is not None else {},
-        retries=task.retries if task is not None else 0,
-        where=task.where if task is not None else None,
-        exception=error.exception,
-        handlers=(error,),
-    )
+    if message is None:
+        return HandlerFailure.of(error)
+    task = message.task
+    return HandlerFailure.of(error, args=task.args, kwargs=task.kwargs, retries=task.retries, where=task.where)
 
 
 def thaw(text: str) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 from celery.canvas import Signature
 
 from ...errors import BadExpectation
-from .matching import Expectation, near_names
+from .matching import Expectation, did_you_mean
 from .messages import EnqueuedTask
 from .workflows import Step
 
@@ -92,9 +92,7 @@ def _expectation(expected: Any, app: Any) -> Expectation:
         )
     name = expectation.node.name
     if name not in app.tasks:
-        near = near_names(name, app)
-        guess = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
-        raise BadExpectation(f"only={expected!r}: no task is registered as {name!r}.{guess}")
+        raise BadExpectation(f"only={expected!r}: no task is registered as {name!r}.{did_you_mean(name, app)}")
     return expectation
 
 

@@ -10,8 +10,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from typing import Any, Self
 
-from ...awaiting import require_loop
-from ...clock.idle import in_coroutine
+from ...awaiting import require_loop, running_loop
 from ...clock.virtual import VirtualClock, active_clock, clock_for_a_step, is_frozen, time_is_real
 from ...errors import BackchannelError, MisusedQueue, NothingToRun, ResultUnavailable
 from ...events import EventLog, current_log
@@ -325,7 +324,7 @@ class SteppedDriver:
                 "itself. Use a chain, a group or a chord instead (Celery's documentation: Avoid launching "
                 "synchronous subtasks)."
             )
-        if in_coroutine():
+        if running_loop() is not None:
             raise MisusedQueue(
                 "result.get() was called from a coroutine before its task has run. Fix: await task_queue.arun() first."
             )

@@ -11,7 +11,7 @@ from ...outcomes import TaskFailure, TaskSuccess
 from ...records import BodyEnded, BodyStarted
 from ..broker import StoredMessage
 from ..recorder import MessageHistory
-from .body_place import line_of
+from .body_place import body_place
 from .job import Job
 from .outcome_book import OutcomeBook
 
@@ -42,7 +42,7 @@ def run_batch(
     first: MessageHistory = of_batch[0].history
     known: dict[str, Any] = {"task": task.name, "task_id": first.id}
     call = f"{task.name}(…), a batch of {len(ids)}"
-    started = recorder.log.record(BodyStarted, cause=first.cause, call=call, where=line_of(task), **known)
+    started = recorder.log.record(BodyStarted, cause=first.cause, call=call, where=body_place(task), **known)
     for message in of_batch:
         message.history.cause = started.id
     try:

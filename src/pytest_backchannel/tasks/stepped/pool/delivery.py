@@ -67,7 +67,5 @@ class Delivery:
     # --- end of private API
 
     def add_handler(self, error: HandlerError) -> None:
-        """Note the failure of a handler, once: Celery calls some of them again when they fail."""
-        known = {(other.handler, repr(other.exception)) for other in self.handlers}
-        if (error.handler, repr(error.exception)) not in known:
-            self.handlers.append(error)
+        """Note the failure of a handler, once."""
+        error.note_once(self.handlers)

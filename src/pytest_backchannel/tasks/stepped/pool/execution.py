@@ -24,7 +24,7 @@ from ..broker import Broker, StoredMessage
 from ..recorder import MessageHistory
 from ..worker import SteppedWorker
 from .batch_run import run_batch
-from .body_place import line_of
+from .body_place import body_place
 from .delivery import Delivery
 from .endings import End, end_of, failed_outside
 from .faults import AFTER, BEFORE, KILLED, ChildDied, Fault, OverTime, WorkerDied, exit_reason
@@ -190,7 +190,7 @@ class Execution:
         task = self.app.tasks[args[0]]
         call = call_text(history.name, tuple(request["args"]), request["kwargs"])
         started = self.recorder.log.record(
-            BodyStarted, cause=history.cause, task=history.name, task_id=history.id, call=call, where=line_of(task)
+            BodyStarted, cause=history.cause, task=history.name, task_id=history.id, call=call, where=body_place(task)
         )
         history.cause = started.id
         history.own_retry = False

@@ -51,12 +51,7 @@ class OutcomeBook:
             return
         history = self.recorder.latest.get(error.task_id or "")
         where = self.recorder.site() if history is None else history.where
-        self.outcomes.append(
-            HandlerFailure(
-                name=error.task or "?", id=error.task_id or "", state="FAILURE", where=where,
-                exception=error.exception, handlers=(error,),
-            )
-        )  # fmt: skip
+        self.outcomes.append(HandlerFailure.of(error, where=where))
 
     def end(self, history: MessageHistory, kind: type[Outcome], state: str, **fields: Any) -> None:
         """Keep one outcome."""
