@@ -66,12 +66,17 @@ class KeepingPool(ProducerPool):
         Resource.release(self, resource)
 
 
+# An attribute of the app: what is called in place of sending a message, with what sends it before its arguments. Not of
+# its AMQP, which outlives the queue.
+AROUND_SEND = "_backchannel_around_send"
+AroundSend = Callable[..., Any]
+
 # How many arguments of AMQP.as_task_v2 stand between `kwargs` and `argsrepr`.
 BEFORE_REPR = 20
 
 
 class _KeepsConnections:
-    """What differs of an app's AMQP: its pool of producers."""
+    """What differs of an app's AMQP: its pool of producers, and that the queue may look at what is sent."""
 
     app: Any
     _producer_pool: Any
@@ -86,6 +91,16 @@ class _KeepsConnections:
         return self._producer_pool
 
     publisher_pool = producer_pool
+
+    def _create_task_sender(self) -> Any:
+        parent: Any = super()
+        send, attributes = parent._create_task_sender(), vars(self.app)
+
+        def send_task_message(*args: Any, **options: Any) -> Any:
+            around: AroundSend | None = attributes.get(AROUND_SEND)
+            return send(*args, **options) if around is None else around(send, *args, **options)
+
+        return send_task_message
 
     def as_task_v2(self, task_id: Any, name: Any, args: Any = None, kwargs: Any = None, *rest: Any, **more: Any) -> Any:
         """As Celery's, which takes some twenty calls to say that there are no keyword arguments."""
