@@ -51,8 +51,11 @@ class Snapshot:
                     waiting.append((member, called))
                     if owner is not None and not _equal_is_enough(type(member)):
                         strict.append((owner, key, member))
-        self._now, self._copies = zip(*self._things.values(), strict=True) if self._things else ((), ())
-        self._owners, self._keys, self._members = zip(*strict, strict=True) if strict else ((), (), ())
+        self._now = [thing for thing, _ in self._things.values()]
+        self._copies = [copy for _, copy in self._things.values()]
+        self._owners = [owner for owner, _, _ in strict]
+        self._keys = [key for _, key, _ in strict]
+        self._members = [member for _, _, member in strict]
         self._orders = [list(mapping) for mapping in self._ordered]
 
     def _look_into(self, value: Any, name: str) -> list[tuple[Any, Any, Any, str]]:
@@ -146,7 +149,8 @@ _ALIKE = frozenset(
 
 def _equal_is_enough(kind: type) -> bool:
     """Whether equal instances are as good as the same one, or are equal only to themselves."""
-    return kind in _ALIKE or kind.__eq__ is object.__eq__
+    own: Any = kind.__eq__
+    return kind in _ALIKE or own is object.__eq__
 
 
 class Methods:
