@@ -55,7 +55,7 @@ class _Noting:
         before: what stands there.
     """
 
-    def __init__(self, before: Callable[[Connection], Any]) -> None:
+    def __init__(self, before: Any) -> None:
         self.before = before
         self.meant: Callable[[], bool] | None = None  # None while no test runs: then it only passes calls on
 
@@ -74,7 +74,7 @@ class _Noting:
                 if where is not None:
                     _note(connection, where)
 
-        self.establish = establish
+        self.establish: Any = establish
 
     def end(self) -> None:
         """Put back what was there, unless somebody else has replaced it meanwhile."""
