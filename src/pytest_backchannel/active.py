@@ -95,7 +95,8 @@ class Replaced:
 
     Args:
         name: what they are, for :func:`active`.
-        replacements: what is replaced; called when it is first needed, and again for each use, since it imports.
+        replacements: what is replaced; called when it is first needed, since it imports, and again where what it has
+            named has no longer such an attribute.
         of_the_run: whether they may outlive a test.
 
     Attributes:
@@ -103,7 +104,7 @@ class Replaced:
         originals: what stood there before, by the name of the attribute.
     """
 
-    __slots__ = ("_replacements", "originals", "users")
+    __slots__ = ("_places", "_replacements", "originals", "users")
 
     def __init__(
         self, name: str, replacements: Callable[[], Iterable[Replacement]], *, of_the_run: bool = False
@@ -111,12 +112,16 @@ class Replaced:
         self.users = 0
         self.originals: dict[str, Any] = {}
         self._replacements = replacements
+        self._places: tuple[Replacement, ...] = ()
         _registry[name] = _Entry(lambda: self.users > 0, of_the_run)
 
     def install(self) -> None:
         """Put ours in place; each call needs its :meth:`remove`."""
         if not self.users:
-            for owner, name, ours in self._replacements():
+            # Kept, since some stand around every test of a project.
+            if not self._places or any(name not in vars(owner) for owner, name, _ in self._places):
+                self._places = tuple(self._replacements())
+            for owner, name, ours in self._places:
                 current = vars(owner)[name]
                 # Ours stands there still where somebody had patched the place, and has undone it since.
                 if current is not ours:
@@ -131,6 +136,6 @@ class Replaced:
         """
         self.users -= 1
         if not self.users:
-            for owner, name, ours in self._replacements():
+            for owner, name, ours in self._places:
                 if vars(owner)[name] is ours:
                     setattr(owner, name, self.originals[name])

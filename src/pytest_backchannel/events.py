@@ -327,16 +327,17 @@ class EventLog:
 
 
 _log = Slot[EventLog]("log")
-# What the log of the running test is made with, when something asks for it: most tests never do.
-_expected = Slot[tuple[str, bool, bool]]("expected log")
+# What makes the log of the running test when something asks for it: most tests never do. It stays until the next test
+# begins, for what every test pays is mostly calls.
+_expected = Slot[Callable[[], EventLog]]("expected log", of_the_run=True)
 
 
 def current_log() -> EventLog:
     """The log of the test that runs now; a fresh one where none was begun."""
     log = _log.value
     if log is None:
-        test, enforced, strict = _expected.value or ("", False, False)
-        log = _log.value = EventLog(test, enforced=enforced, strict=strict)
+        make = _expected.value
+        log = _log.value = EventLog() if make is None else make()
     return log
 
 
@@ -347,14 +348,16 @@ def log_in_use() -> EventLog | None:
 
 def begin_log(test: str = "", *, enforced: bool = False) -> EventLog:
     """Replace the current log by an empty one."""
-    expect_log(test, enforced=enforced)
-    return current_log()
-
-
-def expect_log(test: str, *, enforced: bool, strict: bool = False) -> None:
-    """Replace the current log by an empty one that is made when it is first asked for."""
     _log.value = None
-    _expected.value = (test, enforced, strict)
+    log = current_log()  # not past whoever wants to know that there is one
+    log.test, log.enforced, log.strict = test, enforced, False
+    return log
+
+
+def expect_log(make: Callable[[], EventLog]) -> None:
+    """Drop the current log; the next one is made when it is first asked for, by ``make``."""
+    _log.value = None
+    _expected.value = make
 
 
 def end_log() -> None:

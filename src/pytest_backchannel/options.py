@@ -246,8 +246,11 @@ def once_per_config(make: Callable[[pytest.Config], Any]) -> Callable[[pytest.Co
 
     def get(config: pytest.Config) -> Any:
         __tracebackhide__ = True
-        if key not in config.stash:
-            config.stash[key] = make(config)
-        return config.stash[key]
+        try:
+            return config.stash[key]  # the shortest way, since every test asks for some
+        except KeyError:
+            pass  # what goes wrong in making it is not due to this
+        found = config.stash[key] = make(config)
+        return found
 
     return get

@@ -11,7 +11,6 @@ those of plugins and conftest files that are there by then, or when something ne
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Generator
 from importlib import import_module
 from typing import Any
@@ -23,7 +22,6 @@ from .harness import (
     async_tests,
     judging,
     late_hooks,
-    layers,
     lending,
     project,
     queues,
@@ -57,11 +55,17 @@ def pytest_configure(config: pytest.Config) -> None:
     for marker in MARKERS:
         config.addinivalue_line("markers", marker)
     blocking = options_of(config).blocking
-    late_hooks.offer(config, {late_hooks.LENT: _AroundFixtures, late_hooks.SERVERS: _WithServers})
+    late_hooks.offer(
+        config,
+        {
+            late_hooks.OBSERVED: _Observed,
+            late_hooks.REPORTS: _Reports,
+            late_hooks.LENT: _AroundFixtures,
+            late_hooks.SERVERS: _WithServers,
+        },
+    )
     manager = config.pluginmanager
     manager.register(_First(), "backchannel-begin")
-    if not hasattr(config, "workerinput"):  # with pytest-xdist, only the controller sums up
-        manager.register(_Summary(), "backchannel-observed")
     for module in FIXTURE_MODULES:
         # Not by import_plugin(): a module that the project has imported already would be warned about, for pytest
         # can't rewrite its assertions any more, and there are none.
@@ -106,7 +110,11 @@ class _WrongMarkers:
 
 
 class _First:
-    """Before all others: what they record belongs to this test, and what they sort by is marked."""
+    """Before all others: what they record belongs to this test, and what they sort by is marked.
+
+    The only hooks that every test pays for: a plain one costs half of one that is a wrapper, and no test gets more
+    before there is a need.
+    """
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionstart(self, session: pytest.Session) -> None:
@@ -127,75 +135,67 @@ class _First:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        """Begin an empty log."""
+        """Begin an empty log, and observe the project's layers, consumers and connections to a real Redis."""
         judging.begin(item)
+        if watching.begin(item):
+            late_hooks.need(item.config, late_hooks.OBSERVED)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> None:
+        """Observe the body, too."""
+        if watching.begin_body(item) and late_hooks.need(item.config, late_hooks.OBSERVED):
+            # A fixture has loaded what is observed: the hook for the end of this very body has come too late.
+            late_hooks.need(item.config, late_hooks.REPORTS)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_unconfigure(self, config: pytest.Config) -> None:
         """End every process of the run."""
+        watching.close()
+        judging.close()
         real_servers.close(config)
 
 
-# --------------------------------------------------------------- each test
+# ------------------------------------------------------ once there is a need
 
 
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Observe the project's own layers and consumers, and connections to a real Redis."""
-    queues.begin_redis_watch(item)
-    watching.begin(item)
-    layers.begin(item)
+class _Observed:
+    """Once anything is observed, or a log is in use: the end of each test."""
 
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> None:
+        """At the end of a body that has not failed, ask the doubles in use what went unseen."""
+        watching.end_body(item)
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """At the end of the body, ask the doubles in use what went unseen."""
-    end_watch = queues.watch_brokers(item)
-    try:
-        watching.begin_body(item)
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, object, object]:
+        """After the fixtures are gone, report what only their end has shown."""
+        watching.end_failed_body(item)
         try:
-            lending.begin_body(item)
-            with lending.watch_body(item):
-                result = yield
-        except BaseException as error:
-            judging.body_failed(item, error)
-            raise
-        judging.judge_body(item)
+            result = yield
+        finally:
+            watching.end(item)
+        judging.judge_fixtures(item)
         return result
-    finally:
-        if end_watch is not None:
-            end_watch()
 
 
-@pytest.hookimpl(wrapper=True, trylast=True)
-def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
-    """After the fixtures are gone, report what only their end has shown."""
-    try:
-        result = yield
-    finally:
-        queues.end_redis_watch(item)
-        # Only where a module of ours for Channels is loaded has anything begun.
-        if "pytest_backchannel.channels.watch.consumers" in sys.modules:
-            try:
-                watching.end(item)
-            finally:
-                layers.end(item)
-    judging.judge_fixtures(item)
-    return result
+class _Reports:
+    """Once a log is in use: what is in it belongs to the report of its test."""
 
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[None]
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Tell the story of a failed test, and carry what was observed to where the summary is made."""
-    report = yield
-    if report.failed and call.excinfo is not None:
-        judging.tell_story(report)
-    if call.when == "call" and not report.passed:
-        async_tests.explain(item, report)
-    if call.when == "teardown":
-        judging.end(item, report)
-    return report
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Tell the story of a failed test, and carry what was observed to where the summary is made."""
+        if call.when == "call":
+            watching.end_body_late(item, call)
+        report = yield
+        if report.failed and call.excinfo is not None:
+            judging.tell_story(report)
+        if call.when == "call" and not report.passed:
+            async_tests.explain(item, report)
+        if call.when == "teardown":
+            judging.end(item, report)
+        return report
 
 
 class _WatchLoop:
@@ -213,9 +213,6 @@ class _WatchLoop:
         """Watch while the test runs."""
         with watching.event_loop(fails=self._fails):
             return (yield)
-
-
-# ------------------------------------------------------ once there is a need
 
 
 class _AroundFixtures:
@@ -274,27 +271,29 @@ class _WithServers:
 # --------------------------------------------------------------- the summary
 
 
-class _Summary:
-    """At the end of a run: what went unseen in tests that use none of the fixtures, and what could not be known."""
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """What went unseen in tests that use none of the fixtures, and what could not be known."""
+    # All reports are with pytest, those of the workers of pytest-xdist too: no test pays for a hook that gathers them.
+    reports = [
+        report
+        for of_category in terminalreporter.stats.values()
+        for report in of_category
+        if hasattr(report, "backchannel_observed") or hasattr(report, "backchannel_not_known")
+    ]
+    if reports:
+        _write_summary(terminalreporter, sorted(reports, key=lambda report: report.start))
 
-    def __init__(self) -> None:
-        from .questions.report.terminal import Observed
 
-        self._observed = Observed()
-        self._not_known: list[str] = []
+def _write_summary(terminalreporter: Any, reports: list[Any]) -> None:
+    from .questions.report.terminal import Observed
 
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Take what the report of a teardown carries."""
-        self._observed.add(report.nodeid, getattr(report, "backchannel_observed", ()))
-        not_known = getattr(report, "backchannel_not_known", None)
-        if not_known is not None and not_known not in self._not_known:
-            self._not_known.append(not_known)
-
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Print it."""
-        if self._observed:
-            terminalreporter.section(self._observed.TITLE)
-            for line in self._observed.lines():
-                terminalreporter.write_line(line)
-        for line in self._not_known:
-            terminalreporter.write_line(f"backchannel: {line}")
+    observed = Observed()
+    for report in reports:
+        observed.add(report.nodeid, getattr(report, "backchannel_observed", ()))
+    if observed:
+        terminalreporter.section(observed.TITLE)
+        for line in observed.lines():
+            terminalreporter.write_line(line)
+    for text in dict.fromkeys(getattr(report, "backchannel_not_known", None) for report in reports):
+        if text is not None:
+            terminalreporter.write_line(f"backchannel: {text}")

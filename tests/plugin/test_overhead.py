@@ -101,3 +101,63 @@ def test_libraries_are_as_they_were_after_a_test_that_breaks_in_any_phase(projec
         """
     )
     result.assert_outcomes(passed=2, failed=1, errors=2)
+
+
+HOOKS = """
+    import pytest
+
+    NAMES = ("setup", "call", "teardown", "makereport", "logreport", "protocol", "logstart", "logfinish")
+
+    def ours(config):
+        found = {}
+        for name in NAMES:
+            for hook in getattr(config.hook, f"pytest_runtest_{name}").get_hookimpls():
+                if hook.function.__module__.startswith("pytest_backchannel"):
+                    found[name] = [*found.get(name, ()), "wrapper" if hook.wrapper else "plain"]
+        return found
+"""
+
+
+def test_a_test_that_uses_nothing_pays_for_two_plain_hooks(project):
+    # Of what such a test costs, pytest's calling of hooks is nearly all: some 4,000 instructions a plain one, 8,000 a
+    # wrapper, of 15,000 in all. Whoever adds a hook here pays for it in every test of every suite.
+    project.write("conftest.py", HOOKS)
+    project.write("pytest.ini", "[pytest]\naddopts = -p no:django -p no:asyncio -p no:randomly -p no:valkey\n")
+    result = project.test(
+        """
+        from conftest import ours
+
+        def test_first(pytestconfig): assert ours(pytestconfig) == {"setup": ["plain"], "call": ["plain"]}
+        def test_later(pytestconfig): assert ours(pytestconfig) == {"setup": ["plain"], "call": ["plain"]}
+        """
+    )
+    result.assert_outcomes(passed=2)
+
+
+def test_what_is_observed_adds_the_hooks_for_the_end_of_a_test_and_none_for_its_reports(project):
+    project.write("conftest.py", HOOKS)
+    result = project.test(
+        """
+        import celery, channels.layers, channels.testing
+        from conftest import ours
+
+        def test_it(pytestconfig):
+            assert ours(pytestconfig) == {"setup": ["plain"], "call": ["plain"] * 2, "teardown": ["wrapper"]}
+        """
+    )
+    result.assert_outcomes(passed=1)
+
+
+def test_the_first_fixture_of_a_run_may_be_asked_for_in_the_body(project):
+    result = project.test(
+        """
+        from pytest_backchannel.events import current_log
+
+        def test_first():
+            current_log().enforced = True
+            current_log().problem("consumer_crashed", "it crashed")
+        def test_next(): pass
+        """
+    )
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["*consumer_crashed: it crashed*"])

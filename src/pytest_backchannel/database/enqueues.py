@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
@@ -16,25 +16,29 @@ from .sharing import current_sharing, in_code_transaction
 _told: ContextVar[bool] = ContextVar("pytest_backchannel_enqueue_told", default=False)
 
 
-@contextlib.contextmanager
-def watched_enqueues() -> Generator[None]:
-    """Within the block, record ``enqueued_in_transaction`` for each task that Celery enqueues inside an atomic block.
+def watch_enqueues() -> Callable[[], None]:
+    """From now on, record ``enqueued_in_transaction`` for each task that Celery enqueues inside an atomic block.
 
     It sees ``.delay()``, ``apply_async``, ``send_task``, chain, group and chord, also where Celery is eager. Not told
     are callbacks of ``on_commit`` (and so ``delay_on_commit``), which run after the block; and a retry, whose
     exception rolls the block back. One line that enqueues one task often is told once.
 
     Where somebody patches the same place meanwhile and leaves it so, theirs is kept, and ours below it passes through.
+    No context manager: it stands around every test of a project with Celery and Django.
+
+    Returns:
+        What ends it.
     """
     placed = [(owner, method, *_place(owner, method)) for owner, method in _entrances()]
     before, _seen.value = _seen.value, set()
-    try:
-        yield
-    finally:
+
+    def end() -> None:
         _seen.value = before
         for owner, method, original, ours in reversed(placed):
             if vars(owner)[method] is ours:
                 setattr(owner, method, original)
+
+    return end
 
 
 # The lines that were told, while somebody watches.
@@ -82,6 +86,7 @@ def _later(task: Any) -> str:
 # their own apply_async is watched too, on the classes that define it.
 
 
+@functools.cache
 def _entrances() -> list[tuple[Any, str]]:
     from celery import Celery, canvas
     from celery.app.task import Task

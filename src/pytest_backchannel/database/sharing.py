@@ -143,18 +143,18 @@ def _shared() -> dict[str, SharedConnection]:
 _held = Slot[list[Any]]("atomic blocks around a test")
 
 
-@contextlib.contextmanager
-def blocks_around_test() -> Generator[None]:
-    """Within the block, the atomic blocks that the calling thread is in now are not the code's: fixtures hold them."""
+def hold_blocks() -> None:
+    """From now on, the atomic blocks that the calling thread is in now are not the code's: fixtures hold them."""
     from django.conf import settings
     from django.db import connections
 
     open_now = connections.all(initialized_only=True) if settings.configured else ()
     _held.value = [block for connection in open_now for block in connection.atomic_blocks]
-    try:
-        yield
-    finally:
-        _held.value = None
+
+
+def release_blocks() -> None:
+    """Undo :func:`hold_blocks`."""
+    _held.value = None
 
 
 def in_code_transaction(alias: str | None = None) -> bool:

@@ -2,31 +2,54 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 
 import pytest
 
 from .. import events
+from ..active import Slot
 from ..errors import SLUGS
 from ..markers import allowed_slugs
 from ..options import options_of
+from . import late_hooks
 from .fresh_worker import take_failure
 
 _OBSERVED = pytest.StashKey[list[dict[str, str | int]]]()
-_FAILED = pytest.StashKey[bool]()
+
+
+# The item whose body has been judged, or has failed.
+_ended = Slot[pytest.Item]("test whose body has ended", of_the_run=True)
+_failed = Slot[pytest.Item]("test whose body has failed", of_the_run=True)
 
 
 def begin(item: pytest.Item) -> None:
-    """Begin an empty log."""
+    """Begin an empty log, which is made when something asks for it; and the hooks that judge it, then."""
+    _ended.value = _failed.value = None
+    events.expect_log(functools.partial(_log_of, item))
+
+
+def _log_of(item: pytest.Item) -> events.EventLog:
+    late_hooks.need(item.config, late_hooks.OBSERVED)
+    late_hooks.need(item.config, late_hooks.REPORTS)
     strict = options_of(item.config).strict
-    events.expect_log(item.nodeid, enforced=strict, strict=strict)
-    if _FAILED in item.stash:
-        del item.stash[_FAILED]  # a plugin runs the item again
+    return events.EventLog(item.nodeid, enforced=strict, strict=strict)
+
+
+def close() -> None:
+    """The run has ended: forget its last test."""
+    events.end_log()
+    _ended.value = _failed.value = None
+
+
+def body_has_ended(item: pytest.Item) -> bool:
+    """Whether the body was judged, or has failed."""
+    return _ended.value is item
 
 
 def body_failed(item: pytest.Item, error: BaseException) -> None:
     """The test has failed by itself: what went unseen is told in its report, and fails nothing once more."""
-    item.stash[_FAILED] = True
+    _ended.value = _failed.value = item
     log = events.log_in_use()
     if log is None:
         return
@@ -39,6 +62,7 @@ def body_failed(item: pytest.Item, error: BaseException) -> None:
 
 def judge_body(item: pytest.Item) -> None:
     """The body has ended, and the fixtures still stand: ask the doubles in use what went unseen."""
+    _ended.value = item
     log = events.log_in_use()
     if log is not None:
         log.run_checks()
@@ -49,7 +73,7 @@ def judge_fixtures(item: pytest.Item) -> None:
     """The fixtures are gone: report what only their end has shown."""
     log = events.log_in_use()
     # A test that failed half-way leaves things open: that is its failure, and no error beside it.
-    if log is not None and _FAILED not in item.stash:
+    if log is not None and _failed.value is not item:
         _judge(item, log)
 
 

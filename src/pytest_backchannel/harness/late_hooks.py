@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
+OBSERVED = "backchannel-observed"
+REPORTS = "backchannel-reports"
 LENT = "backchannel-lent"
 SERVERS = "backchannel-servers"
 
@@ -17,7 +19,13 @@ def offer(config: pytest.Config, hooks: Mapping[str, Callable[[], object]]) -> N
     config.stash[_OFFERED] = hooks
 
 
-def need(config: pytest.Config, name: str) -> None:
-    """Register the hooks of this name, unless they are there; they stay for the rest of the run."""
-    if not config.pluginmanager.has_plugin(name):
-        config.pluginmanager.register(config.stash[_OFFERED][name](), name)
+def need(config: pytest.Config, name: str) -> bool:
+    """Register the hooks of this name, unless they are there; they stay for the rest of the run.
+
+    Returns:
+        Whether they are new, so that the hook that runs at this moment does without them.
+    """
+    if config.pluginmanager.has_plugin(name):
+        return False
+    config.pluginmanager.register(config.stash[_OFFERED][name](), name)
+    return True

@@ -17,6 +17,8 @@ from .queues import has_double, has_real_broker
 from .real_servers import shared_redis
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..channels.layer.layer import StrictLayer
     from ..channels.layer.semantics import LayerOptions
 
@@ -124,19 +126,30 @@ def _production_round_trip(config: pytest.Config) -> Any:
 # ------------------------------------------------------- around each test
 
 
-def begin(item: pytest.Item) -> None:
+def begin(item: pytest.Item) -> bool:
     """Observe the project's own layers, if it has any.
 
     Not only with ``backchannel_strict``: that decides what is said of it, and never what a test inspects.
+
+    Returns:
+        Whether they are observed.
     """
     if "channels.layers" not in sys.modules and not (options_of(item.config).strict and _has_layers()):
-        return
+        return False
     try:
-        from ..channels.layer.observe import LayerObserver
+        make = _layer_observer()
     except ImportError:
-        return  # settings for what is not installed
-    observer = item.stash[_OBSERVER] = LayerObserver(_production_round_trip(item.config))
+        return False  # settings for what is not installed
+    observer = item.stash[_OBSERVER] = make(_production_round_trip(item.config))
     observer.start()
+    return True
+
+
+@functools.cache
+def _layer_observer() -> Callable[[Any], Any]:
+    from ..channels.layer.observe import LayerObserver
+
+    return LayerObserver
 
 
 def _has_layers() -> bool:
@@ -148,8 +161,8 @@ def _has_layers() -> bool:
 def end(item: pytest.Item) -> None:
     """When all fixtures are gone, take the layer out: consumers that end with their fixtures still use it."""
     _take_out(item)
-    if _OBSERVER in item.stash:
-        observer = item.stash[_OBSERVER]
+    observer = item.stash.get(_OBSERVER, None)
+    if observer is not None:
         del item.stash[_OBSERVER]
         observer.stop()
 

@@ -123,9 +123,9 @@ def ours(fixture: F) -> F:
             _begin(item)
         # Undone in the opposite order of what the fixture itself replaces in Celery; after it, if it imports Celery.
         with contextlib.ExitStack() as outer:
-            _watch_enqueues(item, outer.callback)
+            outer.callback(_watch_enqueues(item))
             with _set_up(fixture, args, kwargs) as value, contextlib.ExitStack() as inner:
-                _watch_enqueues(item, inner.callback)
+                inner.callback(_watch_enqueues(item))
                 inner.enter_context(given_to(kwargs["request"].instance, fixture.__name__, value))
                 yield value
 
@@ -208,29 +208,44 @@ def adopt(item: pytest.Item) -> None:
         item.stash[_LENT].adopt()
 
 
-def _watch_enqueues(item: pytest.Item, at_end: Callable[[Callable[[], None]], object]) -> None:
-    """Tell of tasks enqueued in a transaction, if the project has imported Celery."""
+def _nothing() -> None:
+    pass
+
+
+def _watch_enqueues(item: pytest.Item) -> Callable[[], None]:
+    """Tell of tasks enqueued in a transaction, if the project has imported Celery; returns what ends it."""
     if _WATCHED in item.stash or "celery" not in sys.modules:
-        return
-    from ..database.enqueues import watched_enqueues
+        return _nothing
+    from ..database.enqueues import watch_enqueues
 
-    watching = contextlib.ExitStack()
-    watching.enter_context(watched_enqueues())
-    watching.callback(item.stash.__delitem__, _WATCHED)
+    end_watch = watch_enqueues()
     item.stash[_WATCHED] = True
-    at_end(watching.close)
+
+    def end() -> None:
+        del item.stash[_WATCHED]
+        end_watch()
+
+    return end
 
 
-def watch_body(item: pytest.Item) -> contextlib.AbstractContextManager[object]:
-    """Around the body of any test, where Celery and Django's database are loaded: tell of enqueues in a transaction."""
+def watch_body(item: pytest.Item) -> Callable[[], None] | None:
+    """From the body of any test on, where Celery and Django's database are loaded: tell of enqueues in a transaction.
+
+    Returns:
+        What ends it; None where they are not loaded.
+    """
     if "celery.app.task" not in sys.modules or "django.db" not in sys.modules:
-        return contextlib.nullcontext()
-    from ..database.sharing import blocks_around_test
+        return None
+    from ..database.sharing import hold_blocks, release_blocks
 
-    stack = contextlib.ExitStack()
-    stack.enter_context(blocks_around_test())
-    _watch_enqueues(item, stack.callback)
-    return stack
+    hold_blocks()
+    end_watch = _watch_enqueues(item)
+
+    def end() -> None:
+        end_watch()
+        release_blocks()
+
+    return end
 
 
 def _database_is_ready(item: pytest.Item, undo: contextlib.ExitStack) -> None:
@@ -240,7 +255,7 @@ def _database_is_ready(item: pytest.Item, undo: contextlib.ExitStack) -> None:
     undo.callback(_end, item)
     if wants_sharing(item):
         _begin(item)
-        _watch_enqueues(item, undo.callback)
+        undo.callback(_watch_enqueues(item))
 
 
 def _begin(item: pytest.Item) -> None:
@@ -266,12 +281,20 @@ def _end(item: pytest.Item) -> None:
         lent.stop()
 
 
-def begin_body(item: pytest.Item) -> None:
-    """Lend in the methods of Django's test classes, which open their transaction when they run."""
-    adopt(item)  # of a fixture that was being set up when the run's first sharing began, before there was a hook
-    if django_test_class(item) is not None and wants_sharing(item):
-        testcase: Any = item.instance  # type: ignore[attr-defined]
-        testcase.run = functools.partial(_run_lent, item, testcase)
+def begin_body(item: pytest.Item) -> bool:
+    """Lend in the methods of Django's test classes, which open their transaction when they run.
+
+    Returns:
+        Whether anything is lent, or will be.
+    """
+    if _LENT in item.stash:
+        item.stash[_LENT].adopt()  # of a fixture that was being set up when the run's first sharing began
+        return True
+    if django_test_class(item) is None or not wants_sharing(item):
+        return False
+    testcase: Any = item.instance  # type: ignore[attr-defined]
+    testcase.run = functools.partial(_run_lent, item, testcase)
+    return True
 
 
 def _run_lent(item: pytest.Item, testcase: Any, result: Any = None) -> Any:
@@ -280,7 +303,7 @@ def _run_lent(item: pytest.Item, testcase: Any, result: Any = None) -> Any:
     _begin(item)
     try:
         with contextlib.ExitStack() as watching:
-            _watch_enqueues(item, watching.callback)
+            watching.callback(_watch_enqueues(item))
             return testcase.run(result)
     finally:
         try:

@@ -183,6 +183,14 @@ def mark_integration_tests(items: list[pytest.Item]) -> None:
 # ----------------------------------------------------------- tests without a fixture
 
 
+@functools.cache
+def _note_real_brokers() -> Callable[[Callable[[], bool]], Callable[[], None]]:
+    # Once: what every test does is not to go through the machinery of an import.
+    from ..tasks.broker_guard import note_real_brokers
+
+    return note_real_brokers
+
+
 def watch_brokers(item: pytest.Item) -> Callable[[], None] | None:
     """Note a connection to a real broker, in a test that uses nothing of ours.
 
@@ -191,9 +199,7 @@ def watch_brokers(item: pytest.Item) -> Callable[[], None] | None:
     """
     if "celery" not in sys.modules:
         return None
-    from ..tasks.broker_guard import note_real_brokers
-
-    return note_real_brokers(functools.partial(_means_a_broker, item))
+    return _note_real_brokers()(functools.partial(_means_a_broker, item))
 
 
 # Set for an item that has an in-process double.
@@ -209,26 +215,36 @@ def has_double(item: pytest.Item) -> None:
     begin_redis_watch(item)
 
 
-def begin_redis_watch(item: pytest.Item) -> None:
-    """Tell of a connection to a real Redis that the project's messages, results or locks need, from the setup on."""
+def begin_redis_watch(item: pytest.Item) -> bool:
+    """Tell of a connection to a real Redis that the project's messages, results or locks need, from the setup on.
+
+    Returns:
+        Whether there is such a watch.
+    """
     if _REDIS_WATCH in item.stash:
-        return
+        return True
     if "redis.connection" not in sys.modules:
         # The test may be the first to load it: Channels and Celery do when first used, celery-once when it locks.
         refused = DOUBLED in item.stash and "celery" in sys.modules
         if not refused and not _names_redis(item.config):
-            return
+            return False
         with contextlib.suppress(ImportError):
             import_module("redis.asyncio.connection")
     if "redis.connection" not in sys.modules:
-        return
-    from ..servers import redis_reached
-
-    end = redis_reached.begin(
+        return False
+    end = _begin_to_watch_redis()(
         functools.partial(_means_a_server, item), lambda: DOUBLED in item.stash and not has_real_broker(item)
     )
     if end is not None:
         item.stash[_REDIS_WATCH] = end
+    return end is not None
+
+
+@functools.cache
+def _begin_to_watch_redis() -> Callable[[Callable[[], bool], Callable[[], bool]], Callable[[], None] | None]:
+    from ..servers.redis_reached import begin
+
+    return begin
 
 
 def end_redis_watch(item: pytest.Item) -> None:
