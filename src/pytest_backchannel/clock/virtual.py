@@ -27,10 +27,9 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Coroutine, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from operator import is_
 from types import ModuleType
 from typing import Any
 
@@ -415,6 +414,7 @@ class _References:
         self._sleeps = {id(f) for f in (_real["sleep"], _sleep, _real_asyncio_sleep, _asyncio_sleep)}
         # Not their ids: what is imported next may stand in the memory of a module that is gone.
         self._searched: dict[str, weakref.ref[ModuleType]] = {}
+        # What there was at the last search; what is gone since is let go by the next one.
         self._last: list[Any] = []
         self._found: list[tuple[weakref.ref[ModuleType], str, Callable[..., Any]]] = [
             (weakref.ref(module), name, real)
@@ -424,10 +424,12 @@ class _References:
         ]
 
     def _search(self) -> None:
-        # Mostly they are all the same, and then there is nothing to look for.
+        # Mostly they are all the same, and then there is nothing to look for. Lists look at the identity first, in one
+        # loop of C, and then at the equality of what is another object; a project may put any object there.
         last, self._last = self._last, list(sys.modules.values())
-        if len(last) == len(self._last) and all(map(is_, last, self._last)):
-            return
+        with suppress(Exception):
+            if last == self._last:
+                return
         modules: list[tuple[str, Any]] = list(sys.modules.items())  # a project may put any object there
         for name, module in modules:
             searched = self._searched.get(name)
@@ -466,7 +468,8 @@ class _References:
 
     def restore(self) -> None:
         """Put the real ones back, also in modules imported since."""
-        self._search()
+        if len(sys.modules) != len(self._last):  # one that has taken another's place meanwhile behaves as the real one
+            self._search()
         self._set(lambda real: real)
 
 

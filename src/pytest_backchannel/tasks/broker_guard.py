@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import sys
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
@@ -11,6 +10,7 @@ from typing import Any
 import celery
 from kombu import Connection
 
+from ..active import Replaced, Replacement
 from ..errors import RealBrokerContacted
 from ..events import Location, caller, current_log
 from ..restoring import replaced
@@ -28,6 +28,15 @@ SERVERS = (
 # --- connection goes when it is first used.
 
 
+def _refuse(connection: Connection) -> Any:
+    if _refusing.users and needs_server(connection):
+        raise RealBrokerContacted(_note(connection, caller(1)))
+    return _refusing.originals["_establish_connection"](connection)
+
+
+_refusing = Replaced("refused real brokers", lambda: [Replacement(Connection, "_establish_connection", _refuse)])
+
+
 @contextmanager
 def refuse_real_brokers() -> Generator[None]:
     """Within the block, a connection to a real broker is a problem of the test, and raises.
@@ -35,16 +44,11 @@ def refuse_real_brokers() -> Generator[None]:
     Raises:
         RealBrokerContacted: at the place that connects.
     """
-    before = Connection._establish_connection
-
-    @functools.wraps(before)
-    def establish(self: Connection) -> Any:
-        if needs_server(self):
-            raise RealBrokerContacted(_note(self, caller(2)))
-        return before(self)
-
-    with replaced(Connection, "_establish_connection", establish):
+    _refusing.install()
+    try:
         yield
+    finally:
+        _refusing.remove()
 
 
 def note_real_brokers(meant: Callable[[], bool]) -> Callable[[], None]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
-from ..restoring import changed
+from ..restoring import exchange, put
 
 _EAGER = "TASK_ALWAYS_EAGER"
 
@@ -45,12 +45,15 @@ def overridden(conf: Any, values: Mapping[str, Any]) -> Generator[None]:
         conf: the app's configuration, loaded.
         values: the values by Celery's own names, such as ``task_always_eager``.
     """
-    with ExitStack() as stack:
+    changes, before = conf.changes, {}
+    try:
         for key, value in values.items():
-            stack.enter_context(changed(conf.changes, {conf._key(key): value}))
+            before.update(exchange(changes, {conf._key(key): value}))
             if conf[key] is not value:
-                stack.enter_context(changed(conf.changes, {conf._to_keys(key)[0]: value}))
+                before.update(exchange(changes, {conf._to_keys(key)[0]: value}))
         yield
+    finally:
+        put(changes, before)
 
 
 # --- end of private API

@@ -5,13 +5,13 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Callable, Generator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
 from celery import signals
 from celery.app import trace
+from celery.backends import base
 
 from ..restoring import replaced
 from .outcomes import HandlerError
@@ -24,11 +24,21 @@ HOOKS = ("before_start", "on_success", "on_failure", "on_retry", "after_return")
 # --- Signal.send; trace_task, for on_success and after_return (celery 5.7); Backend._call_task_errbacks (celery 5.7).
 
 _CELERY = os.path.dirname(os.path.dirname(trace.__file__))
-_MODULES = {
-    "celery.utils.dispatch.signal": "send",
-    "celery.app.trace": "trace_task",
-    "celery.backends.base": "_call_task_errbacks",
-}
+_MODULES: tuple[tuple[Any, str], ...] = (
+    (importlib.import_module("celery.utils.dispatch.signal"), "send"),  # its package has a function of this name
+    (trace, "trace_task"),
+    (base, "_call_task_errbacks"),
+)
+
+
+class _NoWarning:
+    """In the place of a function that warns; no function, which would be wrapped anew for each test."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> None:
+        pass
+
+
+_NO_WARNING = _NoWarning()
 
 
 class _Listener:
@@ -86,16 +96,31 @@ def handler_error(error: BaseException, hook: str | None = None) -> HandlerError
     return HandlerError(handler=found, exception=error)
 
 
-@contextmanager
-def listening(told: Callable[[HandlerError], None]) -> Generator[None]:
-    """Within the block, tell of each handler whose failure Celery only logs."""
-    with ExitStack() as stack:
-        for name, function in _MODULES.items():
-            module: Any = importlib.import_module(name)
-            stack.enter_context(replaced(module, "logger", _Listener(module.logger, function, told)))
+class Listening:
+    """Within the block, tell of each handler whose failure Celery only logs.
+
+    Args:
+        told: called with each.
+    """
+
+    def __init__(self, told: Callable[[HandlerError], None]) -> None:
+        self._told = told
+        self._replaced: list[replaced] = []
+
+    def __enter__(self) -> None:
+        for module, function in _MODULES:
+            self._replace(module, "logger", _Listener(module.logger, function, self._told))
         # Celery also warns of what it tells as an internal error. A suite may have warnings as errors; no worker has.
-        stack.enter_context(replaced(trace, "warn", lambda *args, **kwargs: None))
-        yield
+        self._replace(trace, "warn", _NO_WARNING)
+
+    def _replace(self, module: Any, name: str, ours: Any) -> None:
+        one = replaced(module, name, ours)
+        one.__enter__()
+        self._replaced.append(one)
+
+    def __exit__(self, *error: object) -> None:
+        while self._replaced:
+            self._replaced.pop().__exit__(*error)
 
 
 # --- end of private API

@@ -7,10 +7,9 @@ A receiver of a signal, ``on_success`` and ``after_return`` may fail beside a ta
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from typing import Any
 
-from ...tasks.handlers import handler_error, listening
+from ...tasks.handlers import Listening, handler_error
 from ...tasks.outcomes import HandlerError
 
 
@@ -26,14 +25,13 @@ class HandlerReports:
         self._report = report
         self._freeze = freeze
         self._raised: tuple[str, BaseException] | None = None
-        self._listening: AbstractContextManager[None] | None = None
+        self._listening = Listening(self._logged)
 
     def connect(self) -> None:
         """Listen, for the life of the process."""
         from celery import signals
 
         signals.task_internal_error.connect(self._on_internal_error, weak=False)
-        self._listening = listening(self._logged)
         self._listening.__enter__()
 
     def body_raised(self, task_id: str, error: BaseException) -> None:

@@ -77,9 +77,6 @@ class Sending:
     def __enter__(self) -> Sending:
         self.unapplied.__enter__()
         after_task_publish.connect(self._published, weak=False)
-        # As the app's own instance has it: it is made anew with each installation, and goes with it.
-        send = self._app.amqp.send_task_message
-        self._app.amqp.send_task_message = lambda *args, **options: self._send(send, *args, **options)
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -92,7 +89,19 @@ class Sending:
             return
         self.elsewhere.append(SentElsewhere(str(sender), str(celery.current_app.main), caller()))
 
-    def _send(self, send: Callable[..., Any], producer: Any, name: str, message: Any, **options: Any) -> Any:
+    def send(self, send: Callable[..., Any], producer: Any, name: str, message: Any, **options: Any) -> Any:
+        """Send a message of the queue's app.
+
+        Args:
+            send: sends it.
+            producer: as of Celery's ``AMQP.send_task_message``, and so are the others.
+            name: the task's.
+            message: what is sent, not serialised yet.
+            options: of the message.
+
+        Raises:
+            EncodeError: it can't be serialised; with a note that says what can't.
+        """
         arguments = _arguments(message)
         if arguments is not None:
             self._sent[str(message.headers.get("id"))] = arguments

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable
-from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 from celery import canvas
 
-from ... import restoring
+from ...active import Replaced, Replacement, tracked
 from ...events import OWN_FOLDER, Location, is_project_file, line_of
 from .matching import names_of
 
@@ -25,19 +25,25 @@ class Unapplied:
     def __init__(self) -> None:
         self._built: list[_Built] = []
         self._applied: list[Any] = []
-        self._stack = ExitStack()
 
     def __enter__(self) -> Unapplied:
-        with ExitStack() as stack:
-            for kind in _KINDS:
-                for name, watched in (("__init__", self._building), ("apply_async", self._applying)):
-                    stack.enter_context(restoring.replaced(kind, name, watched(vars(kind)[name])))
-                stack.enter_context(restoring.replaced(kind, "apply", self._applying(vars(kind)["apply"])))
-            self._stack = stack.pop_all()
+        _watching.append(self)
+        for kind in _KINDS:
+            kind.watched.install()
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._stack.close()
+        for kind in _KINDS:
+            kind.watched.remove()
+        _watching.remove(self)
+
+    def built(self, workflow: Any, where: Location) -> None:
+        """A line of the project's code has built a workflow."""
+        self._built.append(_Built(workflow, where))
+
+    def applied(self, workflow: Any) -> None:
+        """A workflow is applied."""
+        self._applied.append(workflow)
 
     def told(self, expected: Any) -> list[str]:
         """The workflows with a task that were built and not applied, each line of code in a sentence.
@@ -65,32 +71,55 @@ class Unapplied:
             )
         return list(found.values())
 
-    def _building(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        def build(workflow: Any, *args: Any, **options: Any) -> None:
-            original(workflow, *args, **options)
-            where = _builder()
-            if where is not None:
-                self._built.append(_Built(workflow, where))
 
-        return build
-
-    def _applying(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        def apply(workflow: Any, *args: Any, **options: Any) -> Any:
-            self._applied.append(workflow)
-            return original(workflow, *args, **options)
-
-        return apply
+_watching: list[Unapplied] = tracked("watched workflows", [])
 
 
 # --- private API: celery.canvas._chain and _chord, celery 5.5–5.7: what chain(), chord() and the operator | make.
 
-_KINDS: tuple[Any, ...] = (canvas._chain, canvas.group, canvas._chord)
+
+class _Kind:
+    """A class of workflows, whose building and applying is seen while somebody watches.
+
+    Args:
+        kind: the class.
+    """
+
+    def __init__(self, kind: Any) -> None:
+        ours = [
+            Replacement(kind, name, watch(vars(kind)[name], name))
+            for name, watch in (
+                ("__init__", self._building),
+                ("apply_async", self._applying),
+                ("apply", self._applying),
+            )
+        ]
+        self.watched = Replaced(f"watched workflows of the kind {kind.__name__}", lambda: ours)
+
+    def _building(self, before: Callable[..., Any], name: str) -> Callable[..., Any]:
+        @functools.wraps(before)
+        def build(workflow: Any, *args: Any, **options: Any) -> None:
+            self.watched.originals[name](workflow, *args, **options)
+            where = _builder() if _watching else None
+            if where is not None:
+                for watching in _watching:
+                    watching.built(workflow, where)
+
+        return build
+
+    def _applying(self, before: Callable[..., Any], name: str) -> Callable[..., Any]:
+        @functools.wraps(before)
+        def apply(workflow: Any, *args: Any, **options: Any) -> Any:
+            for watching in _watching:
+                watching.applied(workflow)
+            return self.watched.originals[name](workflow, *args, **options)
+
+        return apply
+
+
+_KINDS = tuple(_Kind(kind) for kind in (canvas._chain, canvas.group, canvas._chord))
 
 # --- end of private API
-
-
-# Through these goes each call that is watched.
-_PASSING = (__file__, restoring.__file__)
 
 
 def _builder() -> Location | None:
@@ -100,7 +129,7 @@ def _builder() -> Location | None:
         path = frame.f_code.co_filename
         if is_project_file(path):
             return line_of(frame)
-        if path.startswith(OWN_FOLDER) and path not in _PASSING:
+        if path.startswith(OWN_FOLDER) and path != __file__:
             return None
         frame = frame.f_back  # type: ignore[assignment]
     return None

@@ -299,6 +299,9 @@ def _redis_class() -> type:
         def _create_client(self, **params: Mapping[str, Any]) -> Any:
             return ResultsClient(lambda: fakeredis.FakeStrictRedis(server=fakeredis.FakeServer()))
 
+        def ensure(self, fun: Callable[..., Any], args: Any, **policy: Any) -> Any:
+            return fun(*args)  # a dictionary does not lose its connection
+
         def _set(self, key: Any, value: Any, *expires: Any) -> None:
             # Celery's own calls SETEX, of which redis-py 8 warns, and publishes for listeners that do not exist here.
             # Celery 5.7 hands over that of this one result, or None.

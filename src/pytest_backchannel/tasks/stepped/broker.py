@@ -206,7 +206,7 @@ class Broker:
         self._sequence += 1
         message.order = self._order(message, self._sequence)
         self.declare(name)
-        if message.is_task and not DELAY_QUEUE.search(name):
+        if message.is_task and name not in self.published_to and not DELAY_QUEUE.search(name):
             self.published_to.add(name)
         self._insert(message)
         self.listener.published(message)

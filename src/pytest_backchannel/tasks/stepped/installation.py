@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,12 +16,12 @@ from celery.worker.request import Request
 from kombu import pools
 from kombu.utils.imports import symbol_by_name
 
-from ...active import tracked
-from ...restoring import MISSING, changed, kept, put, replaced
+from ...active import Replaced, Replacement, tracked
+from ...restoring import MISSING, changed, kept, put
 from ..configuration import overridden
 from ..extensions.worker_boot import Steps, plain_steps
 from .kept.kit import Kit
-from .producing import keeping_connections, names_of_settings
+from .producing import AROUND_SEND, AroundSend, keeping_connections, names_of_settings
 from .transport import connect
 
 # Settings that differ while the stepped worker is active, each with its reason.
@@ -41,16 +41,26 @@ class Installation:
         transport: the transport class of the simulated broker.
         backend: makes the result backend, once the app is redirected.
         kit: what is kept of an earlier queue, and for a later one; None keeps nothing.
+        around_send: called in place of the app's ``AMQP.send_task_message``, with that one before its arguments.
 
     Attributes:
         steps: the app's own boot steps, of which it has only those that run meanwhile.
     """
 
-    def __init__(self, app: Any, transport: Any, backend: Callable[[], Any], kit: Kit | None = None) -> None:
+    def __init__(
+        self,
+        app: Any,
+        transport: Any,
+        backend: Callable[[], Any],
+        *,
+        kit: Kit | None = None,
+        around_send: AroundSend | None = None,
+    ) -> None:
         self.app = app
         self.transport = transport
         self._make_backend = backend
         self.kit = kit
+        self._around_send = around_send
         # Its own, also where this queue is inside of another one for the same app.
         self.amqp_cls: Any = next((other.amqp_cls for other in _installed if other.app is app), app.amqp_cls)
         self.steps: Steps = {}
@@ -82,10 +92,12 @@ class Installation:
             self.steps = app.steps
             stack.enter_context(changed(vars(app), self._redirected()))
             stack.enter_context(changed(vars(conf), names_of_settings(conf)))
-            stack.enter_context(_quiet_django(app))
+            for quiet in _quiet_django(app):
+                stack.enter_context(quiet)
             stack.callback(_state._set_task_join_will_block, task_join_will_block())
-            stack.enter_context(_worker_state())
-            stack.enter_context(_expiry_at_its_moment())
+            stack.callback(_WorkerState().put_back)
+            _expiry.install()
+            stack.callback(_expiry.remove)
             stack.callback(self._restore, self._traced)
             stack.callback(self._restore, self._limits)
         except BaseException:
@@ -108,6 +120,7 @@ class Installation:
             "amqp": MISSING,
             "amqp_cls": f"{__name__}:amqp_of",  # by its name, for an app can be pickled
             "control": MISSING,
+            AROUND_SEND: self._around_send,
         }
 
     @functools.cached_property
@@ -191,56 +204,52 @@ class _NullFixup:
         pass
 
 
-@contextmanager
-def _quiet_django(app: Any) -> Generator[None]:
-    with ExitStack() as stack:
-        for fixup in app._fixups:
-            if not hasattr(fixup, "_worker_fixup"):
-                continue
-            installed = fixup._worker_fixup
-            if installed is not None:
-                # A real worker was started in this process before: its signal receivers are still connected.
-                quiet = {"close_database": lambda **kwargs: None, "close_cache": lambda: None}
-                stack.enter_context(changed(vars(installed), quiet))
-            stack.enter_context(changed(vars(fixup), {"_worker_fixup": _NullFixup()}))
-        yield
+def _quiet_django(app: Any) -> Generator[AbstractContextManager[None]]:
+    for fixup in app._fixups:
+        if not hasattr(fixup, "_worker_fixup"):
+            continue
+        installed = fixup._worker_fixup
+        if installed is not None:
+            # A real worker was started in this process before: its signal receivers are still connected.
+            quiet = {"close_database": lambda **kwargs: None, "close_cache": lambda: None}
+            yield changed(vars(installed), quiet)
+        yield changed(vars(fixup), {"_worker_fixup": _NullFixup()})
 
 
-@contextmanager
-def _expiry_at_its_moment() -> Generator[None]:
+def _maybe_expire(request: Any) -> Any:
     """Let a task expire at its very moment: virtual time can stand there, and real time is past it by then."""
-    original = Request.maybe_expire
-
-    def maybe_expire(request: Any) -> Any:
-        if original(request):
-            return True
-        expires = request.expires
-        if expires and datetime.now(UTC if expires.tzinfo else None) >= expires:
-            worker_state.revoked.add(request.id)
-            return True
-        return None
-
-    with replaced(Request, "maybe_expire", maybe_expire):
-        yield
+    if _expiry.originals["maybe_expire"](request):
+        return True
+    expires = request.expires
+    if _expiry.users and expires and datetime.now(UTC if expires.tzinfo else None) >= expires:
+        worker_state.revoked.add(request.id)
+        return True
+    return None
 
 
-@contextmanager
-def _worker_state() -> Generator[None]:
-    """Leave what Celery keeps of all workers in a process as it was."""
-    kept = [worker_state.requests, worker_state.total_count, worker_state.revoked_stamps]
-    before = [dict(mapping) for mapping in kept]
-    revoked = list(worker_state.revoked)
-    successful = list(worker_state.successful_requests)
-    total = worker_state.all_total_count[:]
-    try:
-        yield
-    finally:
+_expiry = Replaced("expiry at its moment", lambda: [Replacement(Request, "maybe_expire", _maybe_expire)])
+
+
+class _WorkerState:
+    """What Celery keeps of all workers in a process, to be put back."""
+
+    def __init__(self) -> None:
+        self._mappings = [
+            (mapping, dict(mapping))
+            for mapping in (worker_state.requests, worker_state.total_count, worker_state.revoked_stamps)
+        ]
+        self._revoked = list(worker_state.revoked)
+        self._successful = list(worker_state.successful_requests)
+        self._total = worker_state.all_total_count[:]
+
+    def put_back(self) -> None:
+        """Leave it as it was."""
         worker_state.reset_state()
-        for mapping, old in zip(kept, before, strict=True):
+        for mapping, old in self._mappings:
             mapping.update(old)
-        worker_state.revoked.update(revoked)
-        worker_state.successful_requests.update(successful)
-        worker_state.all_total_count[:] = total
+        worker_state.revoked.update(self._revoked)
+        worker_state.successful_requests.update(self._successful)
+        worker_state.all_total_count[:] = self._total
 
 
 # --- end of private API

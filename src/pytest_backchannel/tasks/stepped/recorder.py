@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import CodeType, FrameType
 from typing import Any
@@ -285,14 +284,25 @@ class Recorder(Listener):
     def _of_task(self, kind: Any, history: MessageHistory, **fields: Any) -> Any:
         return self.log.record(kind, cause=history.cause, task=history.name, task_id=history.id, **fields)
 
-    @contextmanager
-    def in_body(self, history: MessageHistory) -> Generator[None]:
+    def in_body(self, history: MessageHistory) -> _InBody:
         """Within the block the function of this task runs: what is published is its doing."""
-        before, self.running = self.running, history
-        try:
-            yield
-        finally:
-            self.running = before
+        return _InBody(self, history)
+
+
+class _InBody:
+    """A class, since it stands around each body: a generator costs twice as much."""
+
+    __slots__ = ("_before", "_history", "_recorder")
+
+    def __init__(self, recorder: Recorder, history: MessageHistory) -> None:
+        self._recorder = recorder
+        self._history = history
+
+    def __enter__(self) -> None:
+        self._before, self._recorder.running = self._recorder.running, self._history
+
+    def __exit__(self, *error: object) -> None:
+        self._recorder.running = self._before
 
 
 # --- private API: celery.app.task.Task.retry, seen on celery 5.5–5.7: whether a retry that is being published will be

@@ -77,7 +77,8 @@ class SteppedDriver:
             options["visibility_timeout"] = visibility_timeout
         self.log = current_log() if log is None else log
         self.recorder = Recorder(self.app, self.log, in_transaction)
-        self.sending: Sending | None = Sending(self.app, self.recorder.latest.__contains__)
+        self._sending = Sending(self.app, self.recorder.latest.__contains__)
+        self.sending: Sending | None = self._sending
         self.broker = Broker(profile, options=options, listener=self.recorder, is_task=self._is_task)
         self.recorder.broker = self.broker
         book = OutcomeBook(self.recorder)
@@ -110,14 +111,15 @@ class SteppedDriver:
             wake=self.start,
             refused=self.recorder.refused,
         )
-        installation = Installation(self.app, transport, lambda: self._backend(kit), kit)
+        installation = Installation(
+            self.app, transport, lambda: self._backend(kit), kit=kit, around_send=self._sending.send
+        )
         with ExitStack() as stack:
             stack.callback(detach, transport)
             if kit is not None:
                 stack.callback(kits.give_back, kit)
             stack.enter_context(installation)
-            if self.sending is not None:
-                stack.enter_context(self.sending)
+            stack.enter_context(self._sending)
             stack.enter_context(refuse_real_brokers())
             self._made = Engine(
                 installation=installation, execution=self.execution, signals=self.signals, workers=queues,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from queue import Empty
 from typing import Any
 
@@ -78,6 +79,10 @@ class Message(_virtual.Message):
                 "application_headers": self.headers,
                 **{name: value for name, value in own.items() if value is not None},
             }
+
+
+# A channel, its method, and what that was called with.
+Declaration = tuple[Any, str, tuple[Any, ...], dict[str, Any]]
 
 
 class Channel(_virtual.Channel):
@@ -248,8 +253,10 @@ class Transport(_virtual.Transport):
     wake: Callable[[], None]
     exchange_bindings: dict[str, set[tuple[str, str]]]
     listening: dict[str, dict[Any, str]]
-    # What is declared, while a worker starts: one that is kept declares it again.
-    noted: list[tuple[Any, str, tuple[Any, ...], dict[str, Any]]] | None = None
+    # By identity: queues and exchanges that a producer of a kit has declared once.
+    declarations: dict[int, Any]
+    # What is declared meanwhile; whoever is kept declares it again.
+    noted: list[Declaration] | None = None
     # All of the class: one for each connection that was used.
     instances: weakref.WeakSet[Transport]
     polling_interval = None
@@ -265,6 +272,20 @@ class Transport(_virtual.Transport):
         self.instances.add(self)
 
     shared_state: Any
+
+    @classmethod
+    @contextmanager
+    def noting(cls) -> Generator[list[Declaration]]:
+        """Within the block, what is declared is noted: the calls, to be made again."""
+        before: list[Declaration] | None = cls.noted
+        calls: list[Declaration] = []
+        cls.noted = calls
+        try:
+            yield calls
+        finally:
+            cls.noted = before
+            if before is not None:
+                before += calls
 
     def driver_version(self) -> str:
         """There is no driver."""
@@ -306,6 +327,7 @@ def transport_for(profile: str) -> Any:
             "exchange_bindings": {},
             # By fanout exchange: the connections that consume from a queue of it, and from which.
             "listening": {},
+            "declarations": {},
             "instances": weakref.WeakSet(),
             # Celery looks at it: worker_disable_prefetch is for Redis, native delayed delivery for RabbitMQ.
             "driver_type": {"rabbitmq": "amqp", "redis": "redis"}[profile],

@@ -303,6 +303,7 @@ class SteppedWorker:
         self.jobs = itertools.count()
         self._around: Surroundings | None = None
         self._started: StartedWorker | None = None
+        self._transport: Any = None
 
     def attach(self, around: Surroundings) -> None:
         """Work for a queue from now on."""
@@ -360,6 +361,7 @@ class SteppedWorker:
             with StartedWorker.noting(installation) as noted:
                 self._start()
             self._started = noted.worker(self.controller, self.consumer)
+        self._transport = self.consumer.connection.transport
         self.broker.begin_sweeping()
 
     @noticing
@@ -394,7 +396,7 @@ class SteppedWorker:
         started = self._started
         if self.controller is not None and started is not None:
             self.pending.clear()
-            self.controller = self.consumer = None
+            self.controller = self.consumer = self._transport = None
             started.empty()
         else:
             self.drop()
@@ -413,7 +415,7 @@ class SteppedWorker:
         controller, consumer = self.controller, self.consumer
         if controller is not None:
             self._started = None
-        self.controller = self.consumer = None
+        self.controller = self.consumer = self._transport = None
         self.pending.clear()
         if controller is not None and controller.timer is not None:
             controller.timer.clear()
@@ -471,10 +473,6 @@ class SteppedWorker:
         qos = self.consumer.qos
         if qos.prev != qos.value:  # a message that is held for its eta does not count against the prefetch limit
             qos.update()
-
-    @property
-    def _transport(self) -> Any:
-        return self.consumer.connection.transport
 
 
 # --- end of private API

@@ -620,5 +620,7 @@ def test_a_snapshot_tells_what_has_changed():
     assert snapshot.differences() == ["Queue.queue_arguments.x-max-length"]
     snapshot.put_back([queue.queue_arguments])
     assert snapshot.is_same()
-    queue.name = "".join(["on", "e"])  # equal, and another object
+    exchange, queue.exchange = queue.exchange, Exchange(queue.exchange.name, type=queue.exchange.type)
+    assert queue.exchange == exchange
     assert not snapshot.is_same()
+    assert snapshot.differences() == ["Queue.exchange"]

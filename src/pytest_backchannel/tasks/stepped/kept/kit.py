@@ -159,8 +159,7 @@ class Kit:
         if self.producer is None:
             return None
         if not self.producer.is_unchanged(self.app):
-            self.producer.close()
-            self.producer = None
+            self._close_producer()
             return None
         self.producer.install(self.app)
         return self.producer.amqp
@@ -227,9 +226,13 @@ class Kit:
         for worker in self.workers.values():
             worker.discard()
         self.workers.clear()
+        self._close_producer()
+
+    def _close_producer(self) -> None:
         if self.producer is not None:
             self.producer.close()
             self.producer = None
+        self.transport.declarations.clear()
 
 
 def _owner() -> tuple[int, int]:

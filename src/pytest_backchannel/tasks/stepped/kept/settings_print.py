@@ -37,19 +37,28 @@ class SettingsPrint:
 
     def __init__(self, conf: Any, besides: frozenset[str]) -> None:
         self._besides = besides
-        self._layers = [(tuple(layer), tuple(layer.values())) for layer in _layers(conf, besides)]
-        values = [value for _, layer in self._layers for value in layer if not isinstance(value, _PLAIN)]
-        self._inside = Snapshot(values, leave=_has_no_inside)
+        self._layers = [_Layer(layer) for layer in _layers(conf, besides)]
+        self._inside = Snapshot([value for layer in self._layers for value in layer.values], leave=_has_no_inside)
 
     def is_same(self, conf: Any) -> bool:
         """Whether all is as it was."""
-        number = 0
-        for layer in _layers(conf, self._besides):
-            names, values = self._layers[number] if number < len(self._layers) else ((), ())
-            if len(layer) != len(values) or not all(map(is_, layer.values(), values)) or tuple(layer) != names:
-                return False
-            number += 1
-        return number == len(self._layers) and self._inside.is_same()
+        now = list(_layers(conf, self._besides))
+        return len(now) == len(self._layers) and all(map(_Layer.is_same, self._layers, now)) and self._inside.is_same()
+
+
+class _Layer:
+    """What one layer holds; a value that is not plain is the same where it is the very same object."""
+
+    def __init__(self, layer: Mapping[str, Any]) -> None:
+        self._copy = dict(layer)
+        self._names = [name for name, value in layer.items() if not isinstance(value, _PLAIN)]
+        self.values = [layer[name] for name in self._names]
+
+    def is_same(self, layer: Mapping[str, Any]) -> bool:
+        try:
+            return layer == self._copy and all(map(is_, map(layer.__getitem__, self._names), self.values))
+        except Exception:  # of a comparison: with something else, then
+            return False
 
 
 _PLAIN = (str, int, float, bool, type(None), bytes)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict, deque
-from collections.abc import Callable, Iterable
-from itertools import chain
-from operator import is_, itemgetter, methodcaller
+from collections.abc import Callable, Iterable, Mapping
+from operator import eq, getitem, is_, itemgetter
 from queue import LifoQueue
+from types import BuiltinFunctionType, MethodType
 from typing import Any
+from weakref import ref
 
 # What is looked into: instances of classes of these packages, and plain containers.
 PACKAGES = ("celery.", "kombu.", "vine.", "pytest_backchannel.tasks.stepped.")
@@ -20,8 +21,11 @@ _SEQUENCES = (list, deque)
 class Snapshot:
     """All that can be reached from some objects: by identity, and in all plain containers too.
 
-    An object is the same where its attributes are the very same objects, in the same order: one that was replaced by
-    an equal one counts as changed, for nobody can tell what else it differs in.
+    An object is the same where its attributes are the very same objects. One that was replaced by an equal one counts
+    as changed where nobody can tell what else it differs in: a queue of kombu's is equal to another one of its name.
+    A plain value, or a container, is as good as an equal one.
+
+    It is compared in each test, with some hundred objects of few attributes, and so in few loops, of C.
 
     Args:
         roots: where to begin.
@@ -29,12 +33,12 @@ class Snapshot:
     """
 
     def __init__(self, roots: Iterable[Any], leave: Callable[[Any], bool] = lambda value: False) -> None:
-        # Each with the keys and the values that it has; of a set, with a copy.
-        self._mappings: list[tuple[Any, tuple[Any, ...], tuple[Any, ...]]] = []
-        self._sequences: list[tuple[Any, tuple[Any, ...]]] = []
-        self._sets: list[tuple[set[Any], set[Any]]] = []
+        # By identity: what is looked into, and a copy.
+        self._things: dict[int, tuple[Any, Any]] = {}
         self._names: dict[int, str] = {}
+        self._ordered: list[Any] = []
         self.kinds: list[type] = []
+        strict: list[tuple[Any, Any, Any]] = []
         seen: set[int] = set()
         waiting = [(root, type(root).__name__) for root in roots]
         while waiting:
@@ -43,107 +47,110 @@ class Snapshot:
                 continue
             seen.add(id(value))
             if not leave(value):
-                waiting += self._look_into(value, name)
-        self._flat = _Flat([mapping for mapping, _, _ in self._mappings])
+                for owner, key, member, called in self._look_into(value, name):
+                    waiting.append((member, called))
+                    if owner is not None and not _equal_is_enough(type(member)):
+                        strict.append((owner, key, member))
+        self._now = [thing for thing, _ in self._things.values()]
+        self._copies = [copy for _, copy in self._things.values()]
+        self._owners = [owner for owner, _, _ in strict]
+        self._keys = [key for _, key, _ in strict]
+        self._members = [member for _, _, member in strict]
+        self._orders = [list(mapping) for mapping in self._ordered]
 
-    def _look_into(self, value: Any, name: str) -> list[tuple[Any, str]]:
+    def _look_into(self, value: Any, name: str) -> list[tuple[Any, Any, Any, str]]:
+        """What is in it: each with what holds it there, under which key, and what it is called."""
         kind: Any = type(value)
-        thing: Any = value
-        found: list[tuple[Any, str]] = []
+        found: list[tuple[Any, Any, Any, str]] = []
         if kind.__name__ in CONSTANT:
             return found
         if isinstance(value, dict) and (kind in _MAPPINGS or _is_looked_into(kind)):
+            if len(value) > 1:
+                self._ordered.append(value)
             found += self._mapping(value, name)
         elif kind in _SEQUENCES:
-            self._names[id(value)] = name
-            self._sequences.append((value, tuple(value)))
-            found += [(member, f"{name}[{number}]") for number, member in enumerate(value)]
+            self._keep(value, kind(value), name)
+            found += [(value, number, member, f"{name}[{number}]") for number, member in enumerate(value)]
         elif kind is set:
-            self._names[id(value)] = name
-            self._sets.append((thing, set(thing)))
+            self._keep(value, set(value), name)
         elif kind is tuple:
-            found += [(member, f"{name}[{number}]") for number, member in enumerate(value)]
+            found += [(None, number, member, f"{name}[{number}]") for number, member in enumerate(value)]
         if _is_looked_into(kind) and hasattr(value, "__dict__"):
             if kind not in self.kinds:
                 self.kinds.append(kind)
             found += self._mapping(vars(value), name)
         if kind is LifoQueue:
-            found.append((thing.queue, f"{name}.queue"))
+            found.append((None, "queue", value.queue, f"{name}.queue"))
         return found
 
-    def _mapping(self, mapping: dict[Any, Any], name: str) -> list[tuple[Any, str]]:
-        self._names[id(mapping)] = name
-        self._mappings.append((mapping, tuple(mapping), tuple(mapping.values())))
-        return [(member, f"{name}.{key}") for key, member in mapping.items()]
+    def _keep(self, thing: Any, copy: Any, name: str) -> None:
+        self._things[id(thing)] = thing, copy
+        self._names[id(thing)] = name
+
+    def _mapping(self, mapping: dict[Any, Any], name: str) -> list[tuple[Any, Any, Any, str]]:
+        self._keep(mapping, dict(mapping), name)
+        return [(mapping, key, member, f"{name}.{key}") for key, member in mapping.items()]
 
     def put_back(self, containers: Iterable[Any]) -> None:
         """Let containers hold what they held, in the same order; one that is not known stays as it is."""
-        wanted = {id(container) for container in containers}
-        for mapping, keys, values in self._mappings:
-            if id(mapping) in wanted:
-                dict.clear(mapping)
-                dict.update(mapping, zip(keys, values, strict=True))
-        for sequence, members in self._sequences:
-            if id(sequence) in wanted:
-                sequence.clear()
-                sequence.extend(members)
-        for now, before in self._sets:
-            if id(now) in wanted:
-                now.clear()
-                now.update(before)
+        for thing, copy in filter(None, (self._things.get(id(container)) for container in containers)):
+            thing.clear()
+            (thing.update if isinstance(thing, dict | set) else thing.extend)(copy)
 
     def is_same(self) -> bool:
         """Whether all of them are as they were."""
-        return (
-            self._flat.is_same()
-            and all(
-                len(sequence) == len(members) and all(map(is_, sequence, members))
-                for sequence, members in self._sequences
+        try:
+            return (
+                all(map(eq, self._now, self._copies))
+                and all(map(is_, map(getitem, self._owners, self._keys), self._members))
+                and list(map(list, self._ordered)) == self._orders
             )
-            and all(now == before for now, before in self._sets)
-        )
+        except Exception:  # of a comparison: with something else, then
+            return False
 
     def differences(self) -> list[str]:
         """What has changed, for a human: paths from the roots."""
         found = []
-        for mapping, keys, values in self._mappings:
-            before = dict(zip(keys, values, strict=True))
-            for key in [*before, *(key for key in mapping if key not in before)]:
-                if key not in mapping or key not in before or mapping[key] is not before[key]:
-                    found.append(f"{self._names[id(mapping)]}.{key}")
-            if list(mapping) != list(keys) and not found:
-                found.append(f"{self._names[id(mapping)]}: other order")
-        for sequence, members in self._sequences:
-            if len(sequence) != len(members) or not all(map(is_, sequence, members)):
-                found.append(self._names[id(sequence)])
-        found += [self._names[id(now)] for now, before in self._sets if now != before]
-        return found
+        for thing, copy in self._things.values():
+            name = self._names[id(thing)]
+            if not isinstance(thing, dict):
+                if thing != copy:
+                    found.append(name)
+                continue
+            different = [
+                f"{name}.{key}"
+                for key in [*copy, *(key for key in thing if key not in copy)]
+                if key not in thing or key not in copy or thing[key] != copy[key]
+            ]
+            found += different
+            if not different and any(thing is one for one in self._ordered) and list(thing) != list(copy):
+                found.append(f"{name}: other order")
+        for owner, key, member in zip(self._owners, self._keys, self._members, strict=True):
+            if self._holds_another(owner, key, member):
+                found.append(f"{self._names[id(owner)]}.{key}")
+        return list(dict.fromkeys(found))
+
+    @staticmethod
+    def _holds_another(owner: Any, key: Any, member: Any) -> bool:
+        try:
+            return owner[key] is not member
+        except LookupError:
+            return True
 
 
-class _Flat:
-    """What many mappings hold, compared in one go: it is done in each test, for a hundred objects with few attributes.
-
-    Args:
-        mappings: the mappings.
-    """
-
-    def __init__(self, mappings: Iterable[Any]) -> None:
-        self._mappings = tuple(mappings)
-        self._lengths = tuple(map(len, self._mappings))
-        self._keys = tuple(chain.from_iterable(self._mappings))
-        self._values = tuple(chain.from_iterable(map(_values, self._mappings)))
-
-    def is_same(self) -> bool:
-        """Whether they have the same keys, in the same order, with the very same objects."""
-        mappings = self._mappings
-        return (
-            tuple(map(len, mappings)) == self._lengths
-            and all(map(is_, chain.from_iterable(map(_values, mappings)), self._values))
-            and tuple(chain.from_iterable(mappings)) == self._keys
-        )
+# Of these, two that are equal can't be told apart by what uses them, or what is in them is compared as well.
+_ALIKE = frozenset(
+    {
+        str, int, float, bool, bytes, type(None), BuiltinFunctionType, MethodType, ref,
+        dict, OrderedDict, defaultdict, list, deque, set, frozenset, tuple,
+    }
+)  # fmt: skip
 
 
-_values = methodcaller("values")
+def _equal_is_enough(kind: type) -> bool:
+    """Whether equal instances are as good as the same one, or are equal only to themselves."""
+    own: Any = kind.__eq__
+    return kind in _ALIKE or own is object.__eq__
 
 
 class Methods:
@@ -153,28 +160,31 @@ class Methods:
         kinds: the classes; those that they inherit from are looked at too.
     """
 
-    # Replaced by ours while a queue is active, and written to Celery's boot steps when a worker is built.
-    BESIDES = frozenset({"_establish_connection", "requires"})
+    # Replaced by ours while a queue is active.
+    BESIDES = frozenset({"_establish_connection", "maybe_expire"})
 
     def __init__(self, kinds: Iterable[type]) -> None:
         bases = dict.fromkeys(base for kind in kinds for base in kind.__mro__)
-        self._classes = []
-        for base in bases:
+        ours = [base for base in bases if base.__module__.startswith(("celery.", "kombu."))]
+        whole = [base for base in ours if self.BESIDES.isdisjoint(vars(base))]
+        self._whole = tuple(vars(base) for base in whole)
+        self._copies = tuple(dict(vars(base)) for base in whole)
+        self._parts: list[tuple[Mapping[str, Any], int, Callable[[Any], Any], Any]] = []
+        for base in ours:
             names = [name for name in vars(base) if name not in self.BESIDES]
-            if base.__module__.startswith(("celery.", "kombu.")) and len(names) > 1:
+            if base not in whole and len(names) > 1:
                 get = itemgetter(*names)
-                self._classes.append((vars(base), len(vars(base)), get, get(vars(base))))
+                self._parts.append((vars(base), len(vars(base)), get, get(vars(base))))
 
     def are_same(self) -> bool:
         """Whether all of them are as they were."""
+        # Equal is enough here: functions are so only to themselves, and constants stay what they are.
         try:
-            for now, length, get, values in self._classes:
-                # Equal is enough here: functions are so only to themselves, and constants stay what they are.
-                if len(now) != length or get(now) != values:
-                    return False
+            return all(map(eq, self._whole, self._copies)) and all(
+                len(now) == length and get(now) == values for now, length, get, values in self._parts
+            )
         except KeyError:
             return False
-        return True
 
 
 def _is_looked_into(kind: type) -> bool:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from operator import is_
 from typing import Any
 
+from ..producing import declare_again
 from .kit import BESIDES, Kit, leave_out
 from .settings_print import SettingsPrint, Unknown
 from .snapshot import Methods, Snapshot
@@ -82,13 +83,8 @@ class StartedWorker:
         if noted.kit is None:
             yield noted
             return
-        transport = noted.kit.transport
-        transport.noted = noted.declarations
-        try:
-            with noted.kit.known() as noted.connections:
-                yield noted
-        finally:
-            transport.noted = None
+        with noted.kit.transport.noting() as noted.declarations, noted.kit.known() as noted.connections:
+            yield noted
 
     def empty(self) -> None:
         """Take out what has come since it was started."""
@@ -127,8 +123,7 @@ class StartedWorker:
             declared.update(before)
         if not self._inside.is_same() or not self._methods.are_same():
             return False
-        for channel, method, args, kwargs in self._declarations:
-            getattr(channel, method)(*args, **kwargs)
+        declare_again(self._declarations)
         self.controller.startup_time = datetime.now(UTC)
         self.consumer.strategies.installation = installation
         app.conf.changes[app.conf._key("include")] = self._include

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +16,7 @@ from .job import Job
 
 @dataclass(eq=False)
 class Delivery:
-    """What is known of the request that runs now.
+    """What is known of the request that runs now; around the run itself, a context manager.
 
     Attributes:
         message: its message.
@@ -55,14 +53,13 @@ class Delivery:
         self._deaf = list(signals.task_postrun.receivers)
         signals.task_postrun.receivers.clear()
 
-    @contextmanager
-    def heard(self) -> Generator[None]:
-        """Let receivers hear again, after the block."""
-        try:
-            yield
-        finally:
-            if self._deaf:
-                signals.task_postrun.receivers[:] = self._deaf
+    def __enter__(self) -> None:
+        """The process runs the task."""
+
+    def __exit__(self, *error: object) -> None:
+        """Another process takes its place: receivers hear again."""
+        if self._deaf:
+            signals.task_postrun.receivers[:] = self._deaf
 
     # --- end of private API
 

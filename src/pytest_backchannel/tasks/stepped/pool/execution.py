@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
-import time
 from collections import deque
 from collections.abc import Callable
 from functools import partial
@@ -194,14 +194,13 @@ class Execution:
         )
         history.cause = started.id
         history.own_retry = False
-        began = time.time()
         end = End()
         try:
             with (
                 caused_by(started),
                 self.recorder.in_body(history),
                 TimeLimits(delivery, soft, over_hard_limit=self._over_hard_limit, broker=self),
-                delivery.heard(),
+                delivery,
             ):
                 if inspect.iscoroutinefunction(inspect.unwrap(task.run)) and not task_has_custom(task, "__call__"):
                     raise _NeverAwaited
@@ -218,10 +217,10 @@ class Execution:
         except BaseException as error:
             end = self._left(error, delivery)
         finally:
-            self.longest[history.name] = max(self.longest.get(history.name, 0.0), time.time() - began)
-            self.recorder.log.record(
+            ended = self.recorder.log.record(
                 BodyEnded, cause=started.id, task=history.name, task_id=history.id, state=end.state, result=end.shown
             )
+            self.longest[history.name] = max(self.longest.get(history.name, 0.0), ended.at - started.at)
         if history.own_retry is not False and not isinstance(delivery.raised, Retry):
             self._swallowed(history, end.state)
         try:
@@ -236,8 +235,12 @@ class Execution:
         if target is trace_task_ret:  # asked this way round, since a library may have wrapped the other one
             return {}
         assert self.worker is not None
-        accept = prepare_accept_content(self.app.conf.accept_content)
-        return {"_loc": (self.app.tasks, accept, self.worker.hostname)}
+        return {"_loc": (self.app.tasks, self._accept, self.worker.hostname)}
+
+    @functools.cached_property
+    def _accept(self) -> Any:
+        """Which content types a process takes: it reads the setting once, as it begins."""
+        return prepare_accept_content(self.app.conf.accept_content)
 
     def _left(self, error: BaseException, delivery: Delivery) -> End:
         """What comes of an exception that has left Celery's tracer."""

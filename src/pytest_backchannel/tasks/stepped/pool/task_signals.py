@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack
 from typing import Any
 
 from celery import signals
@@ -11,7 +10,7 @@ from celery.exceptions import Reject
 from celery.utils.dispatch.signal import _make_id
 
 from ...expect.matching import failing_import, near_names
-from ...handlers import handler_error, listening
+from ...handlers import Listening, handler_error
 from ...outcomes import Outcome, TaskFailure
 from .outcome_book import OutcomeBook
 
@@ -31,7 +30,7 @@ class TaskSignals:
         self.app = app
         self.book = book
         self.recorder = book.recorder
-        self._listening = ExitStack()
+        self._listening = Listening(book.handler_failed)
         self._connected: list[tuple[Any, Any]] = []
         self._why_unregistered = why_unregistered
         # By the name of the task: what a worker of production lacks, though this process has it.
@@ -48,11 +47,11 @@ class TaskSignals:
                 signal.receivers.append(pair)
                 signal.sender_receivers_cache.clear()
             self._connected.append((signal, pair))
-        self._listening.enter_context(listening(self.book.handler_failed))
+        self._listening.__enter__()
 
     def disconnect(self) -> None:
         """Listen no more."""
-        self._listening.close()
+        self._listening.__exit__()
         for signal, pair in self._connected:
             with signal.lock:
                 for number, other in enumerate(signal.receivers):
