@@ -60,7 +60,10 @@ class EagerPools:
             if pool is self.producers or pool is self.connections
         ]
         self._used = [
-            vars(one) for pool in (self.producers, self.connections) for one in pool._resource.queue if not callable(one)
+            vars(one)
+            for pool in (self.producers, self.connections)
+            for one in pool._resource.queue
+            if not callable(one)
         ]
         self._take_out_uses()
         self._inside = Snapshot([self.producers, self.connections])
