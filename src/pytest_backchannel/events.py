@@ -13,7 +13,7 @@ import sysconfig
 import time
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from functools import lru_cache
 from types import CodeType, FrameType
 from typing import Any, ClassVar, NamedTuple, TypeVar, dataclass_transform
@@ -100,9 +100,55 @@ def definition_of(code: CodeType | None) -> Location | None:
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(field,))
-@dataclass(frozen=True, kw_only=True)
-class Event:
+class _Kind(type):
+    """Makes a frozen dataclass with slots of each kind of event: a task has five events, and a test may run thousands.
+
+    Args:
+        breaks: whether the chain of events always breaks there.
+    """
+
+    def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], *, breaks: bool = False) -> Any:
+        if "__slots__" in namespace:  # it is dataclass() that asks, for the class with slots
+            return super().__new__(mcs, name, bases, namespace)
+        cls: Any = super().__new__(mcs, name, bases, {**namespace, "_breaks": breaks})
+        cls = dataclass(frozen=True, kw_only=True, slots=True)(cls)
+        cls.__init__ = _initializer(cls)
+        return cls
+
+    def __init__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], *, breaks: bool = False) -> None:
+        super().__init__(name, bases, namespace)
+
+
+def _initializer(cls: Any) -> Any:
+    """An ``__init__`` that fills the slots themselves: that of a frozen dataclass takes twice as long.
+
+    It is written as :mod:`dataclasses` writes its own, by its fields.
+    """
+    known: dict[str, Any] = {}
+    parameters, body = [], []
+    for one in fields(cls):
+        known[f"_put_{one.name}"] = getattr(cls, one.name).__set__
+        value = one.name
+        if one.default is not MISSING:
+            known[f"_default_{one.name}"] = one.default
+            parameters.append(f"{one.name}=_default_{one.name}")
+        elif one.default_factory is not MISSING:
+            known[f"_make_{one.name}"] = one.default_factory
+            parameters.append(f"{one.name}=None")
+            value = f"_make_{one.name}() if {one.name} is None else {one.name}"
+        else:
+            parameters.append(one.name)
+        body.append(f"    _put_{one.name}(self, {value})")
+    lines = "\n".join([f"def __init__(self, *, {', '.join(parameters)}):", *body])
+    exec(compile(lines, f"<{cls.__qualname__}.__init__>", "exec"), known)
+    return known["__init__"]
+
+
+class Event(metaclass=_Kind):
     """One thing that happened.
+
+    A kind of event inherits from it, and is a dataclass like this one. ``class X(Event, breaks=True)``: the chain of
+    events always breaks there.
 
     Attributes:
         id: its number in the log, in the order of happening.
@@ -115,16 +161,7 @@ class Event:
     cause: int | None
     at: float
     where: Location | None
-    _breaks: ClassVar[bool] = False
-
-    def __init_subclass__(cls, *, breaks: bool = False) -> None:
-        """Make a dataclass like this one of each kind of event.
-
-        Args:
-            breaks: whether the chain of events always breaks there.
-        """
-        cls._breaks = breaks
-        dataclass(frozen=True, kw_only=True)(cls)
+    _breaks: ClassVar[bool]
 
     def headline(self) -> str:
         """The event in a few words, for the story of a failed test."""
@@ -210,13 +247,20 @@ class EventLog:
         self._taken = 0
 
     def record(
-        self, kind: type[E_], /, *, cause: int | None = None, where: Location | None = None, **fields: Any
+        self,
+        kind: type[E_],
+        /,
+        *,
+        cause: int | None = None,
+        where: Location | None = None,
+        at: float | None = None,
+        **fields: Any,
     ) -> E_:
-        """Append one event; its number, its cause (unless given) and its time are filled in."""
+        """Append one event; its number is filled in, and its cause and its time unless they are given."""
         event = kind(
             id=next(self._ids),
             cause=_cause.get() if cause is None else cause,
-            at=time.time(),
+            at=time.time() if at is None else at,
             where=where,
             **fields,
         )

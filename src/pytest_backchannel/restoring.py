@@ -6,7 +6,6 @@ import functools
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from types import FunctionType
 from typing import Any
-from weakref import WeakKeyDictionary
 
 #: Stands for no value at all.
 MISSING: Any = object()
@@ -66,8 +65,24 @@ class changed:
         put(self._target, self._before)
 
 
-# Functions of ours whose time is over, and what they pass their calls on to.
-_over: WeakKeyDictionary[Callable[..., Any], Any] = WeakKeyDictionary()
+class _Switch:
+    """Whether a function of ours does what it is for, or only passes its calls on."""
+
+    __slots__ = ("before", "is_on", "of")
+
+    def __init__(self, before: Callable[..., Any]) -> None:
+        self.before = before
+        self.is_on = True
+        # Which function it is of: functools.wraps() hands attributes on, to what others put around ours.
+        self.of = 0
+
+
+_SWITCH = "_backchannel_switch"
+
+
+def _switch_of(function: Any) -> _Switch | None:
+    found: _Switch | None = vars(function).get(_SWITCH) if isinstance(function, FunctionType) else None
+    return found if found is not None and found.of == id(function) else None
 
 
 class replaced:
@@ -91,25 +106,75 @@ class replaced:
 
     def __enter__(self) -> None:
         before = vars(self._owner)[self._name]
-        while (passed_to := _over.get(before) if isinstance(before, FunctionType) else None) is not None:
-            before = passed_to
-        ours = self._replacement
-        self._before, self._ours = before, _switchable(ours, before) if isinstance(ours, FunctionType) else ours
+        while (switch := _switch_of(before)) is not None and not switch.is_on:
+            before = switch.before
+        self._before, self._ours = before, self._around(before)
         setattr(self._owner, self._name, self._ours)
 
+    def _around(self, before: Any) -> Any:
+        ours = self._replacement
+        return _switchable(ours, before) if isinstance(ours, FunctionType) else ours
+
     def __exit__(self, *error: object) -> None:
-        if isinstance(self._ours, FunctionType):
-            _over[self._ours] = self._before
+        switch = _switch_of(self._ours)
+        if switch is not None:
+            switch.is_on = False
         if vars(self._owner).get(self._name) is self._ours:
             setattr(self._owner, self._name, self._before)
 
 
+class Wrapper:
+    """A wrapper that is put around an attribute in every test, and made once for what it is around.
+
+    Args:
+        owner: the class or module.
+        name: the name of the attribute, a function.
+        make: makes the wrapper of what it is around.
+
+    Example:
+        >>> refusing = Wrapper(Connection, "connect", make_refusing)
+        >>> with refusing.in_place():
+        ...     app.connection()
+    """
+
+    def __init__(self, owner: Any, name: str, make: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+        self.owner = owner
+        self.name = name
+        self._make = make
+        self._before: Any = None
+        self._ours: Any = None
+
+    def in_place(self) -> replaced:
+        """As :class:`replaced`."""
+        return _InPlace(self)
+
+    def around(self, before: Any) -> Any:
+        """The wrapper of this function: the last one, where it was of the same."""
+        if self._before is not before:
+            self._before, self._ours = before, _switchable(self._make(before), before)
+        vars(self._ours)[_SWITCH].is_on = True
+        return self._ours
+
+
+class _InPlace(replaced):
+    __slots__ = ()
+
+    def __init__(self, wrapper: Wrapper) -> None:
+        super().__init__(wrapper.owner, wrapper.name, wrapper)
+
+    def _around(self, before: Any) -> Any:
+        return self._replacement.around(before)
+
+
 def _switchable(replacement: Callable[..., Any], before: Callable[..., Any]) -> Callable[..., Any]:
-    """A function that is the replacement until it is over, looks like the one before, and then is that one."""
+    """A function that is the replacement until it is switched off, looks like the one before, and then is that one."""
+    switch = _Switch(before)
 
     @functools.wraps(before)
     def ours(*args: Any, **kwargs: Any) -> Any:
         __tracebackhide__ = True
-        return (before if ours in _over else replacement)(*args, **kwargs)
+        return (replacement if switch.is_on else before)(*args, **kwargs)
 
+    switch.of = id(ours)
+    vars(ours)[_SWITCH] = switch
     return ours

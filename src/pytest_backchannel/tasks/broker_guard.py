@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Generator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import celery
 from kombu import Connection
 
-from ..active import Replaced, Replacement
 from ..errors import RealBrokerContacted
 from ..events import Location, caller, current_log
-from ..restoring import replaced
+from ..restoring import Wrapper, replaced
 from .configuration import ignored_eager_setting
 from .stepped.transport import Transport
 
@@ -28,27 +27,25 @@ SERVERS = (
 # --- connection goes when it is first used.
 
 
-def _refuse(connection: Connection) -> Any:
-    if _refusing.users and needs_server(connection):
-        raise RealBrokerContacted(_note(connection, caller(1)))
-    return _refusing.originals["_establish_connection"](connection)
+def _refusing(before: Callable[[Connection], Any]) -> Callable[[Connection], Any]:
+    def establish(self: Connection) -> Any:
+        if needs_server(self):
+            raise RealBrokerContacted(_note(self, caller(2)))
+        return before(self)
+
+    return establish
 
 
-_refusing = Replaced("refused real brokers", lambda: [Replacement(Connection, "_establish_connection", _refuse)])
+_refused = Wrapper(Connection, "_establish_connection", _refusing)
 
 
-@contextmanager
-def refuse_real_brokers() -> Generator[None]:
+def refuse_real_brokers() -> replaced:
     """Within the block, a connection to a real broker is a problem of the test, and raises.
 
     Raises:
         RealBrokerContacted: at the place that connects.
     """
-    _refusing.install()
-    try:
-        yield
-    finally:
-        _refusing.remove()
+    return _refused.in_place()
 
 
 def note_real_brokers(meant: Callable[[], bool]) -> Callable[[], None]:

@@ -1,22 +1,60 @@
-"""Learns of the failures that Celery only logs: of signal receivers, errbacks and a task's own handlers."""
+"""Hears what Celery tells by its signals, and the failures that it only logs: of receivers, errbacks, own handlers."""
 
 from __future__ import annotations
 
 import importlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import Any
 
 from celery import signals
 from celery.app import trace
 from celery.backends import base
+from celery.utils.dispatch.signal import _make_id
 
 from ..restoring import replaced
 from .outcomes import HandlerError
 
 HOOKS = ("before_start", "on_success", "on_failure", "on_retry", "after_return")
+
+
+# --- private API: celery.utils.dispatch.Signal, seen on celery 5.5–5.7: its list of receivers. Its own methods make and
+# --- compare keys of all receivers, for each of six signals in each test.
+
+_NO_SENDER = _make_id(None)
+
+
+class Receivers:
+    """Receivers of Celery's signals for a while, whoever sends.
+
+    Args:
+        receivers: each signal, with what receives it.
+    """
+
+    def __init__(self, receivers: Iterable[tuple[Any, Callable[..., None]]]) -> None:
+        self._pairs = [(signal, ((_make_id(receiver), _NO_SENDER), receiver)) for signal, receiver in receivers]
+
+    def connect(self) -> None:
+        """Receive from now on."""
+        for signal, pair in self._pairs:
+            with signal.lock:
+                signal.receivers.append(pair)
+                signal.sender_receivers_cache.clear()
+
+    def disconnect(self) -> None:
+        """Receive no more."""
+        for signal, pair in self._pairs:
+            with signal.lock:
+                for number, other in enumerate(signal.receivers):
+                    if other is pair:
+                        del signal.receivers[number]
+                        break
+                signal.sender_receivers_cache.clear()
+
+
+# --- end of private API
 
 
 # --- private API: seen on celery 5.5–5.7. The loggers of the modules where Celery catches what a handler raises; there

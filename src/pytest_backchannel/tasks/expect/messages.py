@@ -136,7 +136,7 @@ class EnqueuedTask:
 
 def call_text(name: str, args: tuple[Any, ...] | list[Any], kwargs: Mapping[str, Any]) -> str:
     """A call as one would write it, such as ``add(1, y=2)``; what is too long is cut in its middle."""
-    inside = ", ".join([*map(repr, args), *(f"{key}={value!r}" for key, value in kwargs.items())])
+    inside = ", ".join([*map(repr, args), *[f"{key}={value!r}" for key, value in kwargs.items()]])
     return f"{name}({cut(inside)})"
 
 

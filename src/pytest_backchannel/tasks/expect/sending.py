@@ -12,6 +12,7 @@ from kombu.exceptions import EncodeError
 
 from ...events import Location, caller
 from ...masking import masked_data
+from ..handlers import Receivers
 from ..serialising import unserialisable
 from .messages import EnqueuedTask, cut
 from .unapplied import Unapplied
@@ -72,16 +73,17 @@ class Sending:
         self._arrived = arrived
         self.elsewhere: list[SentElsewhere] = []
         self.unapplied = Unapplied()
+        self._receivers = Receivers([(after_task_publish, self._published)])
         self._sent: dict[str, tuple[Any, Any]] = {}
 
     def __enter__(self) -> Sending:
         self.unapplied.__enter__()
-        after_task_publish.connect(self._published, weak=False)
+        self._receivers.connect()
         return self
 
     def __exit__(self, *error: object) -> None:
         self.unapplied.__exit__(*error)
-        after_task_publish.disconnect(self._published)
+        self._receivers.disconnect()
 
     def _published(self, sender: Any = None, headers: Any = None, **_: Any) -> None:
         task_id = (headers or {}).get("id")

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from celery import canvas
 
-from ...active import Replaced, Replacement, tracked
+from ... import restoring
+from ...active import tracked
 from ...events import OWN_FOLDER, Location, is_project_file, line_of
+from ...restoring import Wrapper
 from .matching import names_of
 
 
@@ -28,17 +29,27 @@ class Unapplied:
 
     def __enter__(self) -> Unapplied:
         _watching.append(self)
-        for kind in _KINDS:
-            kind.watched.install()
+        self._in_place: list[restoring.replaced] = []
+        if len(_watching) == 1:
+            self._put(_BUILDING)
         return self
 
+    def _put(self, wrappers: Iterable[Wrapper]) -> None:
+        for wrapper in wrappers:
+            one = wrapper.in_place()
+            one.__enter__()
+            self._in_place.append(one)
+
     def __exit__(self, *error: object) -> None:
-        for kind in _KINDS:
-            kind.watched.remove()
+        for one in reversed(self._in_place):
+            one.__exit__(*error)
         _watching.remove(self)
 
     def built(self, workflow: Any, where: Location) -> None:
         """A line of the project's code has built a workflow."""
+        # Most tests build none, and none pays for the watching of what is applied.
+        if len(self._in_place) == len(_BUILDING):
+            self._put(_APPLYING)
         self._built.append(_Built(workflow, where))
 
     def applied(self, workflow: Any) -> None:
@@ -78,48 +89,34 @@ _watching: list[Unapplied] = tracked("watched workflows", [])
 # --- private API: celery.canvas._chain and _chord, celery 5.5–5.7: what chain(), chord() and the operator | make.
 
 
-class _Kind:
-    """A class of workflows, whose building and applying is seen while somebody watches.
-
-    Args:
-        kind: the class.
-    """
-
-    def __init__(self, kind: Any) -> None:
-        ours = [
-            Replacement(kind, name, watch(vars(kind)[name], name))
-            for name, watch in (
-                ("__init__", self._building),
-                ("apply_async", self._applying),
-                ("apply", self._applying),
-            )
-        ]
-        self.watched = Replaced(f"watched workflows of the kind {kind.__name__}", lambda: ours)
-
-    def _building(self, before: Callable[..., Any], name: str) -> Callable[..., Any]:
-        @functools.wraps(before)
-        def build(workflow: Any, *args: Any, **options: Any) -> None:
-            self.watched.originals[name](workflow, *args, **options)
-            where = _builder() if _watching else None
-            if where is not None:
-                for watching in _watching:
-                    watching.built(workflow, where)
-
-        return build
-
-    def _applying(self, before: Callable[..., Any], name: str) -> Callable[..., Any]:
-        @functools.wraps(before)
-        def apply(workflow: Any, *args: Any, **options: Any) -> Any:
+def _building(before: Callable[..., Any]) -> Callable[..., Any]:
+    def build(workflow: Any, *args: Any, **options: Any) -> None:
+        before(workflow, *args, **options)
+        where = _builder() if _watching else None
+        if where is not None:
             for watching in _watching:
-                watching.applied(workflow)
-            return self.watched.originals[name](workflow, *args, **options)
+                watching.built(workflow, where)
 
-        return apply
+    return build
 
 
-_KINDS = tuple(_Kind(kind) for kind in (canvas._chain, canvas.group, canvas._chord))
+def _applying(before: Callable[..., Any]) -> Callable[..., Any]:
+    def apply(workflow: Any, *args: Any, **options: Any) -> Any:
+        for watching in _watching:
+            watching.applied(workflow)
+        return before(workflow, *args, **options)
+
+    return apply
+
+
+_KINDS: tuple[Any, ...] = (canvas._chain, canvas.group, canvas._chord)
+_BUILDING = [Wrapper(kind, "__init__", _building) for kind in _KINDS]
+_APPLYING = [Wrapper(kind, name, _applying) for kind in _KINDS for name in ("apply_async", "apply")]
 
 # --- end of private API
+
+# Through these goes each call that is watched.
+_PASSING = (__file__, restoring.__file__)
 
 
 def _builder() -> Location | None:
@@ -129,7 +126,7 @@ def _builder() -> Location | None:
         path = frame.f_code.co_filename
         if is_project_file(path):
             return line_of(frame)
-        if path.startswith(OWN_FOLDER) and path != __file__:
+        if path.startswith(OWN_FOLDER) and path not in _PASSING:
             return None
         frame = frame.f_back  # type: ignore[assignment]
     return None

@@ -285,6 +285,9 @@ def _redis_class() -> type:
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             pass
 
+        def consume_from(self, task_id: Any) -> None:
+            """Of each task that is enqueued."""
+
         def __getattr__(self, name: str) -> Callable[..., None]:
             return lambda *args, **kwargs: None
 

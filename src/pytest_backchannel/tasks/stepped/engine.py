@@ -334,8 +334,8 @@ class Engine:
         while True:
             offers = [
                 (message, takers)
-                for name in list(self.broker.queues)
-                if (message := self._next_of(name)) is not None and message.is_task
+                for name, queue in list(self.broker.queues.items())
+                if queue.ready and (message := self._next_of(name)) is not None and message.is_task
                 for takers in [self._takers(name)]
                 if takers
             ]

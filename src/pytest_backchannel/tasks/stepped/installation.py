@@ -16,8 +16,8 @@ from celery.worker.request import Request
 from kombu import pools
 from kombu.utils.imports import symbol_by_name
 
-from ...active import Replaced, Replacement, tracked
-from ...restoring import MISSING, changed, kept, put
+from ...active import tracked
+from ...restoring import MISSING, Wrapper, changed, kept, put
 from ..configuration import overridden
 from ..extensions.worker_boot import Steps, plain_steps
 from .kept.kit import Kit
@@ -96,8 +96,7 @@ class Installation:
                 stack.enter_context(quiet)
             stack.callback(_state._set_task_join_will_block, task_join_will_block())
             stack.callback(_WorkerState().put_back)
-            _expiry.install()
-            stack.callback(_expiry.remove)
+            stack.enter_context(_expiry.in_place())
             stack.callback(self._restore, self._traced)
             stack.callback(self._restore, self._limits)
         except BaseException:
@@ -216,18 +215,22 @@ def _quiet_django(app: Any) -> Generator[AbstractContextManager[None]]:
         yield changed(vars(fixup), {"_worker_fixup": _NullFixup()})
 
 
-def _maybe_expire(request: Any) -> Any:
+def _at_its_moment(before: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """Let a task expire at its very moment: virtual time can stand there, and real time is past it by then."""
-    if _expiry.originals["maybe_expire"](request):
-        return True
-    expires = request.expires
-    if _expiry.users and expires and datetime.now(UTC if expires.tzinfo else None) >= expires:
-        worker_state.revoked.add(request.id)
-        return True
-    return None
+
+    def maybe_expire(request: Any) -> Any:
+        if before(request):
+            return True
+        expires = request.expires
+        if expires and datetime.now(UTC if expires.tzinfo else None) >= expires:
+            worker_state.revoked.add(request.id)
+            return True
+        return None
+
+    return maybe_expire
 
 
-_expiry = Replaced("expiry at its moment", lambda: [Replacement(Request, "maybe_expire", _maybe_expire)])
+_expiry = Wrapper(Request, "maybe_expire", _at_its_moment)
 
 
 class _WorkerState:

@@ -127,6 +127,7 @@ class Recorder(Listener):
         event = self.log.record(
             records.Enqueued,
             where=history.where,
+            at=message.queued_at,
             task=history.name,
             task_id=history.id,
             queue=message.queue,
@@ -212,7 +213,9 @@ class Recorder(Listener):
         self.broker.version += 1
         self.held[id(message)] = message
         worker = getattr(message.holder, "name", "a consumer")
-        self._record(records.Delivered, message, worker=worker, redelivered=message.redelivered)
+        self._record(
+            records.Delivered, message, at=message.delivered_at, worker=worker, redelivered=message.redelivered
+        )
         history.finished = False
 
     def begun(self, message: StoredMessage) -> None:
@@ -277,7 +280,9 @@ class Recorder(Listener):
         if not message.is_task:
             return
         history: MessageHistory = message.history
-        event = self._of_task(kind, history, queue=message.queue, **fields)
+        event = self.log.record(
+            kind, cause=history.cause, task=history.name, task_id=history.id, queue=message.queue, **fields
+        )
         if not keep:
             history.cause = event.id
 

@@ -285,12 +285,16 @@ class SteppedWorker:
         name: its name, in messages and as the first part of its hostname.
         queues: the queues that it consumes; None serves every queue that is used.
         app: the Celery app.
+
+    Attributes:
+        hostname: its name, as Celery has it.
     """
 
     _arrivals = itertools.count()
 
     def __init__(self, name: str, queues: tuple[str, ...] | None, app: Any) -> None:
         self.name = name
+        self.hostname = f"{name}@backchannel"
         self.queues = queues
         self.app = app
         self.pending: deque[tuple[int, Any]] = deque()
@@ -327,11 +331,6 @@ class SteppedWorker:
         """The broker of the queue that it works for."""
         assert self._around is not None
         return self._around.broker
-
-    @property
-    def hostname(self) -> str:
-        """Its name, as Celery has it."""
-        return f"{self.name}@backchannel"
 
     @property
     def started(self) -> bool:

@@ -24,7 +24,7 @@ from ..broker import Broker, StoredMessage
 from ..recorder import MessageHistory
 from ..worker import SteppedWorker
 from .batch_run import run_batch
-from .body_place import body_place
+from .body_place import body_of, place_of
 from .delivery import Delivery
 from .endings import End, end_of, failed_outside
 from .faults import AFTER, BEFORE, KILLED, ChildDied, Fault, OverTime, WorkerDied, exit_reason
@@ -129,7 +129,7 @@ class Execution:
             ChildDied: the process that runs the body is killed.
             OverTime: it is over its hard time limit.
         """
-        fault = self._take_fault(when, delivery)
+        fault = self._take_fault(when, delivery) if self.faults else None
         if fault is None:
             return
         if fault.kind == "kill_worker":
@@ -188,9 +188,10 @@ class Execution:
         """Call Celery's tracer, and tell the callbacks what has come of it."""
         request, history, job = args[2], delivery.history, delivery.job
         task = self.app.tasks[args[0]]
+        function = body_of(task)
         call = call_text(history.name, tuple(request["args"]), request["kwargs"])
         started = self.recorder.log.record(
-            BodyStarted, cause=history.cause, task=history.name, task_id=history.id, call=call, where=body_place(task)
+            BodyStarted, cause=history.cause, task=history.name, task_id=history.id, call=call, where=place_of(function)
         )
         history.cause = started.id
         history.own_retry = False
@@ -202,7 +203,7 @@ class Execution:
                 TimeLimits(delivery, soft, over_hard_limit=self._over_hard_limit, broker=self),
                 delivery,
             ):
-                if inspect.iscoroutinefunction(inspect.unwrap(task.run)) and not task_has_custom(task, "__call__"):
+                if inspect.iscoroutinefunction(function) and not task_has_custom(task, "__call__"):
                     raise _NeverAwaited
                 report = target(*args, **kwargs, **self._located(target))
             end = end_of(report, delivery)

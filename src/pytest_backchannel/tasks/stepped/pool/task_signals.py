@@ -7,14 +7,11 @@ from typing import Any
 
 from celery import signals
 from celery.exceptions import Reject
-from celery.utils.dispatch.signal import _make_id
 
 from ...expect.matching import failing_import, near_names
-from ...handlers import Listening, handler_error
+from ...handlers import Listening, Receivers, handler_error
 from ...outcomes import Outcome, TaskFailure
 from .outcome_book import OutcomeBook
-
-_NO_SENDER = _make_id(None)
 
 
 class TaskSignals:
@@ -31,46 +28,28 @@ class TaskSignals:
         self.book = book
         self.recorder = book.recorder
         self._listening = Listening(book.handler_failed)
-        self._connected: list[tuple[Any, Any]] = []
+        self._receivers = Receivers(
+            [
+                (signals.task_failure, self._on_failure),
+                (signals.task_internal_error, self._on_internal_error),
+                (signals.task_revoked, self._on_revoked),
+                (signals.task_unknown, self._on_unknown),
+                (signals.task_rejected, self._on_rejected),
+            ]
+        )
         self._why_unregistered = why_unregistered
         # By the name of the task: what a worker of production lacks, though this process has it.
         self._unregistered: dict[str, str] = {}
 
-    # --- private API: celery.utils.dispatch.Signal, seen on celery 5.5–5.7: its list of receivers. Its own methods make
-    # --- and compare keys of all receivers, for each of five signals in each test.
-
     def connect(self) -> None:
         """Listen to what Celery tells of tasks."""
-        for signal, receiver in self._receivers():
-            pair = (_make_id(receiver), _NO_SENDER), receiver
-            with signal.lock:
-                signal.receivers.append(pair)
-                signal.sender_receivers_cache.clear()
-            self._connected.append((signal, pair))
+        self._receivers.connect()
         self._listening.__enter__()
 
     def disconnect(self) -> None:
         """Listen no more."""
         self._listening.__exit__()
-        for signal, pair in self._connected:
-            with signal.lock:
-                for number, other in enumerate(signal.receivers):
-                    if other is pair:
-                        del signal.receivers[number]
-                        break
-                signal.sender_receivers_cache.clear()
-        self._connected.clear()
-
-    # --- end of private API
-
-    def _receivers(self) -> list[tuple[Any, Callable[..., None]]]:
-        return [
-            (signals.task_failure, self._on_failure),
-            (signals.task_internal_error, self._on_internal_error),
-            (signals.task_revoked, self._on_revoked),
-            (signals.task_unknown, self._on_unknown),
-            (signals.task_rejected, self._on_rejected),
-        ]
+        self._receivers.disconnect()
 
     def _on_failure(self, task_id: str, exception: BaseException, **kwargs: Any) -> None:
         delivery = self.book.delivery
