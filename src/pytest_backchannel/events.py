@@ -74,6 +74,12 @@ def is_project_file(path: str) -> bool:
     return not real.startswith(_OUTSIDE)
 
 
+@lru_cache(maxsize=4096)
+def location(path: str, line: int, function: str) -> Location:
+    """A place, one object for each: thousands of events can happen at the same line."""
+    return Location(path, line, function)
+
+
 def caller(skip: int = 1) -> Location | None:
     """The innermost frame of the project's own code, ``skip`` frames up; None where there is none."""
     return line_of(sys._getframe(skip))
@@ -84,7 +90,7 @@ def line_of(frame: FrameType | None) -> Location | None:
     while frame is not None:
         code = frame.f_code
         if is_project_file(code.co_filename):
-            return Location(code.co_filename, frame.f_lineno, code.co_qualname)
+            return location(code.co_filename, frame.f_lineno, code.co_qualname)
         frame = frame.f_back
     return None
 
@@ -93,7 +99,7 @@ def definition_of(code: CodeType | None) -> Location | None:
     """Where a function of the project is defined; None for one of a library, or without Python code."""
     if code is None or not is_project_file(code.co_filename):
         return None
-    return Location(code.co_filename, code.co_firstlineno, code.co_qualname)
+    return location(code.co_filename, code.co_firstlineno, code.co_qualname)
 
 
 # ----------------------------------------------------------------- records

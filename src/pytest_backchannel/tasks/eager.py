@@ -20,6 +20,7 @@ import celery._state
 import celery.app.base
 import celery.backends.cache
 from celery import Celery
+from celery.app.amqp import AMQP
 from celery.app.backends import BACKEND_ALIASES
 from celery.app.task import Task
 from celery.backends.cache import CacheBackend
@@ -31,7 +32,7 @@ from kombu.utils.uuid import uuid
 from ..active import Slot
 from ..errors import AsyncTaskFunction, BackchannelError, RealBrokerContacted, UnknownTask
 from ..events import Location, caller, caused_by, current_log
-from ..restoring import MISSING, exchange, put, replaced
+from ..restoring import MISSING, changed, exchange, put, replaced
 from .broker_guard import needs_server
 from .configuration import overridden
 from .eager_records import CalledEagerly, EndedEagerly
@@ -39,6 +40,8 @@ from .expect.matching import did_you_mean
 from .expect.messages import call_text, cut
 from .extensions.batches import is_batch
 from .serialising import carry_arguments, check_result
+from .stepped.kept.eager_parts import EagerParts, known_parts, parts_of
+from .stepped.producing import names_of_settings
 
 #: Celery's result backends that reach no server of their own: they are left as the project has them.
 LOCAL_BACKENDS = ("disabled", "django-db", "django-cache", "file", "filesystem")
@@ -61,6 +64,10 @@ class EagerMode:
       ``accept_content``; a step of a canvas gets them as a worker would.
     * A result backend that is a server is replaced by one in memory, empty.
 
+    Args:
+        reuse: whether an app's pool of producers, and its settings as the result backend has read them, are used again
+            by the next one, where nothing has changed.
+
     Raises:
         BackchannelError: eager mode is active already.
 
@@ -69,7 +76,8 @@ class EagerMode:
         ...     assert add.delay(1, 2).get() == 3
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, reuse: bool = True) -> None:
+        self._reuse = reuse
         self._stack = ExitStack()
         self._apps: weakref.WeakSet[Celery] = weakref.WeakSet()
 
@@ -79,7 +87,8 @@ class EagerMode:
         try:
             self._stack.enter_context(_method(Task, "apply", _apply))
             self._stack.enter_context(_method(Celery, "send_task", _send_task))
-            self._stack.enter_context(_no_pools())
+            self._stack.enter_context(_no_pools(self._kept_parts))
+            self._stack.enter_context(replaced(AMQP, "producer_pool", property(self._producer_pool)))
             self._stack.enter_context(_method(Connection, "_establish_connection", _establish_connection))
             self._stack.enter_context(_method(celery.app.base, "_register_app", self._register))
             for app in list(_state._get_active_apps()):
@@ -120,7 +129,7 @@ class EagerMode:
             "_pool": None,
             "_backend_cache": None,
             "_local": threading.local(),
-            "_get_backend": lambda: _backend(app, make_backend),
+            "_get_backend": lambda: _backend(app, make_backend, parts_of(app) if self._reuse else EagerParts()),
         }
         before = exchange(own, changed)
         if "amqp" in own:
@@ -129,6 +138,19 @@ class EagerMode:
         else:
             before["amqp"] = MISSING
         self._stack.callback(_put_back, weakref.ref(app), before)
+
+    def _producer_pool(self, amqp: Any) -> Any:
+        app = amqp.app
+        if amqp._producer_pool is None and self._reuse and app in self._apps:
+            return parts_of(app).producer_pool(app, amqp, lambda: _make_producer_pool(amqp))
+        return _make_producer_pool(amqp)
+
+    def _kept_parts(self) -> list[EagerParts]:
+        """What the apps keep for a later test; all of it is looked at first."""
+        found = [parts for app in self._apps if (parts := known_parts(app)) is not None]
+        for parts in found:
+            parts.end_test()
+        return found
 
     def _override_later(self, app: Any) -> None:
         """Override the configuration again when the app loads it anew."""
@@ -142,6 +164,7 @@ class EagerMode:
 
     def _override(self, conf: Any) -> None:
         self._stack.enter_context(overridden(conf, _OVERRIDES))
+        self._stack.enter_context(changed(vars(conf), names_of_settings(conf)))
 
 
 _active = Slot[EagerMode]("eager mode")
@@ -179,9 +202,16 @@ def _method(owner: Any, name: str, replacement: Callable[..., Any]) -> AbstractC
     return replaced(owner, name, calls)
 
 
+_make_producer_pool: Any = vars(AMQP)["producer_pool"].fget
+
+
 @contextmanager
-def _no_pools() -> Generator[None]:
-    """Take kombu's pools away: a connection in one of them may be open already."""
+def _no_pools(kept: Callable[[], list[EagerParts]]) -> Generator[None]:
+    """Take kombu's pools away: a connection in one of them may be open already.
+
+    Args:
+        kept: what may stay open at the end.
+    """
     before = {id(group): dict(group) for group in (_pools.connections, _pools.producers)}
     limit = _pools._limit[0]
     for group in (_pools.connections, _pools.producers):
@@ -189,10 +219,12 @@ def _no_pools() -> Generator[None]:
     try:
         yield
     finally:
+        parts = kept()
         for group in (_pools.producers, _pools.connections):
             for pool in dict.values(group):
-                _close_poller(getattr(pool, "connection", None))
-                pool.force_close_all()
+                if not any(one.keeps(pool) for one in parts):
+                    _close_poller(getattr(pool, "connection", None))
+                    pool.force_close_all()
             dict.clear(group)
             dict.update(group, before[id(group)])
         _pools._limit[0] = limit
@@ -206,7 +238,7 @@ def _close_poller(connection: Any) -> None:
         poller.close()
 
 
-def _backend(app: Any, make: Callable[[], Any]) -> Any:
+def _backend(app: Any, make: Callable[[], Any], parts: EagerParts) -> Any:
     name = app.backend_cls or app.conf.result_backend
     if not isinstance(name, str):
         return make()
@@ -215,7 +247,7 @@ def _backend(app: Any, make: Callable[[], Any]) -> Any:
     local = kind in LOCAL_BACKENDS or scheme in ("cache+memory", "cache+dummy") or name in ("cache+memory", "memory")
     if local or kind not in BACKEND_ALIASES or (kind in ("db", "database") and "sqlite" in name):
         return make()
-    backend = CacheBackend(app=app, backend="memory://")
+    backend = parts.backend(app, lambda: CacheBackend(app=app, backend="memory://"))
     client = _cache.DummyClient()
     client.cache = {}
     vars(backend)["client"] = client

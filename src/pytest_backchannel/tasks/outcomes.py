@@ -34,7 +34,7 @@ class HandlerError:
             known.append(self)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
     """What came of one delivery.
 
@@ -67,7 +67,7 @@ class Outcome:
         return f"handlers of {self.id}"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class TaskSuccess(Outcome):
     """A task that returned.
 

@@ -70,7 +70,7 @@ def late_acknowledgements(engine: Engine, log: EventLog) -> None:
         task = engine.installation.app.tasks.get(history.name)
         if history.name in told or task is None or not task.acks_late:
             continue
-        hard, soft = history.headers.get("timelimit") or (None, None)
+        hard, soft = history.time_limits or (None, None)
         limit = hard or task.time_limit or soft or task.soft_time_limit
         ran = engine.execution.longest.get(history.name, 0.0)
         if ran > timeout:
@@ -117,14 +117,14 @@ def _handler_text(outcome: TaskFailure, error: HandlerError) -> str:
 def pending_chords(engine: Engine, app: Any, log: EventLog) -> None:
     """A chord of which every part is done or gone, and whose callback has neither run nor failed."""
     waiting = engine.waiting()
-    roots = {message.history.headers.get("root_id") for message in waiting}
-    groups = {message.history.headers.get("group") for message in waiting}
+    roots = {message.history.root_id for message in waiting}
+    groups = {message.history.group for message in waiting}
     # A part that is a chain carries its chord in the last of the steps that are still to come.
     seen = {callback for message in waiting for callback in _chords_ahead(engine.recorder.task(message))}
     for message in engine.done:
         history = message.history
-        group = history.headers.get("group")
-        if not group or group in groups or history.headers.get("root_id") in roots:
+        group = history.group
+        if not group or group in groups or history.root_id in roots:
             continue
         chord = engine.recorder.task(message).chord
         callback = ((chord or {}).get("options") or {}).get("task_id")

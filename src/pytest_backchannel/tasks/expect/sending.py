@@ -105,8 +105,8 @@ class Sending:
             EncodeError: it can't be serialised; with a note that says what can't.
         """
         arguments = _arguments(message)
-        if arguments is not None:
-            self._sent[str(message.headers.get("id"))] = arguments
+        if arguments is not None and not _is_plain(arguments):
+            self._sent[message.headers.get("id")] = arguments
         try:
             return send(producer, name, message, **options)
         except EncodeError as error:
@@ -139,6 +139,14 @@ def _arguments(message: Any) -> tuple[Sequence[Any], Mapping[str, Any]] | None:
     if not isinstance(body, tuple) or len(body) != 3 or not getattr(message, "headers", None):
         return None
     return body[0], body[1]
+
+
+# What each serialiser brings back as it was.
+_PLAIN = frozenset({str, int, float, bool, type(None)})
+
+
+def _is_plain(arguments: tuple[Sequence[Any], Mapping[str, Any]]) -> bool:
+    return _PLAIN.issuperset(map(type, arguments[0])) and _PLAIN.issuperset(map(type, arguments[1].values()))
 
 
 def _changes(path: str, was: Any, now: Any) -> Iterable[tuple[str, Any, Any]]:

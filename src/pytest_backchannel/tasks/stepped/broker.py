@@ -27,6 +27,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from .packing import Packed, packed
+
 PROFILES = ("rabbitmq", "redis")
 
 # The queues in which a message with an eta waits on its way to a quorum queue: nobody consumes them
@@ -42,12 +44,12 @@ SWEEP_THROTTLE = 10
 SWEEP_LIMIT = 10
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True, weakref_slot=True)
 class StoredMessage:
     """One message, where it is, and what is known of it.
 
     Attributes:
-        raw: kombu's raw message.
+        content: the message as kombu has it, or packed.
         queue: the queue that it is in, or came from.
         order: its place in the queue: the least is delivered first.
         published_at: when it was published, in seconds since the epoch.
@@ -60,7 +62,7 @@ class StoredMessage:
         seen: what the listener has read of it.
     """
 
-    raw: RawMessage
+    content: RawMessage | Packed
     queue: str
     order: tuple[float, ...] = ()
     published_at: float = 0.0
@@ -71,6 +73,20 @@ class StoredMessage:
     is_task: bool = True
     history: Any = None
     seen: Any = None
+
+    @property
+    def raw(self) -> RawMessage:
+        """The message as kombu has it; of one that is packed, a copy."""
+        if isinstance(self.content, RawMessage):
+            return self.content
+        raw = RawMessage(self.content.unpacked())
+        raw.stored = self
+        return raw
+
+    def pack(self) -> None:
+        """Keep it in less room, where that can be done: it is done."""
+        if isinstance(self.content, RawMessage):
+            self.content = packed(self.content) or self.content
 
     @property
     def tag(self) -> str:
@@ -85,6 +101,8 @@ class StoredMessage:
 
 class RawMessage(dict[str, Any]):
     """kombu's raw message, which knows the stored message that it belongs to."""
+
+    __slots__ = ("stored",)
 
     stored: StoredMessage
 
@@ -201,7 +219,7 @@ class Broker:
     def _enter(self, raw: RawMessage, name: str) -> None:
         now = time.time()
         message = raw.stored = StoredMessage(
-            raw=raw, queue=name, published_at=now, queued_at=now, is_task=self.is_task(raw)
+            content=raw, queue=name, published_at=now, queued_at=now, is_task=self.is_task(raw)
         )
         self._sequence += 1
         message.order = self._order(message, self._sequence)
@@ -328,7 +346,7 @@ class Broker:
         if self.profile == "redis" and raw.get("headers") is not None:
             raw["headers"]["redelivered"] = True
         again = raw.stored = StoredMessage(
-            raw=raw,
+            content=raw,
             queue=message.queue,
             order=message.order,
             published_at=message.published_at,
@@ -463,7 +481,7 @@ class Broker:
             letter = _copy(raw, f"/{target}")
             now = time.time()
             stored = letter.stored = StoredMessage(
-                raw=letter, queue=target, published_at=message.published_at, queued_at=now, history=message.history
+                content=letter, queue=target, published_at=message.published_at, queued_at=now, history=message.history
             )
             self._sequence += 1
             stored.order = self._order(stored, self._sequence)

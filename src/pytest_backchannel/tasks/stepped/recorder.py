@@ -11,13 +11,13 @@ from typing import Any
 from celery.app.task import Task
 
 from ...clock.virtual import active_clock
-from ...events import EventLog, Location, current_cause, is_project_file
+from ...events import EventLog, Location, current_cause, is_project_file, location
 from .. import records
 from ..expect.messages import EnqueuedTask, decode
 from .broker import Broker, Listener, RawMessage, StoredMessage
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class MessageHistory:
     """What is known of one message of a task, wherever it is and however often it is delivered.
 
@@ -34,6 +34,9 @@ class MessageHistory:
         depth: how many messages led to it, one from the other.
         deliveries: how often a worker has run it.
         published_at: when it was published, in seconds since the epoch.
+        group: the id of the group that it belongs to.
+        root_id: the id of the task that began the workflow.
+        time_limits: the hard and the soft one of this call, where they were given.
         own_retry: the line of a retry that its running task has published; True where there is no such line.
         finished: whether it is done: acknowledged, rejected, dropped.
     """
@@ -49,7 +52,9 @@ class MessageHistory:
     parent: MessageHistory | None
     depth: int
     published_at: float
-    headers: dict[str, Any]
+    group: str | None = None
+    root_id: str | None = None
+    time_limits: Any = None
     deliveries: int = 0
     own_retry: Location | bool = False
     finished: bool = False
@@ -62,6 +67,19 @@ class MessageHistory:
             names.append(history.name)
             history = history.parent
         return names[::-1]
+
+
+class _Source:
+    """Reads a message when somebody asks for it; as small as it can be, for each message that was sent has one."""
+
+    __slots__ = ("_message", "_recorder")
+
+    def __init__(self, recorder: Recorder, message: StoredMessage) -> None:
+        self._recorder = recorder
+        self._message = message
+
+    def __call__(self) -> EnqueuedTask:
+        return self._recorder.task(self._message)
 
 
 class Recorder(Listener):
@@ -133,7 +151,7 @@ class Recorder(Listener):
             queue=message.queue,
             in_transaction=history.in_transaction,
             retries=history.retries,
-            source=lambda: self.task(message),
+            source=_Source(self, message),
         )
         history.event = history.cause = event.id
         for sent in self.captures:
@@ -167,6 +185,7 @@ class Recorder(Listener):
         if not headers.get("task"):
             task = decode(raw, app=self.app)  # message protocol 1: everything is in the body
             headers = {"task": task.name, "id": task.id, "retries": task.retries, "group": task.group_id}
+        limits = headers.get("timelimit")
         parent = self.running
         where = self._site() or (parent.where if parent is not None else None)
         history = MessageHistory(
@@ -181,7 +200,9 @@ class Recorder(Listener):
             parent=parent,
             depth=0 if parent is None else parent.depth + 1,
             published_at=published_at,
-            headers=headers,
+            group=headers.get("group"),
+            root_id=headers.get("root_id"),
+            time_limits=None if limits is None or not any(limits) else tuple(limits),
         )
         if parent is not None and history.id == parent.id and history.retries > parent.retries and _retry_raises():
             parent.own_retry = where or True
@@ -201,7 +222,7 @@ class Recorder(Listener):
             if code is self.boundary:
                 return None  # above is the test that steps the worker: it does not publish
             if is_project_file(code.co_filename):
-                return Location(code.co_filename, frame.f_lineno, code.co_qualname)
+                return location(code.co_filename, frame.f_lineno, code.co_qualname)
             frame = frame.f_back
         return None
 
@@ -227,6 +248,7 @@ class Recorder(Listener):
     def acknowledged(self, message: StoredMessage) -> None:
         """Note that the broker has forgotten it."""
         self._finish(message)
+        message.pack()
         self._record(records.Acked, message, keep=True)
 
     def rejected(self, message: StoredMessage, requeue: bool) -> None:

@@ -59,7 +59,7 @@ def _maker(name: str, value: Any, old: Any, shared: tuple[str, ...]) -> Callable
     if kind is MethodType and value.__self__ is old:
         function = value.__func__
         return lambda backend: MethodType(function, backend)
-    if kind in (set, frozenset, dict) and all(type(one) in _SHARED for one in _members(value)):
+    if kind in (set, frozenset, dict, list) and all(type(one) in _SHARED for one in _members(value)):
         content = value.copy()
         return lambda backend: content.copy()
     if kind is LRUCache and not value.data:
