@@ -222,14 +222,19 @@ def _watch_enqueues(item: pytest.Item, at_end: Callable[[Callable[[], None]], ob
 
 
 def watch_body(item: pytest.Item) -> contextlib.AbstractContextManager[object]:
-    """Around the body of any test, where Celery and Django's database are loaded: tell of enqueues in a transaction."""
-    if "celery.app.task" not in sys.modules or "django.db" not in sys.modules:
+    """Around the body of any test: tell of tasks that are enqueued, and messages sent, in a transaction of the code's.
+
+    Where neither Celery nor Channels is loaded, or no database, there is nothing to tell.
+    """
+    enqueues = "celery.app.task" in sys.modules
+    if not (enqueues or "channels.layers" in sys.modules) or "django.db" not in sys.modules:
         return contextlib.nullcontext()
     from ..database.sharing import blocks_around_test
 
     stack = contextlib.ExitStack()
     stack.enter_context(blocks_around_test())
-    _watch_enqueues(item, stack.callback)
+    if enqueues:
+        _watch_enqueues(item, stack.callback)
     return stack
 
 
