@@ -426,6 +426,11 @@ declare_slug(
 )
 
 declare_slug(
+    "odd_value",
+    "A consumer died of an odd path or frame; only looked for with --backchannel-odd-values, or by websocket_matrix.",
+)
+
+declare_slug(
     "nobody_let_in",
     "No route of an access matrix let in anybody, so that it says nothing about strangers.",
     fatal=False,

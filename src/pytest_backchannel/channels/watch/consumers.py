@@ -202,6 +202,17 @@ def observing(observer: Observer) -> Generator[None]:
         forget(observer)
 
 
+@contextlib.contextmanager
+def unobserved() -> Generator[None]:
+    """Within the block, those who observe now are told of no handler."""
+    before = list(_observers)
+    _observers.clear()
+    try:
+        yield
+    finally:
+        _observers[:] = before
+
+
 def tell(observer: Observer) -> None:
     """Tell ``observer`` of every handler from now on, until :func:`forget`."""
     _observers.append(observer)
