@@ -164,8 +164,8 @@ def test_what_a_consumer_dies_of_fails_the_test_that_connects_to_it(odd):
     result.stdout.fnmatch_lines_random(
         [
             "odd_value: Dict (/ws/dict/) dies of the frame '[[]1]': AttributeError: 'list' object has no attribute "
-            "'get'*shop/odd.py:24*",
-            "    shop/odd.py:24 in Dict.receive",
+            "'get'*shop/odd.py:22*",
+            "    shop/odd.py:22 in Dict.receive",
             "    and of the frames *null*",
             "odd_value: ById (/ws/by-id/<int:number>/) dies of the frame *: * badly formed hexadecimal UUID string*",
             "odd_value: ById * dies of the frame '{\"type\": \"read\"}': KeyError: 'id'*",
