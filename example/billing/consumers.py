@@ -28,6 +28,9 @@ class InvoiceStatusConsumer(AsyncJsonWebsocketConsumer):
         if shown and shown != [invoice.status]:
             await self.send_json({"status": invoice.status})
 
+    async def receive(self, text_data=None, bytes_data=None, **kwargs):
+        """The page only listens: what else a client sends is let go, whatever it is."""
+
     async def disconnect(self, code):
         await self.channel_layer.group_discard(self.group, self.channel_name)
 

@@ -31,6 +31,10 @@ class ChatConsumer(AsyncJsonWebsocketConsumer):
         await super().connect()
         await self.send_history()
 
+    async def receive(self, text_data=None, bytes_data=None, **kwargs):
+        # A binary or empty frame is no message either; Channels would end the connection.
+        await self.receive_json(await self.decode_json(text_data or ""))
+
     @classmethod
     async def decode_json(cls, text_data):
         try:

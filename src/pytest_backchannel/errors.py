@@ -401,6 +401,36 @@ declare_slug(
 )
 
 declare_slug(
+    "task_not_kept",
+    "A consumer made a task to which nobody keeps a reference: it may be collected before it ends, and can't be ended.",
+    fatal=False,
+    fatal_if_strict=True,
+)
+declare_slug(
+    "left_in_group",
+    "A consumer has ended, and its channel is still in a group.",
+    fatal=False,
+    fatal_if_strict=True,
+)
+declare_slug(
+    "joined_after_accept",
+    "A consumer accepted its client before it joined a group, and told it nothing afterwards.",
+    fatal=False,
+    fatal_if_strict=True,
+)
+declare_slug(
+    "sent_in_transaction",
+    "A message was sent over a channel layer inside transaction.atomic() and not through on_commit.",
+    fatal=False,
+    fatal_if_strict=True,
+)
+
+declare_slug(
+    "odd_value",
+    "A consumer died of an odd path or frame; only looked for with --backchannel-odd-values, or by websocket_matrix.",
+)
+
+declare_slug(
     "nobody_let_in",
     "No route of an access matrix let in anybody, so that it says nothing about strangers.",
     fatal=False,

@@ -6,12 +6,13 @@ and the story of a failed test only read it. Nothing here imports Django, Celery
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import sys
 import sysconfig
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextvars import ContextVar
 from dataclasses import MISSING, dataclass, field, fields
 from functools import lru_cache
@@ -345,6 +346,16 @@ def current_log() -> EventLog:
         make = _expected.value
         log = _log.value = EventLog() if make is None else make()
     return log
+
+
+@contextlib.contextmanager
+def aside() -> Generator[EventLog]:
+    """Within the block, what happens goes to a log of its own, and is not the test's."""
+    before, _log.value = _log.value, EventLog()
+    try:
+        yield _log.value
+    finally:
+        _log.value = before
 
 
 def log_in_use() -> EventLog | None:

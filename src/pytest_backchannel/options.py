@@ -33,6 +33,7 @@ class Options:
         rabbitmq_url: a running RabbitMQ for the real-server fixtures; empty starts a private one.
         blocking: what a call does that blocks the event loop: ``off`` (it is not looked for), ``warn`` or ``error``.
         asgi_server: which server ``asgi_server`` runs, ``uvicorn`` or ``daphne``.
+        odd_values: whether the consumers that a test connects to are tried with odd values.
     """
 
     celery_app: str
@@ -47,6 +48,7 @@ class Options:
     rabbitmq_url: str
     asgi_server: str
     blocking: str
+    odd_values: bool
 
 
 _KEY = pytest.StashKey[Options]()
@@ -103,6 +105,16 @@ def add_options(parser: pytest.Parser) -> None:
         "builds each anew (default: true).",
         type="bool",
         default=True,
+    )
+
+
+def add_question_options(parser: pytest.Parser) -> None:
+    """Declare the flags that ask a question of a suite."""
+    parser.getgroup("backchannel", "pytest-backchannel").addoption(
+        "--backchannel-odd-values",
+        action="store_true",
+        help="After each test, open its WebSocket connections again with odd paths and frames: a consumer that dies of "
+        "one fails the test.",
     )
 
 
@@ -164,6 +176,7 @@ def _read(config: pytest.Config) -> Options:
         rabbitmq_url=_url("--backchannel-rabbitmq-url", config, ("amqp", "amqps", "pyamqp")),
         asgi_server=_server(config),
         blocking=blocking,
+        odd_values=bool(config.getoption("--backchannel-odd-values")),
     )
 
 

@@ -30,7 +30,7 @@ from .harness import (
     watching,
 )
 from .markers import MARKERS, wrong_markers
-from .options import add_options, add_server_options, options_of
+from .options import add_options, add_question_options, add_server_options, options_of
 
 FIXTURE_MODULES = (
     "pytest_backchannel.fixtures.database",
@@ -47,6 +47,7 @@ FIXTURE_MODULES = (
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare the options."""
     add_options(parser)
+    add_question_options(parser)
     add_server_options(parser)
 
 
@@ -73,6 +74,8 @@ def pytest_configure(config: pytest.Config) -> None:
             manager.register(import_module(module), module)
     if blocking != "off":
         manager.register(_WatchLoop(fails=blocking == "error"), "backchannel-blocking")
+    if options_of(config).odd_values:
+        manager.register(_OddValues(), "backchannel-odd-values")
 
 
 def _has(config: pytest.Config, fixtures: str) -> bool:
@@ -213,6 +216,44 @@ class _WatchLoop:
         """Watch while the test runs."""
         with watching.event_loop(fails=self._fails):
             return (yield)
+
+
+class _OddValues:
+    """With ``--backchannel-odd-values``: try the consumers that a test has connected to, when its body has ended."""
+
+    def __init__(self) -> None:
+        self._tried: set[str] = set()
+
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
+        """While the doubles are in place, and before it is judged what went unseen."""
+        with watching.odd_values(item):
+            return (yield)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Carry which consumers were tried to where the summary is made."""
+        report = yield
+        if call.when == "teardown":
+            report.backchannel_odd = watching.tried_odd_values(item)  # type: ignore[attr-defined]
+        return report
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take what the report of a teardown carries."""
+        self._tried.update(getattr(report, "backchannel_odd", ()))
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Say what was tried: what no test connects to was not."""
+        terminalreporter.section("backchannel: odd values")
+        for line in sorted(self._tried) or ["nothing was tried: no test opens a connection by websocket"]:
+            terminalreporter.write_line(line)
+        for route in watching.routes_without(self._tried):
+            terminalreporter.write_line(f"{route}: not tried, since no test is let in there by websocket")
+
+
+# ------------------------------------------------------ once there is a need
 
 
 class _AroundFixtures:

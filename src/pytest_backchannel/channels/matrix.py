@@ -165,6 +165,7 @@ class WebSocketMatrix(Protocol):
         application: Any = None,
         url_kwargs: Mapping[str, Any] | None = None,
         origin: str | None = None,
+        odd_values: bool = False,
     ) -> AccessMatrix:
         """Try every WebSocket route, as :func:`access_matrix` does.
 
@@ -174,6 +175,8 @@ class WebSocketMatrix(Protocol):
             application: an ASGI application; the project's own by default.
             url_kwargs: real values for parameters of paths, by the parameter's name or by route.
             origin: the site's own origin; by default made of ``ALLOWED_HOSTS``.
+            odd_values: whether to open each connection that was let in once more, with odd paths and frames, as
+                ``--backchannel-odd-values`` does: a consumer that dies of one fails the test, as ``odd_value``.
 
         Raises:
             BackchannelError: there is no WebSocket route, or a route for which no path can be made up.

@@ -58,19 +58,28 @@ def _place(owner: Any, method: str) -> tuple[Any, Any]:
     return original, ours
 
 
+def within_told() -> bool:
+    """Whether what runs now is part of an enqueuing that was told, as an eager task is."""
+    return _told.get()
+
+
+def entered_at() -> str:
+    """Where the code has entered the block that the current thread is in, for a message; empty where it isn't known."""
+    sharing = current_sharing()
+    shared = sharing.shared.values() if sharing else ()
+    lines = [connection.lock.entered for connection in shared if connection.in_code_transaction]
+    return next((f" (entered at {line})" for line in lines if line), "")
+
+
 def _tell(name: str, seen: set[tuple[str, Location | None]], task: Any = None) -> None:
     where = caller()
     if (name, where) in seen:
         return
     seen.add((name, where))
-    sharing = current_sharing()
-    shared = sharing.shared.values() if sharing else ()
-    lines = [connection.lock.entered for connection in shared if connection.in_code_transaction]
-    entered = next((f" (entered at {line})" for line in lines if line), "")
     current_log().problem(
         "enqueued_in_transaction",
-        f"{name} was enqueued inside transaction.atomic(){entered}, before the commit: a worker may run it before the "
-        "rows are there, and a rollback does not take it back.\n"
+        f"{name} was enqueued inside transaction.atomic(){entered_at()}, before the commit: a worker may run it before "
+        "the rows are there, and a rollback does not take it back.\n"
         f"Enqueue it {_later(task)}transaction.on_commit(...).",
         where=where,
     )

@@ -79,7 +79,7 @@ def _put_in_place(item: pytest.Item, *, keep: bool) -> dict[str, StrictLayer]:
 
         stack = contextlib.ExitStack()
         item.stash[_LAYERS] = stack.enter_context(
-            layers_in_memory(lambda: _production_layer(item.config), keep=keep),
+            layers_in_memory(lambda: production_layer(item.config), keep=keep),
         )
         item.stash[_STACK] = stack
     return item.stash[_LAYERS]
@@ -104,7 +104,8 @@ def _put_on_redis(item: pytest.Item) -> Any:
 
 
 @once_per_config
-def _production_layer(config: pytest.Config) -> tuple[str, LayerOptions]:
+def production_layer(config: pytest.Config) -> tuple[str, LayerOptions]:
+    """The kind and the configuration of the project's layer in production."""
     from ..channels.layer.semantics import LayerOptions
     from ..inventory.production import production_profile
 
@@ -117,7 +118,7 @@ def _production_round_trip(config: pytest.Config) -> Any:
     from ..channels.layer.round_trip import round_trip_of
 
     try:
-        return round_trip_of(_production_layer(config)[1].serializer_format)
+        return round_trip_of(production_layer(config)[1].serializer_format)
     except BackchannelError:
         # Nobody has asked for the strict layer: what it would need is no reason to fail a test that does without.
         return None

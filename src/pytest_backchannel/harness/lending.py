@@ -229,17 +229,18 @@ def _watch_enqueues(item: pytest.Item) -> Callable[[], None]:
 
 
 def watch_body(item: pytest.Item) -> Callable[[], None] | None:
-    """From the body of any test on, where Celery and Django's database are loaded: tell of enqueues in a transaction.
+    """From the body of any test on: tell of tasks that are enqueued, and messages sent, in a transaction of the code's.
 
     Returns:
-        What ends it; None where they are not loaded.
+        What ends it; None where neither Celery nor Channels is loaded, or no database: there is nothing to tell then.
     """
-    if "celery.app.task" not in sys.modules or "django.db" not in sys.modules:
+    enqueues = "celery.app.task" in sys.modules
+    if not (enqueues or "channels.layers" in sys.modules) or "django.db" not in sys.modules:
         return None
     from ..database.sharing import hold_blocks, release_blocks
 
     hold_blocks()
-    end_watch = _watch_enqueues(item)
+    end_watch = _watch_enqueues(item) if enqueues else _nothing
 
     def end() -> None:
         end_watch()

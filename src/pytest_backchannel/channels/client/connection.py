@@ -221,7 +221,7 @@ class Connection:
             self._refuse_gone(message)
         check(message, self.state, self.scope["subprotocols"])
         message = dict(message)
-        self.opening.sent.add(message["type"])
+        self.opening.has_sent(message["type"])
         if message["type"] == "websocket.send":
             while self.limit is not None and len(self.unread) >= self.limit:
                 await self.wait(self._has_room, None)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import math
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, NoReturn, Self
 
+from ...active import Slot
 from ...awaiting import must_await, require_loop
 from ...clock import idle
 from ...errors import BackchannelError, ConsumerHung, NoFrame, WebSocketRejected
@@ -18,12 +20,16 @@ from ..watch import background, consumers, leftovers
 from ..watch.crash import add_note_once, own_traceback, short_traceback, summary
 from . import failure_text, transaction
 from .connection import ABNORMAL, Connection, Frame
-from .scope import Headers, Query, websocket_scope, with_cookies, with_query
+from .scope import Headers, Query, split_path, websocket_scope, with_cookies, with_query
 from .server_rules import State, may_be_sent
 from .session import check_session, consumer_scope, is_signed_in, session_cookies, set_cookies
 
 #: How long is waited where the loop can't be seen into, in seconds; as Channels' communicators do.
 BLIND_WAIT = 0.1
+
+
+#: Told of each client whose connection was accepted.
+accepted: Slot[Callable[[ConnectedClient], None]] = Slot("observer of accepted connections")
 
 
 class ConnectedClient:
@@ -96,6 +102,20 @@ class ConnectedClient:
         """The headers that the application sent with its ``accept``."""
         return tuple(tuple(pair) for pair in (self._opened().accepted or {}).get("headers") or ())
 
+    def twin(self, path: str | None = None) -> Self:
+        """Another client with the same application, session, cookies and headers, not connected.
+
+        Args:
+            path: another path and query string.
+        """
+        twin = copy.copy(self)
+        twin._connection, twin._history, twin._watching = None, [], ExitStack()
+        twin._cookies = dict(self._cookies)
+        if path is not None:
+            decoded, raw_path, query = split_path(path)
+            twin._scope = {**self._scope, "path": decoded, "raw_path": raw_path, "query_string": query}
+        return twin
+
     # ------------------------------------------------------------ from begin to end
 
     def __enter__(self) -> NoReturn:
@@ -156,6 +176,8 @@ class ConnectedClient:
                 self._raise_crash(connection)
                 raise await self._rejection(connection)
             self._cookies.update(set_cookies(connection.accepted.get("headers")))
+            if accepted.value is not None:
+                accepted.value(self)
         except BaseException:
             await self._abandon()
             self._end()

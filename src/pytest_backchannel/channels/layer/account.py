@@ -7,12 +7,14 @@ looked at a group send that it asserted, and at every loss that it read in ``los
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+from ...database.sends import tell_send
 from ...events import Event, EventLog, Location
 from ..routes import handlers_of
 from ..watch.consumers import LiveConsumer, Message, Observer, Opening, consumer_of, handler_name
+from .memberships import Memberships
 from .readers import Copy
 from .records import Delivered, GroupSend, Lost, Sent, short
 
@@ -34,7 +36,10 @@ class MessageAccount(Observer):
         self.group_sends: list[GroupSend] = []
         self._lost: list[Lost] = []
         self._looked_at: set[int] = set()
+        # The channels and groups of what the test itself has found unread: it knows that they were not left.
+        self._seen_unread: set[tuple[str, str]] = set()
         self._joined: set[str] = set()
+        self._memberships = Memberships(log)
         # Whether anybody could have received anything in this test. Where nobody could, the test is about the sender
         # alone, and that its messages reach nobody is no news.
         self._received = False
@@ -53,10 +58,22 @@ class MessageAccount(Observer):
         """Somebody has made a channel, or begun to receive."""
         self._received = True
 
-    def joined(self, group: str) -> None:
+    def joined(self, group: str, channel: str) -> None:
         """A channel has joined a group."""
         self._received = True
         self._joined.add(group)
+        self._memberships.joined(group, channel)
+
+    def sending(self, call: str, target: str, message: Any, where: Location | None) -> None:
+        """Somebody calls ``send`` or ``group_send``, in the thread that this is called in.
+
+        Args:
+            call: the name of the method.
+            target: the channel or group.
+            message: the message.
+            where: the line that calls.
+        """
+        tell_send(self._log, f"{call}({short(target, width=40)}, {short(message)})", where)
 
     def group_sent(
         self, group: str, message: Any, members: Sequence[str], occupied: Mapping[str, int], where: Location | None
@@ -80,6 +97,7 @@ class MessageAccount(Observer):
 
     def sent(self, channel: str, message: Any, where: Location | None) -> Sent:
         """A message was sent to one channel."""
+        self._memberships.sent(channel)
         return self._log.record(Sent, where=where, channel=channel, message=message, layer=self.layer)
 
     def refused(self, send: GroupSend | Sent, error: Exception) -> None:
@@ -113,6 +131,7 @@ class MessageAccount(Observer):
 
     def will_handle(self, consumer: LiveConsumer, message: Message) -> Event | None:
         """Where the message is one of this layer, its delivery is what makes the handler run."""
+        self._memberships.will_handle(consumer, message)
         if consumer.channel_name:
             self._consumers[consumer.channel_name] = consumer.name
         copy = self._take(consumer, message)
@@ -125,7 +144,8 @@ class MessageAccount(Observer):
         return self._delivered(copy, consumer, name)
 
     def handled(self, consumer: LiveConsumer, message: Message) -> None:
-        """It was handled though no method has its name: by a ``dispatch`` of the consumer's own."""
+        """It was handled; where no method has its name, by a ``dispatch`` of the consumer's own."""
+        self._memberships.handled(consumer, message)
         copy = self._take(consumer, message)
         if copy is not None:
             self._delivered(copy, consumer, "dispatch")
@@ -148,6 +168,7 @@ class MessageAccount(Observer):
     @property
     def lost(self) -> list[Lost]:
         """What was lost until now; the test has looked at it from now on."""
+        self._seen_unread.update((lost.channel, lost.group) for lost in self._lost if lost.reason == "unread")
         self._looked_at.update(lost.id for lost in self._lost)
         return list(self._lost)
 
@@ -181,8 +202,11 @@ class MessageAccount(Observer):
                 expected = copy.listened or copy.left_over or not self._received
                 self._lose(copy.send, "unread", _unread(copy), copy=copy, expected=expected)
 
-    def report(self) -> None:
+    def report(self, members: Callable[[str], Collection[str]]) -> None:
         """Make problems of what was lost and not looked at; what was said once is not repeated.
+
+        Args:
+            members: gives the channels in a group.
 
         A crash for want of a handler that the test has seen, as with ``pytest.raises``, is no news to it.
         """
@@ -194,6 +218,7 @@ class MessageAccount(Observer):
         self._looked_at.update(lost.id for lost in self._lost)
         for (reason, where, _, _), losses in fresh.items():
             self._log.problem(reason, _summary(losses), cause=losses[0].id, where=where, count=len(losses))
+        self._memberships.report(members, self._seen_unread)
 
     def _take(self, consumer: LiveConsumer, message: Message) -> Copy | None:
         """What was handed to this consumer, or by its worker under the channel's name."""

@@ -228,7 +228,7 @@ class StrictLayer(BaseChannelLayer):
         """Make problems of the test's log of what was lost and not looked at; nothing is said twice."""
         with self._lock:
             self.account.find_unread(self._semantics.waiting(), final=True)
-        self.account.report()
+            self.account.report(self._semantics.members)
 
     # ------------------------------------------------------- what Channels asks for
 
@@ -243,7 +243,9 @@ class StrictLayer(BaseChannelLayer):
             NotSerialisable: the production layer can't carry the message.
             TypeError: the name of a channel can't be that (core).
         """
-        return self._send(channel, message, caller())
+        where = caller()
+        self.account.sending("send", channel, message, where)
+        return self._send(channel, message, where)
 
     @_coroutine_function
     def group_send(  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -255,7 +257,9 @@ class StrictLayer(BaseChannelLayer):
             NotSerialisable: the production layer can't carry the message.
             TypeError: the name of a group can't be that (core).
         """
-        return self._group_send(group, message, caller())
+        where = caller()
+        self.account.sending("group_send", group, message, where)
+        return self._group_send(group, message, where)
 
     async def receive(self, channel: str) -> Any:
         """Wait for the next message on a channel.
@@ -299,7 +303,7 @@ class StrictLayer(BaseChannelLayer):
         self._check_channel(channel)
         with self._lock:
             self._semantics.join(group, channel)
-            self.account.joined(group)
+            self.account.joined(group, channel)
 
     async def group_discard(self, group: str, channel: str) -> None:
         """Take a channel out of a group; nothing happens where it is not in it.

@@ -80,9 +80,9 @@ class LayerObserver:
         """Make problems of what was lost."""
         if self._layers is None:
             return
-        for observed in self._layers.values():
+        for layer, observed in self._layers.items():
             observed.account.find_unread(observed.waiting, final=True)
-            observed.account.report()
+            observed.account.report(functools.partial(_members, layer))
 
     # ------------------------------------------- what is called in place of the layer's
 
@@ -99,13 +99,15 @@ class LayerObserver:
         observed = self._of(layer)
         result = await original(layer, group, channel)
         observed.left_over.discard(channel)
-        observed.account.joined(group)
+        observed.account.joined(group, channel)
         return result
 
     def send(self, original: Callable[..., Any], layer: Any, channel: str, message: Any) -> Any:
         """A message is put on a channel, by the project or by the layer's own ``group_send``."""
         # Asked now: when the coroutine runs, async_to_sync may have left the stack of the project's line.
         where = caller() if _within.get() is None else None
+        if _within.get() is None:
+            self._of(layer).account.sending("send", channel, message, where)
         return self._send(original, layer, channel, message, where)
 
     async def _send(
@@ -146,7 +148,9 @@ class LayerObserver:
 
     def group_send(self, original: Callable[..., Any], layer: Any, group: str, message: Any) -> Any:
         """A message is sent to a group: the layer then sends it to each member."""
-        return self._group_send(original, layer, group, message, caller())
+        where = caller()
+        self._of(layer).account.sending("group_send", group, message, where)
+        return self._group_send(original, layer, group, message, where)
 
     async def _group_send(
         self, original: Callable[..., Any], layer: Any, group: str, message: Any, where: Location | None
@@ -184,6 +188,10 @@ class LayerObserver:
                 self._round_trip.packed(message)
             except NotSerialisable as error:
                 observed.account.refused(event, error)
+
+
+def _members(layer: Any, group: str) -> set[str]:
+    return set(layer.groups.get(group, ()))
 
 
 def _alias(layer: Any) -> str:

@@ -13,11 +13,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakKeyDictionary, WeakSet, ref
 
 from ...clock import patience
 from ...errors import ClientDisconnected
-from ...events import OWN_FOLDER, Location, definition_of
+from ...events import OWN_FOLDER, Location, Problem, current_log, definition_of
+from . import kept_tasks
 from .consumers import Opening, opening, record_crash
 
 
@@ -29,6 +30,10 @@ class _Started:
     failed: list[asyncio.Task[Any]] = field(default_factory=list[asyncio.Task[Any]])
     # Kept from the beginning: asked of an eager task that has ended, get_coro() crashes Python 3.12.1.
     names: WeakKeyDictionary[asyncio.Task[Any], str] = field(default_factory=WeakKeyDictionary[asyncio.Task[Any], str])
+    # Those that a line of the project's has made since a handler ended last.
+    fresh: list[tuple[ref[asyncio.Task[Any]], Location]] = field(
+        default_factory=list[tuple[ref[asyncio.Task[Any]], Location]]
+    )
 
     def done(self, task: asyncio.Task[Any]) -> None:
         self.running.discard(task)
@@ -51,6 +56,7 @@ def watch(found: Opening) -> None:
         loop.set_task_factory(factory)
     factory.users += 1
     task.add_done_callback(_unwatch)
+    found.after_handler = functools.partial(_judge_fresh, ref(found))
 
 
 def _unwatch(task: asyncio.Task[Any]) -> None:
@@ -86,6 +92,8 @@ class _Factory:
             started.running.add(task)
             started.names[task] = _name_of(coroutine, task)
             task.add_done_callback(started.done)
+            if (where := kept_tasks.made_at()) is not None:
+                started.fresh.append((ref(task), where))
         return task
 
 
@@ -97,6 +105,31 @@ def _is_plumbing(path: str) -> bool:
     """Whether the task is for Channels' dispatch, to receive, or for asgiref, to change threads: they await it too."""
     asgiref = os.path.dirname(str(import_module("asgiref").__file__))
     return path.startswith((OWN_FOLDER, asgiref + os.sep)) or path == import_module("channels.layers").__file__
+
+
+def _judge_fresh(weak: ref[Opening]) -> None:
+    """A handler has ended: tell of the tasks that it has made and that nobody keeps, of each line once a test."""
+    found = weak()
+    started = _started.get(found) if found is not None else None
+    if found is None or started is None or not started.fresh:
+        return
+    fresh, started.fresh = started.fresh, []
+    for weak_task, where in fresh:
+        if kept_tasks.is_kept(weak_task):
+            continue
+        if any(told.slug == "task_not_kept" and told.where == where for told in current_log().of(Problem)):
+            continue
+        task = weak_task()
+        name = started.names[task] if task is not None else "a task"
+        current_log().problem(
+            "task_not_kept",
+            f"{found.name} ({found.path}) made a task of {name}, and nobody keeps it: an event loop has weak "
+            "references only, so that the task may be collected before it ends; nothing awaits it, cancels it at the "
+            "disconnect, or sees its error.\n"
+            "Keep it (self.task = …, or self.tasks.add(task) and task.add_done_callback(self.tasks.discard)), and "
+            "await or cancel it in disconnect().",
+            where=where,
+        )
 
 
 # --- private API: asyncio.Task._log_traceback, seen on Python 3.11–3.13: whether anybody has retrieved what ended a

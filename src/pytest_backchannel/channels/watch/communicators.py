@@ -31,7 +31,7 @@ def _future(self: Any) -> Any:
     async def noted(scope: Any, receive: Any, send: Any) -> Any:
         async def noting_send(message: Any) -> Any:
             if isinstance(message, dict):
-                found.sent.add(str(message.get("type")))
+                found.has_sent(str(message.get("type")))
             return await send(message)
 
         token = opening.set(found)

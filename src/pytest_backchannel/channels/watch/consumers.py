@@ -46,11 +46,13 @@ class Opening:
         task: the task that runs the application.
         consumers: the consumers that it called, in order; usually one.
         sent: the types of the messages that the application sent.
+        frames: how many frames it sent.
         last_input: the event of the message that the application took last from its client, where known.
         given_up: whether the client has cancelled the application knowingly: at a time out, or by its ``stop()``.
         only_logs: whether the client, as a server does, only logs what ends the application, so that no test sees it.
         crash_seen: says whether code of the test has got to see what ended the application.
         crash_told: whether what ended it is a problem of the test already.
+        after_handler: called whenever one of its consumers' handlers has ended by itself.
     """
 
     kind: str
@@ -60,11 +62,18 @@ class Opening:
     task: asyncio.Task[Any] | None = None
     consumers: list[LiveConsumer] = field(default_factory=list["LiveConsumer"])
     sent: set[str] = field(default_factory=set[str])
+    frames: int = 0
     last_input: Event | None = None
     given_up: bool = False
     only_logs: bool = False
     crash_seen: Callable[[], bool] = _unseen
     crash_told: bool = False
+    after_handler: Callable[[], None] | None = None
+
+    def has_sent(self, kind: str) -> None:
+        """The application has sent a message of this type."""
+        self.sent.add(kind)
+        self.frames += kind == "websocket.send"
 
     @property
     def test_saw_crash(self) -> bool:
@@ -193,6 +202,17 @@ def observing(observer: Observer) -> Generator[None]:
         forget(observer)
 
 
+@contextlib.contextmanager
+def unobserved() -> Generator[None]:
+    """Within the block, those who observe now are told of no handler."""
+    before = list(_observers)
+    _observers.clear()
+    try:
+        yield
+    finally:
+        _observers[:] = before
+
+
 def tell(observer: Observer) -> None:
     """Tell ``observer`` of every handler from now on, until :func:`forget`."""
     _observers.append(observer)
@@ -262,6 +282,8 @@ async def _handle(live: LiveConsumer, dispatch: Dispatch, message: dict[str, Any
 
 def _ended(live: LiveConsumer, message: Message) -> None:
     live.handled.append(str(message.get("type", "")))
+    if live.opening is not None and live.opening.after_handler is not None:
+        live.opening.after_handler()
     for observer in tuple(_observers):
         observer.handled(live, message)
 
