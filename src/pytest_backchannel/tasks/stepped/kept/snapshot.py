@@ -61,6 +61,7 @@ class Snapshot:
     def _look_into(self, value: Any, name: str) -> list[tuple[Any, Any, Any, str]]:
         """What is in it: each with what holds it there, under which key, and what it is called."""
         kind: Any = type(value)
+        thing: Any = value  # for type checkers, which narrow the other one
         found: list[tuple[Any, Any, Any, str]] = []
         if kind.__name__ in CONSTANT:
             return found
@@ -80,7 +81,7 @@ class Snapshot:
                 self.kinds.append(kind)
             found += self._mapping(vars(value), name)
         if kind is LifoQueue:
-            found.append((None, "queue", value.queue, f"{name}.queue"))
+            found.append((None, "queue", thing.queue, f"{name}.queue"))
         return found
 
     def _keep(self, thing: Any, copy: Any, name: str) -> None:
