@@ -232,12 +232,15 @@ class _DistinctKeys:
         return result
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, object, object]:
+    def pytest_runtest_teardown(
+        self, item: pytest.Item, nextitem: pytest.Item | None
+    ) -> Generator[None, object, object]:
         """Again after a test whose keys began elsewhere, since it has asked for it."""
         try:
             return (yield)
         finally:
-            if self._unblock is not None and testcases.resets_sequences(item):
+            # After the last test the databases are gone.
+            if nextitem is not None and self._unblock is not None and testcases.resets_sequences(item):
                 self._start_apart()
 
     def _start_apart(self) -> None:

@@ -37,6 +37,7 @@ class MessageHistory:
         published_at: when it was published, in seconds since the epoch.
         own_retry: the line of a retry that its running task has published; True where there is no such line.
         finished: whether it is done: acknowledged, rejected, dropped.
+        fire: the message of a beat entry that led to it, or that it is; None where beat has nothing to do with it.
     """
 
     number: int
@@ -54,6 +55,7 @@ class MessageHistory:
     deliveries: int = 0
     own_retry: Location | bool = False
     finished: bool = False
+    fire: MessageHistory | None = None
 
     def lineage(self) -> list[str]:
         """The names of the tasks that led to it, and its own."""
@@ -92,6 +94,8 @@ class Recorder(Listener):
         self.running: MessageHistory | None = None
         self.captures: list[list[EnqueuedTask]] = []
         self.boundary: CodeType | None = None
+        self._fires = False
+        self._repeated: set[tuple[str, str]] = set()
         self._in_transaction = in_transaction or (lambda: False)
 
     # ----------------------------------------------------------------------- messages
@@ -138,6 +142,30 @@ class Recorder(Listener):
         history.event = history.cause = event.id
         for sent in self.captures:
             sent.append(self.task(message))
+        if history.fire is not None:
+            self._tell_repeated(message, history.fire)
+
+    @contextmanager
+    def firing(self) -> Generator[None]:
+        """Within the block it is beat that publishes."""
+        self._fires = True
+        try:
+            yield
+        finally:
+            self._fires = False
+
+    def _tell_repeated(self, message: StoredMessage, fire: MessageHistory) -> None:
+        """Tell of a twin that is on its way, once for each task and what fires it."""
+        name = message.history.name
+        twins = [m for m in (*self.broker.ready(), *self.held.values()) if m.is_task and m.history.name == name]
+        twins = [m for m in twins if m is not message]
+        if not twins or (name, fire.name) in self._repeated:
+            return
+        from ..beat.repeated import tell_repeated
+
+        same_fire = {m.history.id for m in twins if m.history.fire is fire}
+        if tell_repeated(self.task(message), [self.task(m) for m in twins], same_fire, self.log):
+            self._repeated.add((name, fire.name))
 
     def unroutable(self, raw: RawMessage) -> None:
         """Note a message that no queue takes."""
@@ -185,6 +213,7 @@ class Recorder(Listener):
         )
         if parent is not None and history.id == parent.id and history.retries > parent.retries and _retry_raises():
             parent.own_retry = where or True
+        history.fire = history if self._fires else parent.fire if parent is not None else None
         self.history.append(history)
         self.latest[history.id] = history
         return history

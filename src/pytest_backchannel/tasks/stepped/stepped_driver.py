@@ -295,7 +295,8 @@ class SteppedDriver:
         """Move time, and enqueue what the beat schedule says."""
         from ..beat import run_beat
 
-        run_beat(self.app, self._clock, until, self.log)
+        with self.recorder.firing():
+            run_beat(self.app, self._clock, until, self.log)
 
     @property
     def _clock(self) -> VirtualClock:
