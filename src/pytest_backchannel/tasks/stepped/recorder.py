@@ -57,6 +57,11 @@ class MessageHistory:
     finished: bool = False
     fire: MessageHistory | None = None
 
+    @property
+    def waits(self) -> bool:
+        """Whether its task has never begun, and still may."""
+        return not self.deliveries and not self.finished
+
     def lineage(self) -> list[str]:
         """The names of the tasks that led to it, and its own."""
         names: list[str] = []
@@ -96,6 +101,9 @@ class Recorder(Listener):
         self.boundary: CodeType | None = None
         self._fires = False
         self._repeated: set[tuple[str, str]] = set()
+        # Of the messages those that have an eta, by the task; and those that a firing of beat has led to.
+        self._later: dict[str, list[StoredMessage]] = {}
+        self._led_to: dict[tuple[int, str], list[StoredMessage]] = {}
         self._in_transaction = in_transaction or (lambda: False)
 
     # ----------------------------------------------------------------------- messages
@@ -142,6 +150,8 @@ class Recorder(Listener):
         history.event = history.cause = event.id
         for sent in self.captures:
             sent.append(self.task(message))
+        if history.headers.get("eta"):
+            self._later.setdefault(history.name, []).append(message)
         if history.fire is not None:
             self._tell_repeated(message, history.fire)
 
@@ -157,14 +167,15 @@ class Recorder(Listener):
     def _tell_repeated(self, message: StoredMessage, fire: MessageHistory) -> None:
         """Tell of a twin that is on its way, once for each task and what fires it."""
         name = message.history.name
-        twins = [m for m in (*self.broker.ready(), *self.held.values()) if m.is_task and m.history.name == name]
-        twins = [m for m in twins if m is not message]
+        same_fire = self._led_to.setdefault((fire.number, name), [])
+        twins = [m for m in (*same_fire, *self._later.get(name, ())) if m is not message and m.history.waits]
+        same_fire.append(message)
         if not twins or (name, fire.name) in self._repeated:
             return
         from ..beat.repeated import tell_repeated
 
-        same_fire = {m.history.id for m in twins if m.history.fire is fire}
-        if tell_repeated(self.task(message), [self.task(m) for m in twins], same_fire, self.log):
+        ids = {m.history.id for m in same_fire}
+        if tell_repeated(self.task(message), [self.task(m) for m in twins], ids, self.log):
             self._repeated.add((name, fire.name))
 
     def unroutable(self, raw: RawMessage) -> None:
