@@ -467,6 +467,13 @@ declare_slug(
     fatal=False,
     doubles_only=True,
 )
+declare_slug(
+    "repeated_enqueue",
+    "Under beat, a task was enqueued while the same one, with the same arguments, was still on its way.",
+    fatal=False,
+    fatal_if_strict=True,
+    doubles_only=True,
+)
 declare_slug("swallowed_retry", "A task called self.retry() and caught the Retry that it raises.", doubles_only=True)
 declare_slug("undecodable_message", "A worker could not read a message, and has thrown it away.", doubles_only=True)
 declare_slug("unroutable_message", "A message was published for which no queue is bound.", doubles_only=True)

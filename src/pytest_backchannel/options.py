@@ -28,6 +28,7 @@ class Options:
         strict: whether every test is held to what a test with one of our fixtures is.
         async_db: ``shared`` lends the test's connection to every thread, ``off`` leaves it as pytest-django has it.
         reuse: whether a stepped worker is used again by later tests.
+        distinct_keys: whether the primary keys of the test databases start apart for each table.
         on_commit: whether ``on_commit`` callbacks run in sync tests as in production, in every test.
         redis_url: a running Redis for the real-server fixtures; empty starts a private one.
         rabbitmq_url: a running RabbitMQ for the real-server fixtures; empty starts a private one.
@@ -44,6 +45,7 @@ class Options:
     async_db: str
     on_commit: bool
     reuse: bool
+    distinct_keys: bool
     redis_url: str
     rabbitmq_url: str
     asgi_server: str
@@ -105,6 +107,13 @@ def add_options(parser: pytest.Parser) -> None:
         "builds each anew (default: true).",
         type="bool",
         default=True,
+    )
+    parser.addini(
+        "backchannel_distinct_keys",
+        "Let the primary keys of the test databases start apart for each table, so that a wrong id is not right by "
+        "chance (default: false).",
+        type="bool",
+        default=False,
     )
 
 
@@ -172,6 +181,7 @@ def _read(config: pytest.Config) -> Options:
         async_db=_choice(config, "backchannel_async_db", ASYNC_DB_CHOICES),
         on_commit=_ini(config, "backchannel_on_commit", "true or false"),
         reuse=_ini(config, "backchannel_reuse", "true or false"),
+        distinct_keys=_ini(config, "backchannel_distinct_keys", "true or false"),
         redis_url=_url("--backchannel-redis-url", config, ("redis", "rediss", "valkey")),
         rabbitmq_url=_url("--backchannel-rabbitmq-url", config, ("amqp", "amqps", "pyamqp")),
         asgi_server=_server(config),

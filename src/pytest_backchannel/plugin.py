@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from .errors import NotForReal
+from .errors import BackchannelError, NotForReal
 from .harness import (
     async_tests,
     judging,
@@ -72,6 +72,8 @@ def pytest_configure(config: pytest.Config) -> None:
         # can't rewrite its assertions any more, and there are none.
         if not manager.has_plugin(module) and not manager.is_blocked(module):
             manager.register(import_module(module), module)
+    if options_of(config).distinct_keys and _has(config, "database"):
+        manager.register(_DistinctKeys(), "backchannel-distinct-keys")
     if blocking != "off":
         manager.register(_WatchLoop(fails=blocking == "error"), "backchannel-blocking")
     if options_of(config).odd_values:
@@ -251,6 +253,42 @@ class _OddValues:
             terminalreporter.write_line(line)
         for route in watching.routes_without(self._tried):
             terminalreporter.write_line(f"{route}: not tried, since no test is let in there by websocket")
+
+
+class _DistinctKeys:
+    """With ``backchannel_distinct_keys``: the primary keys of each table start at a number of its own."""
+
+    _unblock: Any = None
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(self, fixturedef: Any, request: Any) -> Generator[None, object, object]:
+        """Once the test databases are there, in each process of the run, whoever has made them."""
+        result = yield
+        if fixturedef.argname == "django_db_setup":
+            self._unblock = request.getfixturevalue("django_db_blocker").unblock
+            self._start_apart()
+        return result
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_teardown(
+        self, item: pytest.Item, nextitem: pytest.Item | None
+    ) -> Generator[None, object, object]:
+        """Again after a test whose keys began elsewhere, since it has asked for it."""
+        try:
+            return (yield)
+        finally:
+            # After the last test the databases are gone.
+            if nextitem is not None and self._unblock is not None and testcases.resets_sequences(item):
+                self._start_apart()
+
+    def _start_apart(self) -> None:
+        from .database.distinct_keys import start_apart
+
+        try:
+            with self._unblock():
+                start_apart()
+        except BackchannelError as error:
+            raise pytest.UsageError(str(error)) from None
 
 
 # ------------------------------------------------------ once there is a need

@@ -410,6 +410,43 @@ async def test_the_strict_layer_does_what_the_real_one_does(
     assert strict.reasons == reasons
 
 
+@pytest.mark.parametrize("name", ["send", "group_send", "group_add", "group_discard"])
+@pytest.mark.parametrize("kind", BOTH)
+async def test_refuse_raises_what_the_real_one_raises_whose_redis_is_gone(kind, name, redis_server):
+    real, strict = Real(kind, {}, redis_server.url).layer, StrictLayer(kind, LayerOptions(), log=EventLog())
+    channels = {layer: await layer.new_channel() for layer in (real, strict)}
+    for layer, channel in channels.items():
+        await layer.group_add("lobby", channel)
+    redis_server.stop()
+    await asyncio.sleep(QUIET)  # until redis-py has seen that its connections are gone: what it writes before is lost
+    strict.refuse()
+
+    def call(layer):
+        message, channel = {"type": "x"}, channels[layer]
+        arguments = {"send": (channel, message), "group_send": ("room", message), "group_add": ("room", channel)}
+        return getattr(layer, name)(*arguments.get(name, ("lobby", channel)))
+
+    with pytest.raises(Exception, match="Redis") as here:
+        await call(strict)
+    with pytest.raises(type(here.value)) as there:
+        await call(real)
+    assert type(there.value) is type(here.value)
+
+
+@pytest.mark.parametrize("name", ["group_add", "group_discard"])
+async def test_pubsub_says_nothing_to_redis_of_a_second_member(name, redis_server):
+    real, strict = Real("pubsub", {}, redis_server.url).layer, StrictLayer("pubsub", LayerOptions(), log=EventLog())
+    channels = {layer: [await layer.new_channel() for _ in range(3)] for layer in (real, strict)}
+    for layer, (first, second, _) in channels.items():
+        await layer.group_add("lobby", first)
+        await layer.group_add("lobby", second)
+    redis_server.stop()
+    await asyncio.sleep(QUIET)
+    strict.refuse()
+    for layer, (_, second, third) in channels.items():
+        await getattr(layer, name)("lobby", third if name == "group_add" else second)
+
+
 async def test_an_idle_consumer_dies_with_redis_py_8_unless_the_socket_may_wait(redis_server):
     """facts: channels-redis 4.3 with redis-py 8; here the timeout is 1 s, so as not to wait for the default of 5."""
     import redis

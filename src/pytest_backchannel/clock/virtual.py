@@ -225,7 +225,15 @@ class VirtualClock:
         """Forget a moment that :meth:`add_deadline` gave; one that was passed is forgotten already."""
         self._deadlines = [other for other in self._deadlines if other is not deadline]
 
-    def _sleep_for(self, seconds: float) -> None:
+    def sleep_for(self, seconds: float) -> None:
+        """Move the clock as a ``time.sleep`` does: deadlines on the way are met, each at its own moment.
+
+        Args:
+            seconds: how far.
+
+        Raises:
+            BaseException: what a deadline raises; the clock then stands at its moment.
+        """
         end = time.time() + seconds
         while (due := self._next_deadline(end)) is not None:
             self.remove_deadline(due)
@@ -311,12 +319,13 @@ def seconds_of(value: object, function: str) -> float:
         TypeError: it is neither a number nor a timedelta.
         ValueError: it is negative or not finite.
     """
+    call = function if function.endswith(")") else f"{function}()"
     if isinstance(value, timedelta):
         value = value.total_seconds()
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{function}() takes seconds or a timedelta, not {value!r}")
+        raise TypeError(f"{call} takes seconds or a timedelta, not {value!r}")
     if not 0 <= value < math.inf:
-        raise ValueError(f"{function}() moves time forward: {value!r} s can't be. To go back, use move_to(when).")
+        raise ValueError(f"{call} moves time forward: {value!r} s can't be. To go back, use move_to(when).")
     return float(value)
 
 
@@ -353,7 +362,7 @@ def _sleep(seconds: Any, /) -> None:
     if where is None:
         return _real["sleep"](seconds)
     clock._record("time.sleep", seconds, where)
-    clock._sleep_for(float(seconds))
+    clock.sleep_for(float(seconds))
     return None
 
 

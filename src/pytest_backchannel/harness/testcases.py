@@ -43,5 +43,15 @@ def give_servers(item: pytest.Item) -> None:
             setattr(instance, name, values[name])
 
 
+def resets_sequences(item: pytest.Item) -> bool:
+    """Whether a test has asked for keys that begin at 1, or has loaded rows, after which keys go on from theirs."""
+    marker, cls = item.get_closest_marker("django_db"), getattr(item, "cls", None)
+    return (
+        (marker is not None and bool(marker.kwargs.get("reset_sequences", len(marker.args) > 1 and marker.args[1])))
+        or "django_db_reset_sequences" in getattr(item, "fixturenames", ())
+        or bool(getattr(cls, "reset_sequences", False) or getattr(cls, "fixtures", None))
+    )
+
+
 def _takes(instance: object, name: str) -> bool:
     return isinstance(instance, unittest.TestCase) and not hasattr(type(instance), name)

@@ -10,9 +10,16 @@ from ..tasks.queue import not_for_real
 from .integration import redis_channel_layers
 
 _OF_THE_STRICT_LAYER = frozenset(
-    ("account", "arun", "assert_group_sent", "assert_not_group_sent", "group_sends", "lost", "members", "run")
+    ("account", "arun", "assert_group_sent", "assert_not_group_sent", "group_sends", "lost", "members", "refuse", "run")
 )
 """What only a layer knows through which everything goes, in this process."""
+
+
+_NOT_THROUGH_HERE = (
+    "its messages go over Redis, and not through this process. Receive them, by a websocket or "
+    "channel_layer.receive(), or ask with broker='stepped'."
+)
+_REASONS = {"refuse": "its Redis is a real one: take redis_server, and stop it by redis_server.stop()."}
 
 
 class RealLayer:
@@ -35,8 +42,7 @@ class RealLayer:
         if name in _OF_THE_STRICT_LAYER:
             not_for_real(
                 f"channel_layer.{name}",
-                "can't be had with a real worker: its messages go over Redis, and not through this process. Receive "
-                "them, by a websocket or channel_layer.receive(), or ask with broker='stepped'.",
+                f"can't be had with a real worker: {_REASONS.get(name, _NOT_THROUGH_HERE)}",
             )
         from channels.layers import channel_layers
 

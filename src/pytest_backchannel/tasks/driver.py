@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -258,6 +258,24 @@ class Driver(Protocol):
 
     def refuse_publish(self, times: int) -> None:
         """Let the broker refuse the next messages."""
+
+    def slow(self, target: Any, seconds: float) -> ExitStack:
+        """Let a task or a function take time, each time that it is called, until what is returned is closed.
+
+        Raises:
+            TypeError: it can't be called.
+            ValueError: there is none.
+        """
+        ...
+
+    def fail_write(
+        self, nth: int, error: type[Exception] | Exception | None, task: str | None, worker: str | None
+    ) -> None:
+        """Let a statement of the next body fail that fits and has as many that write.
+
+        Raises:
+            BackchannelError: Django is not there, or not configured.
+        """
 
 
 def check_phase(phase: Phase) -> None:

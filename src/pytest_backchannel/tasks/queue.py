@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime, timedelta
 from typing import Any, NoReturn, Self
 
@@ -172,7 +172,13 @@ class TaskQueue(WaitingTasks):
     # ----------------------------------------------------------------------- stepping
 
     def run_one(
-        self, *, only: Any = None, queue: Any = None, propagate: bool = True, worker: str | None = None
+        self,
+        *,
+        only: Any = None,
+        queue: Any = None,
+        propagate: bool = True,
+        worker: str | None = None,
+        after: float | timedelta = 0,
     ) -> Counts:
         """Run the next task that is due.
 
@@ -182,6 +188,7 @@ class TaskQueue(WaitingTasks):
             queue: run one that waits in this queue: a name, or a list of names.
             propagate: raise what the task raises; otherwise only record it in :attr:`failures`.
             worker: the name of the worker that runs one; any by default.
+            after: as for :meth:`run`.
 
         Returns:
             How many tasks ended in each of Celery's states.
@@ -194,7 +201,7 @@ class TaskQueue(WaitingTasks):
         """
         __tracebackhide__ = True
         step = self._step("run_one", propagate, only, queue, worker=worker)
-        with self._asking(f"run_one({_shown(step)})"), self._driver.time(moves=False):
+        with self._behind("run_one", after, step):
             self._driver.run_one(step)
         return step.counts()
 
@@ -206,6 +213,7 @@ class TaskQueue(WaitingTasks):
         propagate: bool = True,
         worker: str | None = None,
         limit: int = DEFAULT_LIMIT,
+        after: float | timedelta = 0,
     ) -> Counts:
         """Run all tasks that are due now, and those that they enqueue, until nothing is due.
 
@@ -217,6 +225,8 @@ class TaskQueue(WaitingTasks):
                 Otherwise only record it in :attr:`failures`.
             worker: the name of the one worker that runs; all by default.
             limit: how many tasks may lead to one another, and how often one message may be delivered.
+            after: how long the queue is behind, in seconds or as a timedelta: the workers were busy, and time moves
+                that far before they get the first message. What expires meanwhile has expired.
 
         Returns:
             How many tasks ended in each of Celery's states, such as ``{"SUCCESS": 2, "RETRY": 1}``.
@@ -224,14 +234,16 @@ class TaskQueue(WaitingTasks):
         Raises:
             EndlessLoop: the limit is reached; the message names the cycle.
             BadExpectation: ``only`` can't be a task, or nobody has registered it.
+            TypeError: ``after`` is no number.
+            ValueError: it is negative or not finite.
             NotForReal: a worker process can't be told to leave a task alone (``only``), or takes from another queue
-                already (``queue``).
+                already (``queue``), or the wait is longer than 5 s (``after``).
             NothingToRun: no task has ever reached this queue, and one went to another Celery app.
             Exception: what a task raises, with a note that names the task, its id, its arguments and its call site.
         """
         __tracebackhide__ = True
         step = self._step("run", propagate, only, queue, worker=worker, limit=limit)
-        with self._asking(f"run({_shown(step)})"), self._driver.time(moves=False):
+        with self._behind("run", after, step):
             self._driver.run(step)
         counts = step.counts()
         sending = self._driver.sending
@@ -280,6 +292,7 @@ class TaskQueue(WaitingTasks):
         propagate: bool = True,
         limit: int = DEFAULT_LIMIT,
         max_seconds: float = MAX_IDLE,
+        after: float | timedelta = 0,
     ) -> Counts:
         """Run everything, and move time to whatever is still to come, until nothing waits: all retries, all etas.
 
@@ -289,6 +302,7 @@ class TaskQueue(WaitingTasks):
             propagate: as for :meth:`run`.
             limit: as for :meth:`run`.
             max_seconds: how far time may move, in seconds; a year by default.
+            after: as for :meth:`run`.
 
         Returns:
             How many tasks ended in each of Celery's states.
@@ -301,7 +315,7 @@ class TaskQueue(WaitingTasks):
         __tracebackhide__ = True
         step = self._step("run_until_idle", propagate, only, queue, limit=limit)
         driver = self._driver
-        with self._asking(f"run_until_idle({_shown(step)})"), driver.time(moves=True):
+        with self._behind("run_until_idle", after, step, moves=True):
             start = time.time()
             driver.run(step)
             while (moment := driver.next_moment()) is not None:
@@ -318,10 +332,18 @@ class TaskQueue(WaitingTasks):
 
     @must_await
     async def arun_one(
-        self, *, only: Any = None, queue: Any = None, propagate: bool = True, worker: str | None = None
+        self,
+        *,
+        only: Any = None,
+        queue: Any = None,
+        propagate: bool = True,
+        worker: str | None = None,
+        after: float | timedelta = 0,
     ) -> Counts:
         """:meth:`run_one`, from a coroutine."""
-        return await self._driver.in_thread(self.run_one, only=only, queue=queue, propagate=propagate, worker=worker)
+        return await self._driver.in_thread(
+            self.run_one, only=only, queue=queue, propagate=propagate, worker=worker, after=after
+        )
 
     @must_await
     async def arun(
@@ -332,10 +354,11 @@ class TaskQueue(WaitingTasks):
         propagate: bool = True,
         worker: str | None = None,
         limit: int = DEFAULT_LIMIT,
+        after: float | timedelta = 0,
     ) -> Counts:
         """:meth:`run`, from a coroutine: tasks may use ``async_to_sync``, on the loop of the test."""
         return await self._driver.in_thread(
-            self.run, only=only, queue=queue, propagate=propagate, worker=worker, limit=limit
+            self.run, only=only, queue=queue, propagate=propagate, worker=worker, limit=limit, after=after
         )
 
     @must_await
@@ -362,10 +385,17 @@ class TaskQueue(WaitingTasks):
         propagate: bool = True,
         limit: int = DEFAULT_LIMIT,
         max_seconds: float = MAX_IDLE,
+        after: float | timedelta = 0,
     ) -> Counts:
         """:meth:`run_until_idle`, from a coroutine."""
         return await self._driver.in_thread(
-            self.run_until_idle, only=only, queue=queue, propagate=propagate, limit=limit, max_seconds=max_seconds
+            self.run_until_idle,
+            only=only,
+            queue=queue,
+            propagate=propagate,
+            limit=limit,
+            max_seconds=max_seconds,
+            after=after,
         )
 
     def beat(self, until: datetime | timedelta | float) -> list[EnqueuedTask]:
@@ -411,6 +441,17 @@ class TaskQueue(WaitingTasks):
             selection=select(only, queue, app=self.app),
             limit=limit,
         )
+
+    @contextmanager
+    def _behind(self, method: str, after: float | timedelta, step: Step, *, moves: bool = False) -> Generator[None]:
+        """Ask the driver for one step, which begins when its queues have been left alone for some time."""
+        __tracebackhide__ = True
+        behind = seconds_of(after, f"{method}(after=…)")
+        shown = _shown(step, *([f"after={behind:g}"] if behind else []))
+        with self._asking(f"{method}({shown})"), self._driver.time(moves=moves or bool(behind)):
+            if behind:
+                self._driver.move_to(time.time() + behind)
+            yield
 
     def _check_thread(self, method: str) -> None:
         if running_loop() is not None:
@@ -479,15 +520,18 @@ class TaskQueue(WaitingTasks):
         """
         self._arm("kill_worker", when, task, worker)
 
-    def lose_child(self, when: str = BEFORE, *, task: Any = None, worker: str | None = None) -> None:
+    def lose_child(self, when: str = BEFORE, *, times: int = 1, task: Any = None, worker: str | None = None) -> None:
         """Let the process that runs the next task die, as out of memory does; the worker lives on and notices.
 
         Args:
             when: ``before_body`` or ``after_body``.
+            times: how many tasks, or how many runs of the one that goes back to its queue for it
+                (``reject_on_worker_lost``): a message that kills each process that it is given to.
             task: as for :meth:`kill_worker`.
             worker: as for :meth:`kill_worker`.
         """
-        self._arm("lose_child", when, task, worker)
+        for _ in range(_checked_times("lose_child", times)):
+            self._arm("lose_child", when, task, worker)
 
     def hit_time_limit(self, when: str = BEFORE, *, task: Any = None, worker: str | None = None) -> None:
         """Let the next task hit its hard time limit: its process is killed, and the task fails.
@@ -534,10 +578,82 @@ class TaskQueue(WaitingTasks):
         Raises:
             NotForReal: the broker is a real one: stop or pause its server instead.
         """
-        if times < 1:
-            raise ValueError(f"times={times!r}: give a number above 0")
+        count = _checked_times("refuse_publish", times)
         with self._asking("refuse_publish()"):
-            self._driver.refuse_publish(times)
+            self._driver.refuse_publish(count)
+
+    def slow(self, target: Any, seconds: float | timedelta) -> AbstractContextManager[object]:
+        """Let something take time from now on, in virtual time: a task, or a function that is called.
+
+        Each call takes the time first, and then does what it does. It meets what a call that waits meets in production:
+        a soft time limit raises ``SoftTimeLimitExceeded`` in it, a hard one ends it, and beyond the visibility timeout
+        Redis hands the message of a task that acknowledges late to a worker again.
+
+        Args:
+            target: a task or its name, whose body takes the time before its first line; a function, wherever it has
+                been imported; or the dotted path of one, where it is looked up, as for ``unittest.mock.patch``.
+            seconds: how long each call takes, in seconds or as a timedelta.
+
+        Returns:
+            A context manager, at the end of whose block nothing takes time any more; without one it is the end of the
+            test.
+
+        Raises:
+            TypeError: ``target`` can't be called, or ``seconds`` is no number.
+            ValueError: there is no such task or function, or ``seconds`` is negative or not finite.
+            NotForReal: the broker is a real one: its tasks run in another process, in real time.
+
+        Example:
+            >>> task_queue.slow("billing.mail.deliver", 600)
+            >>> send_invoice_email.delay(7)
+            >>> with pytest.raises(TimeLimitExceeded):
+            ...     task_queue.run()
+        """
+        distance = seconds_of(seconds, "slow")
+        with self._asking("slow()"):
+            return self._driver.slow(target, distance)
+
+    def fail_write(
+        self,
+        nth: int = 1,
+        *,
+        error: type[Exception] | Exception | None = None,
+        task: Any = None,
+        worker: str | None = None,
+    ) -> None:
+        """Let the database fail in the middle of the next task: the nth statement that writes raises.
+
+        The statement is not executed; those before it are. An ``INSERT``, ``UPDATE`` or ``DELETE`` counts, of the ORM
+        or by hand, on each database. It happens once: the next run of the task is not disturbed. Where a body writes
+        less often, it is the next body's that fails.
+
+        Args:
+            nth: which of the body's statements that write, counted from 1.
+            error: what is raised: a class of exceptions, or one; ``django.db.OperationalError`` by default.
+            task: as for :meth:`kill_worker`.
+            worker: as for :meth:`kill_worker`.
+
+        Raises:
+            TypeError: ``nth`` is no whole number, or ``error`` no exception.
+            ValueError: ``nth`` is below 1, or there is no such worker.
+            BackchannelError: Django is not installed, or not configured.
+            NotForReal: the broker is a real one: its tasks write in another process.
+
+        Example:
+            >>> task_queue.fail_write(nth=2)  # the first entry is booked, the second is not
+            >>> book_transfer.delay(7)
+            >>> task_queue.run(propagate=False)
+            {'FAILURE': 1}
+            >>> assert Entry.objects.count() == 0
+        """
+        self._check_worker(worker)
+        count = _checked_times("fail_write", nth, "nth")
+        if error is not None and not (
+            isinstance(error, Exception) or (isinstance(error, type) and issubclass(error, Exception))
+        ):
+            raise TypeError(f"fail_write(error={error!r}): give an exception, or a class of exceptions")
+        with self._asking("fail_write()"):
+            self._driver.fail_write(count, error, _name_of(task), worker)
 
     def _arm(self, method: str, when: str, task: Any, worker: str | None, kind: str | None = None) -> None:
         self._check_worker(worker)
@@ -566,6 +682,14 @@ def _name_of(task: Any) -> str | None:
     if not isinstance(name, str):
         raise BackchannelError(f"{task!r} is no task: give a task, or the name of one")
     return name
+
+
+def _checked_times(method: str, value: object, name: str = "times") -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{method}({name}={value!r}): give a whole number, such as 1")
+    if value < 1:
+        raise ValueError(f"{method}(): {name}={value!r}: give a number above 0")
+    return value
 
 
 def _shown(step: Step, *arguments: str) -> str:

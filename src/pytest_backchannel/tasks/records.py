@@ -219,6 +219,38 @@ class ChildLost(TaskEvent, breaks=True):
         return f"its process was lost {self.when.replace('_', ' ')}"
 
 
+class TookTime(Event):
+    """A call took some virtual time, because the test asked for it.
+
+    Attributes:
+        target: the task or the function.
+        seconds: how long, at most: a time limit may have cut it short.
+    """
+
+    target: str
+    seconds: float
+
+    def headline(self) -> str:
+        """What, and how long."""
+        return f"{self.target} takes {self.seconds:g} s"
+
+
+class WriteFailed(Event, breaks=True):
+    """A statement that writes to the database failed, because the test asked for it.
+
+    Attributes:
+        number: which one it was, of those of its body.
+        statement: its beginning.
+    """
+
+    number: int
+    statement: str
+
+    def headline(self) -> str:
+        """Which statement."""
+        return f"write {self.number} of the body failed: {self.statement}"
+
+
 class WorkerKilled(Event):
     """A worker process was killed, because the test asked for it.
 

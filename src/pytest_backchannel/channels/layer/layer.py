@@ -20,6 +20,7 @@ from ..worker_consumers import WorkerRun, application_for
 from .account import MessageAccount
 from .core import CoreSemantics
 from .group_sends import find_group_sends
+from .outage import Outage
 from .pubsub import PubSubSemantics
 from .readers import Copy, Reader
 from .records import GroupSend, Lost, Sent
@@ -94,11 +95,13 @@ class StrictLayer(BaseChannelLayer):
         super().__init__(expiry=int(options.expiry), capacity=options.capacity)
         self.kind = kind
         self.options = options
-        self.account = MessageAccount(log or current_log(), alias)
+        log = log or current_log()
+        self.account = MessageAccount(log, alias)
         self._round_trip = round_trip_of(options.serializer_format)
         self._lock = threading.RLock()
         self._semantics: LayerSemantics = KINDS[kind](options, self.account.lose)
         self._stalled: set[str] = set()
+        self._outage = Outage(alias, log)
 
     def __repr__(self) -> str:
         return f"<StrictLayer {self.account.layer!r} ({self.kind})>"
@@ -170,6 +173,30 @@ class StrictLayer(BaseChannelLayer):
         self._check_group(group)
         with self._lock:
             return self._semantics.members(group)
+
+    def refuse(self, times: int = 1) -> None:
+        """Let the next calls of the layer fail: they raise ``redis.exceptions.ConnectionError``, and do nothing.
+
+        It stands for a Redis that can't be reached, as channels-redis lets its caller know of it. Each call of
+        ``send``, ``group_send``, ``group_add`` and ``group_discard`` that would reach Redis counts, whoever makes it. A
+        consumer that is open already is not disturbed: that its ``receive()`` would fail too is not simulated.
+
+        Args:
+            times: how many calls.
+
+        Raises:
+            TypeError: ``times`` is no whole number.
+            ValueError: it is below 1.
+            BackchannelError: redis-py is not installed.
+            NotForReal: the layer is a real one: stop its server instead.
+
+        Example::
+
+            channel_layer.refuse()
+            client.post("/orders/7/confirm/")  # the order is confirmed, whether or not the page hears of it
+            assert Order.objects.get(pk=7).confirmed
+        """
+        self._outage.refuse(times)
 
     def run(self, channel: str, application: Any = None, *, timeout: float = 2.0) -> int:
         """Run the worker consumer of a channel until nothing waits for it, as ``manage.py runworker <channel>`` would.
@@ -301,6 +328,9 @@ class StrictLayer(BaseChannelLayer):
         """
         self._check_group(group)
         self._check_channel(channel)
+        # A pub/sub layer subscribes as the first channel joins, and says no more to Redis as others do.
+        if self.kind == "core" or not self._semantics.members(group):
+            self._outage.meet("group_add", group)
         with self._lock:
             self._semantics.join(group, channel)
             self.account.joined(group, channel)
@@ -313,8 +343,14 @@ class StrictLayer(BaseChannelLayer):
         """
         self._check_group(group)
         self._check_channel(channel)
+        if self.kind == "core":
+            self._outage.meet("group_discard", group)
         with self._lock:
+            last = self._semantics.members(group) == [channel]
             self._semantics.leave(group, channel)
+        # A pub/sub layer unsubscribes once the last channel has left, and not before.
+        if self.kind == "pubsub" and last:
+            self._outage.meet("group_discard", group)
 
     async def flush(self) -> None:
         """Forget all messages and groups."""
@@ -327,6 +363,7 @@ class StrictLayer(BaseChannelLayer):
     async def _send(self, channel: str, message: Any, where: Location | None) -> None:
         self._check_channel(channel)
         self._check_message(message)
+        self._outage.meet("send", channel, where)
         packed = self._pack(message, lambda carried: self.account.sent(channel, carried, where))
         send = self.account.sent(channel, self._round_trip.unpack(packed), where)
         copy = Copy(send, "", channel, self._round_trip.unpack(packed))
@@ -336,6 +373,7 @@ class StrictLayer(BaseChannelLayer):
     async def _group_send(self, group: str, message: Any, where: Location | None) -> None:
         self._check_group(group)
         self._check_message(message)
+        self._outage.meet("group_send", group, where)
         with self._lock:
             members = self._semantics.members(group)
             occupied = {} if members else self._semantics.occupied()

@@ -97,3 +97,21 @@ class Lost(Event, breaks=True):
         """The reason and who missed it."""
         whom = f" for {self.consumer}" if self.consumer else ""
         return f"lost{whom}: {self.reason}"
+
+
+class CallRefused(Event, breaks=True):
+    """A call of the layer was refused, because the test asked for it.
+
+    Attributes:
+        call: ``send``, ``group_send``, ``group_add`` or ``group_discard``.
+        target: the group or channel that it was about.
+        layer: the alias of the layer.
+    """
+
+    call: str
+    target: str
+    layer: str
+
+    def headline(self) -> str:
+        """Which call."""
+        return f"the channel layer refused {self.call}({short(self.target, width=40)})"

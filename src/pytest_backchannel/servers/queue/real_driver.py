@@ -290,6 +290,18 @@ class RealDriver:
         """It can't; the server can be stopped."""
         self._only_simulated("use redis_server.stop() or rabbitmq_server.pause()")
 
+    def slow(self, target: Any, seconds: float) -> ExitStack:
+        """It can't."""
+        self._only_simulated(
+            "its tasks run in another process, and in real time; let the marker's setup= make it slow there"
+        )
+
+    def fail_write(
+        self, nth: int, error: type[Exception] | Exception | None, task: str | None, worker: str | None
+    ) -> None:
+        """It can't."""
+        self._only_simulated("its tasks write in another process; let the marker's setup= make them fail there")
+
     # ----------------------------------------------------------------- what it can't do
 
     def _only_simulated(self, why: str) -> NoReturn:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from contextlib import ExitStack
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,6 +15,7 @@ from kombu.utils.imports import symbol_by_name
 
 from ...clock.virtual import VirtualClock
 from ...events import EventLog
+from .repeated import tell_bunched
 from .stored import jumping, watched_changes
 
 # The default of Celery's setting beat_scheduler; it keeps its schedule in a file.
@@ -50,6 +52,7 @@ def run_beat(app: Any, clock: VirtualClock, until: datetime | timedelta | float,
                     "Fix the name in CELERY_BEAT_SCHEDULE, or in the scheduler's table, or import the task's module.",
                 )
         _pass_time(scheduler, clock, end)
+        tell_bunched(scheduler.schedule.values(), scheduler.fired, log)
         scheduler.finish()
 
 
@@ -80,7 +83,7 @@ def _scheduler(app: Any, stack: ExitStack) -> Any:
     base: Any = beat.Scheduler if name == PERSISTENT else symbol_by_name(name)
     stored = jumping(base)
     parts = (*stored, _Strict, base)
-    scheduler = type("SteppedScheduler", parts, {})(app=app)
+    scheduler = type("SteppedScheduler", parts, {"fired": Counter()})(app=app)
     # django-celery-beat's would be kept until the process ends, and then write to the database of the test.
     finalizer = getattr(scheduler, "_finalize", None)
     if finalizer is not None:
@@ -98,6 +101,7 @@ class _Strict:
     """A scheduler that keeps time exactly, and does not keep its errors to its log."""
 
     sent = 0
+    fired: Counter[str]
 
     def adjust(self, n: float, drift: float = 0.0) -> float:
         """How long to wait: Celery's own takes off 10 ms, and then says 0 without anything being due (celery 5.7)."""
@@ -107,6 +111,7 @@ class _Strict:
         """Enqueue what one entry says; Celery's own only logs what goes wrong."""
         self.apply_async(entry, producer=producer, advance=False)  # type: ignore[attr-defined]
         self.sent += 1
+        self.fired[entry.name] += 1
 
     @property
     def size(self) -> int:

@@ -40,6 +40,7 @@ class MessageHistory:
         time_limits: the hard and the soft one of this call, where they were given.
         own_retry: the line of a retry that its running task has published; True where there is no such line.
         finished: whether it is done: acknowledged, rejected, dropped.
+        fire: the message of a beat entry that led to it, or that it is; None where beat has nothing to do with it.
     """
 
     number: int
@@ -59,6 +60,12 @@ class MessageHistory:
     deliveries: int = 0
     own_retry: Location | bool = False
     finished: bool = False
+    fire: MessageHistory | None = None
+
+    @property
+    def waits(self) -> bool:
+        """Whether its task has never begun, and still may."""
+        return not self.deliveries and not self.finished
 
     def lineage(self) -> list[str]:
         """The names of the tasks that led to it, and its own."""
@@ -103,6 +110,11 @@ class Recorder(Listener):
         self.boundary: CodeType | None = None
         # Each message that was sent has its own bound method of it, which is as small as such a thing can be.
         self._reads = self.task
+        self._fires = False
+        self._repeated: set[tuple[str, str]] = set()
+        # Of the messages those that have an eta, by the task; and those that a firing of beat has led to.
+        self._later: dict[str, list[StoredMessage]] = {}
+        self._led_to: dict[tuple[int, str], list[StoredMessage]] = {}
         self._in_transaction = in_transaction or (lambda: False)
         self._done: deque[StoredMessage] = deque()
 
@@ -151,6 +163,33 @@ class Recorder(Listener):
         history.event = history.cause = event.id
         for sent in self.captures:
             sent.append(self.task(message))
+        if history.headers.get("eta"):
+            self._later.setdefault(history.name, []).append(message)
+        if history.fire is not None:
+            self._tell_repeated(message, history.fire)
+
+    @contextmanager
+    def firing(self) -> Generator[None]:
+        """Within the block it is beat that publishes."""
+        self._fires = True
+        try:
+            yield
+        finally:
+            self._fires = False
+
+    def _tell_repeated(self, message: StoredMessage, fire: MessageHistory) -> None:
+        """Tell of a twin that is on its way, once for each task and what fires it."""
+        name = message.history.name
+        same_fire = self._led_to.setdefault((fire.number, name), [])
+        twins = [m for m in (*same_fire, *self._later.get(name, ())) if m is not message and m.history.waits]
+        same_fire.append(message)
+        if not twins or (name, fire.name) in self._repeated:
+            return
+        from ..beat.repeated import tell_repeated
+
+        ids = {m.history.id for m in same_fire}
+        if tell_repeated(self.task(message), [self.task(m) for m in twins], ids, self.log):
+            self._repeated.add((name, fire.name))
 
     def unroutable(self, raw: RawMessage) -> None:
         """Note a message that no queue takes."""
@@ -201,6 +240,7 @@ class Recorder(Listener):
         )
         if parent is not None and history.id == parent.id and history.retries > parent.retries and _retry_raises():
             parent.own_retry = where or True
+        history.fire = history if self._fires else parent.fire if parent is not None else None
         self.history.append(history)
         self.latest[history.id] = history
         return history

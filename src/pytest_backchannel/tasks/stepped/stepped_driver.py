@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import math
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -12,6 +13,7 @@ from typing import Any, Self
 
 from ...awaiting import require_loop, running_loop
 from ...clock.virtual import VirtualClock, active_clock, clock_for_a_step, is_frozen, time_is_real
+from ...database.failing_write import operational_error
 from ...errors import BackchannelError, MisusedQueue, NothingToRun, ResultUnavailable
 from ...events import EventLog, current_log
 from .. import verdicts
@@ -20,6 +22,7 @@ from ..driver import NOT_BEGUN, Phase, Step, check_phase
 from ..expect.messages import EnqueuedTask, decode
 from ..expect.sending import Sending
 from ..outcomes import Counts
+from ..records import WriteFailed
 from .backend import SHARED, backend_for
 from .broker import Broker, StoredMessage, has_task_header
 from .engine import Engine
@@ -27,9 +30,11 @@ from .explain import nothing_due, why_no_result
 from .installation import Installation
 from .kept import kit as kits
 from .kept.kit import Kit
+from .pool.body_faults import BodyFault, SlowBody, WriteFault
 from .pool.execution import Execution
 from .pool.faults import Fault
 from .pool.outcome_book import OutcomeBook
+from .pool.slow_calls import SlowCall, TakesTime, task_name
 from .pool.task_signals import TaskSignals
 from .recorder import Recorder
 from .transport import attach, detach, transport_for
@@ -292,7 +297,8 @@ class SteppedDriver:
         """Move time, and enqueue what the beat schedule says."""
         from ..beat import run_beat
 
-        run_beat(self.app, self._clock, until, self.log)
+        with self.recorder.firing():
+            run_beat(self.app, self._clock, until, self.log)
 
     @property
     def _clock(self) -> VirtualClock:
@@ -365,3 +371,40 @@ class SteppedDriver:
     def refuse_publish(self, times: int) -> None:
         """Let the broker refuse the next messages."""
         self.broker.refusals += times
+
+    def slow(self, target: Any, seconds: float) -> ExitStack:
+        """Let a task or a function take virtual time, each time that it is called, until what is returned is closed."""
+        with self.time(moves=True):  # where time can't be moved, the test hears of it here
+            pass
+        ending = ExitStack()
+        name = task_name(target, self.app)
+        if name is not None:
+            slow = SlowBody(
+                name, TakesTime(self.time, self.log, name, seconds), inspect.unwrap(self.app.tasks[name].run)
+            )
+            self.execution.body_faults.append(slow)
+            ending.callback(self._forget, slow)
+        else:
+            call = SlowCall(target, self.app)
+            ending.enter_context(call.taking(TakesTime(self.time, self.log, call.name, seconds)))
+        self._stack.callback(ending.close)
+        return ending
+
+    def fail_write(
+        self, nth: int, error: type[Exception] | Exception | None, task: str | None, worker: str | None
+    ) -> None:
+        """Let a statement of the next body fail that fits and has as many that write."""
+        check_phase(self._phase)
+        unreachable = operational_error()
+        self.execution.body_faults.append(
+            WriteFault(nth, unreachable if error is None else error, task, worker, failed=self._write_failed)
+        )
+
+    def _write_failed(self, fault: WriteFault, number: int, statement: str) -> None:
+        self._forget(fault)
+        self.log.record(WriteFailed, number=number, statement=statement)
+
+    def _forget(self, fault: BodyFault) -> None:
+        """Let nothing of it happen any more."""
+        faults = self.execution.body_faults
+        faults[:] = [other for other in faults if other is not fault]

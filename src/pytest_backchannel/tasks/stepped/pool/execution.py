@@ -6,6 +6,7 @@ import functools
 import inspect
 from collections import deque
 from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import partial
 from typing import Any
 
@@ -24,6 +25,7 @@ from ..broker import Broker, StoredMessage
 from ..recorder import MessageHistory
 from ..worker import SteppedWorker
 from .batch_run import run_batch
+from .body_faults import BodyFault
 from .body_place import body_of, place_of
 from .delivery import Delivery
 from .endings import End, end_of, failed_outside
@@ -43,6 +45,7 @@ class Execution:
 
     Attributes:
         faults: what is to go wrong, for the next tasks that they fit.
+        body_faults: what is to happen within the bodies that they fit.
         longest: for how many seconds a body of each task has run, at most.
         worker: the worker whose request runs now.
         ran: called with each message of a batch that has run; one that runs alone is the engine's own affair.
@@ -57,6 +60,7 @@ class Execution:
         self.recorder = book.recorder
         self.broker = broker
         self.faults: deque[Fault] = deque()
+        self.body_faults: list[BodyFault] = []
         self.longest: dict[str, float] = {}
         self.worker: SteppedWorker | None = None
         self.ran: Callable[[StoredMessage], None] = lambda message: None
@@ -168,7 +172,8 @@ class Execution:
                 return function(*args, **kwargs)
             self._meet(BEFORE, delivery)
             try:
-                delivery.result = function(*args, **kwargs)
+                with self._faults_within(delivery):
+                    delivery.result = function(*args, **kwargs)
             except Exception as error:
                 self._end_of_body(delivery)
                 delivery.raised = error
@@ -177,6 +182,18 @@ class Execution:
             return delivery.result
 
         return body
+
+    def _faults_within(self, delivery: Delivery) -> AbstractContextManager[object]:
+        """What happens inside of one body."""
+        if not self.body_faults:
+            return nullcontext()
+        assert self.worker is not None
+        name, worker = delivery.history.name, self.worker.name
+        fitting = [fault for fault in self.body_faults if fault.fits(name, worker)]
+        with ExitStack() as stack:
+            for fault in fitting:
+                stack.enter_context(fault.around())
+            return stack.pop_all()
 
     def _end_of_body(self, delivery: Delivery) -> None:
         if delivery.job.timed_out:
