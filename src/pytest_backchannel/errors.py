@@ -319,7 +319,21 @@ class InventoryFailed(BackchannelError):
     """What a worker of production knows can't be said: the project can't be imported under its settings there.
 
     The message has the reason, in one line. A run of tests goes on without: see the slug ``unknown_task``.
+
+    Args:
+        message: what happened.
+        why: the name of the exception's type, in the process that has imported the project; empty where there was none.
+        traceback: the lines of that traceback.
+        environment: whether that may be so here alone, for want of a variable or a package that production has.
     """
+
+    def __init__(
+        self, message: str, *, why: str = "", traceback: tuple[str, ...] = (), environment: bool = True
+    ) -> None:
+        super().__init__(message)
+        self.why = why
+        self.traceback = traceback
+        self.environment = environment
 
 
 if not TYPE_CHECKING:

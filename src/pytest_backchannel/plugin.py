@@ -25,6 +25,7 @@ from .harness import (
     late_hooks,
     layers,
     lending,
+    production_findings,
     project,
     queues,
     real_servers,
@@ -282,16 +283,42 @@ class _Summary:
 
         self._observed = Observed()
         self._not_known: list[str] = []
+        self._ran = False
+        self._told: production_findings.Told | None = None
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        """Begin to read the settings of production."""
+        production_findings.begin(session.config)
+
+    def pytest_unconfigure(self, config: pytest.Config) -> None:
+        """Leave no process behind."""
+        production_findings.end(config)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take what the report of a teardown carries."""
+        self._ran = True
         self._observed.add(report.nodeid, getattr(report, "backchannel_observed", ()))
         not_known = getattr(report, "backchannel_not_known", None)
         if not_known is not None and not_known not in self._not_known:
             self._not_known.append(not_known)
 
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """Judge the settings of production: with ``backchannel_strict``, what is found fails the run."""
+        if not self._ran or exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+            return
+        self._told = production_findings.tell(session.config)
+        self._not_known += [line for line in self._told.not_known if line not in self._not_known]
+        if self._told.findings and options_of(session.config).strict:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print it."""
+        if self._told is not None and self._told.findings:
+            options = options_of(terminalreporter.config)
+            terminalreporter.section(f"backchannel: the settings of production ({options.production_settings})")
+            for line in production_findings.lines(self._told, strict=options.strict):
+                terminalreporter.write_line(line)
         if self._observed:
             terminalreporter.section(self._observed.TITLE)
             for line in self._observed.lines():
