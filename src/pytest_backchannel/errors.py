@@ -451,6 +451,21 @@ declare_slug(
     fatal=False,
     doubles_only=True,
 )
+declare_slug(
+    "eta_beyond_visibility",
+    "A task waits for its eta, countdown or retry for longer than the visibility timeout: Redis delivers it more "
+    "than once.",
+    fatal=False,
+    fatal_if_strict=True,
+    doubles_only=True,
+)
+declare_slug(
+    "expired_task",
+    "A task expired before a worker ran it, and the test has not looked.",
+    fatal=False,
+    fatal_if_strict=True,
+    doubles_only=True,
+)
 declare_slug("swallowed_retry", "A task called self.retry() and caught the Retry that it raises.", doubles_only=True)
 declare_slug("undecodable_message", "A worker could not read a message, and has thrown it away.", doubles_only=True)
 declare_slug("unroutable_message", "A message was published for which no queue is bound.", doubles_only=True)

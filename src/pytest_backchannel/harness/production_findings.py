@@ -14,9 +14,10 @@ from .fresh_worker import child_arguments, in_one_line
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from ..inventory.child_process import Ahead
     from ..inventory.findings.finding import Finding, Production
 
-_AHEAD = pytest.StashKey["Ahead"]()
+_AHEAD: pytest.StashKey[Ahead] = pytest.StashKey()
 
 
 @dataclass(frozen=True)
@@ -34,10 +35,10 @@ class Told:
 
 def begin(config: pytest.Config) -> None:
     """Where the project names its settings of production, begin to read them beside the tests."""
-    settings, arguments = options_of(config).production_settings, child_arguments
+    settings = options_of(config).production_settings
     if not settings or config.getoption("collectonly", False):
         return
-    given = arguments(config)
+    given = child_arguments(config)
     if given["folder"] is None:
         return
     from ..inventory.child_process import Ahead

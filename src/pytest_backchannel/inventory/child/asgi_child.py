@@ -123,9 +123,7 @@ def _celery_app(configured: str, settings: str, tests_settings: str) -> str:
 
 
 def _shared_tasks_without_an_app() -> list[str]:
-    """The modules of the project whose shared tasks belong to no app of the project's, here; empty where all is "
-    "well.
-    """
+    """The modules whose shared tasks belong to no app of the project's, here; empty where all is well."""
     state: Any = sys.modules.get("celery._state")
     if state is None or any(app.main != "default" for app in state._get_active_apps()):
         return []

@@ -20,8 +20,7 @@ def beat_unknown_task(production: Production) -> Iterator[Finding]:
             yield Finding(
                 name="beat_unknown_task",
                 text=f"the beat entry {entry.name!r} names {entry.task!r}, and no worker knows such a task: each of "
-                "its "
-                "messages is thrown away. Fix: correct the name, or have a worker import its module.",
+                "its messages is thrown away. Fix: correct the name, or have a worker import its module.",
             )
 
 
@@ -33,8 +32,7 @@ def beat_arguments(production: Production) -> Iterator[Finding]:
             yield Finding(
                 name="beat_arguments",
                 text=f"the beat entry {entry.name!r} does not fit {entry.task}: {entry.refused}. Beat logs that, and "
-                "sends "
-                "nothing. Fix: its args and kwargs.",
+                "sends nothing. Fix: its args and kwargs.",
             )
 
 
@@ -45,8 +43,8 @@ def beat_every_minute(production: Production) -> Iterator[Finding]:
         if entry.every_minute_of is not None:
             yield Finding(
                 name="beat_every_minute",
-                text=f"the beat entry {entry.name!r} is due in every minute of the hour {entry.every_minute_of}, sixty "
-                f"times: {entry.schedule}. Fix: crontab(minute=0, hour={entry.every_minute_of}).",
+                text=f"the beat entry {entry.name!r} is due in every minute of the hour {entry.every_minute_of}, "
+                f"sixty times: {entry.schedule}. Fix: crontab(minute=0, hour={entry.every_minute_of}).",
             )
 
 
@@ -58,8 +56,8 @@ def beat_expires_early(production: Production) -> Iterator[Finding]:
             yield Finding(
                 name="beat_expires_early",
                 text=f"the message of the beat entry {entry.name!r} expires after {entry.expires:g} s, and the next "
-                "comes "
-                f"{entry.seconds:g} s later: it never runs if each worker is busy for as long. Fix: a longer expires.",
+                f"comes {entry.seconds:g} s later: it never runs if each worker is busy for as long. Fix: a longer "
+                "expires.",
             )
 
 
@@ -77,7 +75,6 @@ def beat_pile_up(production: Production) -> Iterator[Finding]:
             yield Finding(
                 name="beat_pile_up",
                 text=f"the beat entry {entry.name!r} comes every {entry.seconds:g} s, its task may run for {limit:g} "
-                "s (its "
-                "time_limit), and its messages never expire: they pile up. Fix: expires in its options, or a lower "
-                "limit.",
+                "s (its time_limit), and its messages never expire: they pile up. Fix: expires in its options, or a "
+                "lower limit.",
             )

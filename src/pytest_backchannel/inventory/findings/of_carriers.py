@@ -20,8 +20,7 @@ def eager_tasks(production: Production) -> Iterator[Finding]:
         yield Finding(
             name="eager_tasks",
             text="task_always_eager is true: each task runs in the process that enqueues it, a countdown at once, "
-            "and no "
-            "worker has anything to do. Fix: set it in the settings of the tests alone.",
+            "and no worker has anything to do. Fix: set it in the settings of the tests alone.",
         )
 
 
@@ -35,8 +34,8 @@ def memory_broker(production: Production) -> Iterator[Finding]:
         if scheme in MEMORY_BROKERS:
             yield Finding(
                 name="memory_broker",
-                text=f"{name} is {scheme}://: what a web process enqueues reaches no worker in another process. "
-                "Fix: the URL of a broker.",
+                text=f"{name} is {scheme}://: what a web process enqueues reaches no worker in another process. Fix: "
+                "the URL of a broker.",
             )
             return
 
@@ -68,11 +67,12 @@ def chord_without_results(production: Production) -> Iterator[Finding]:
     celery = production.celery
     if celery is None or not celery.chords:
         return
-    if str(celery.settings.get("result_backend") or "").rstrip(":/").lower() in OFF:
+    backend = str(celery.settings.get("result_backend") or "").rstrip(":/").lower()
+    if backend in (*OFF, "rpc"):  # rpc has results, and no chords
         yield Finding(
             name="chord_without_results",
-            text=f"there is no result backend, and {in_short(celery.chords)} has chords: to begin one raises. "
-            "Fix: result_backend.",
+            text=f"{'rpc can have no chords' if backend == 'rpc' else 'there is no result backend'}, and "
+            f"{in_short(celery.chords)} has chords: to begin one raises. Fix: result_backend.",
         )
 
 
@@ -97,8 +97,7 @@ def serialiser_refused(production: Production) -> Iterator[Finding]:
             name="serialiser_refused",
             text=f"results are stored as {refused!r} (result_serializer), and "
             f"{_shown(settings.get('result_accept_content') or accepted)} alone is accepted (result_accept_content, "
-            "else "
-            "accept_content): to read one raises ContentDisallowed. Fix: have the one in the other.",
+            "else accept_content): to read one raises ContentDisallowed. Fix: have the one in the other.",
         )
 
 
@@ -111,8 +110,7 @@ def _refused_of_tasks(celery: CeleryInventory, refused: bool) -> Iterator[Findin
             yield Finding(
                 name="serialiser_refused",
                 text=f"{task.name} is sent as {own!r}, and workers accept {_shown(accepted)} alone (accept_content): "
-                "they "
-                "throw each of its messages away. Fix: have it in accept_content.",
+                "they throw each of its messages away. Fix: have it in accept_content.",
             )
 
 

@@ -31,9 +31,8 @@ def unserved_route(production: Production) -> Iterator[Finding]:
         if queue not in consumed:
             yield Finding(
                 name="unserved_route",
-                text=f"{in_short(names)} goes to the queue {queue!r}, which no worker consumes "
-                f"({said}: {', '.join(sorted(consumed))}): the messages wait for ever. Fix: another queue, or a worker "
-                "that consumes it.",
+                text=f"no worker consumes the queue {queue!r} ({said}: {', '.join(sorted(consumed))}), to which go "
+                f"{in_short(names)}: the messages wait for ever. Fix: another queue, or a worker that consumes it.",
             )
 
 
@@ -48,8 +47,7 @@ def route_misspelt(production: Production) -> Iterator[Finding]:
             yield Finding(
                 name="route_misspelt",
                 text=f"task_routes has a route for {name!r}, and no worker knows such a task: {near!r}, which has "
-                "none, "
-                "goes with the rest. Fix: correct the name, or take the route out.",
+                "none, goes with the rest. Fix: correct the name, or take the route out.",
             )
 
 

@@ -25,11 +25,9 @@ def time_limit_beyond_visibility(production: Production) -> Iterator[Finding]:
     for limit, names in found.items():
         yield Finding(
             name="time_limit_beyond_visibility",
-            text=f"{in_short(names)} has acks_late and may run for {limit:g} s, and after {timeout:g} s (the "
-            "visibility "
-            "timeout) the broker delivers its message again: it runs twice at once. Fix: a longer visibility_timeout "
-            "in "
-            "broker_transport_options, or a lower time limit.",
+            text=f"{in_short(names)} acknowledge late (acks_late) and may run for {limit:g} s, and after {timeout:g} "
+            "s (the visibility timeout) the broker delivers such a message again: it runs twice at once. Fix: a "
+            "longer visibility_timeout in broker_transport_options, or a lower time limit.",
         )
 
 
@@ -44,9 +42,8 @@ def retry_beyond_visibility(production: Production) -> Iterator[Finding]:
         if delay is not None and delay > timeout:
             yield Finding(
                 name="retry_beyond_visibility",
-                text=f"a retry of {task.name} waits for {delay:g} s, and after {timeout:g} s (the visibility "
-                "timeout) the "
-                "broker delivers its message again: it runs more than once. Fix: a shorter delay, or a longer "
+                text=f"a retry of {task.name} waits for {delay:g} s, and after {timeout:g} s (the visibility timeout) "
+                "the broker delivers its message again: it runs more than once. Fix: a shorter delay, or a longer "
                 "visibility_timeout in broker_transport_options.",
             )
 

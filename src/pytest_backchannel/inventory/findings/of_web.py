@@ -12,12 +12,12 @@ def asgi_import(production: Production) -> Iterator[Finding]:
     asgi = production.asgi
     if asgi is None or asgi.failure is None or asgi.failure.environment:
         return
-    fix = ""
+    fix = f"what the traceback shows; python -c 'import {asgi.application.rpartition('.')[0]}' fails alike."
     if asgi.failure.type == "AppRegistryNotReady":
-        fix = " Fix: call get_asgi_application() before anything is imported that has models."
+        fix = "call get_asgi_application() before anything is imported that has models."
     yield Finding(
         name="asgi_import",
-        text=f"a fresh process can't import {asgi.application}, and no server starts: {asgi.failure.text}.{fix}",
+        text=f"a fresh process can't import {asgi.application}, and no server starts: {asgi.failure.text}. Fix: {fix}",
         traceback=asgi.failure.traceback,
     )
 
@@ -30,8 +30,7 @@ def celery_app_not_loaded(production: Production) -> Iterator[Finding]:
         yield Finding(
             name="celery_app_not_loaded",
             text=f"a fresh web process imports the shared tasks of {in_short(asgi.without_celery_app)}, and not "
-            f"{module}: "
-            "delay() goes to amqp://guest@localhost, without your settings. Fix: import the app in "
+            f"{module}: delay() goes to amqp://guest@localhost, without your settings. Fix: import the app in "
             f"{module.rpartition('.')[0] or module}/__init__.py, as Celery's guide for Django has it.",
         )
 
@@ -42,9 +41,8 @@ def memory_layer(production: Production) -> Iterator[Finding]:
         if layer["memory"]:
             yield Finding(
                 name="memory_layer",
-                text=f"the channel layer {alias!r} is {layer['backend'].rpartition('.')[2]}: what a worker or "
-                "another web "
-                "process sends reaches nobody. Fix: a layer that all processes share, such as channels_redis.",
+                text=f"the channel layer {alias!r} is {layer['backend'].rpartition('.')[2]}: what a worker or another "
+                "web process sends reaches nobody. Fix: a layer that all processes share, such as channels_redis.",
             )
 
 
@@ -55,9 +53,9 @@ def layer_idle_timeout(production: Production) -> Iterator[Finding]:
         if timeout is not None and blocks is not None and 0 < timeout <= blocks:
             yield Finding(
                 name="layer_idle_timeout",
-                text=f"the channel layer {alias!r} waits {blocks:g} s for a message, and a read of its Redis gives "
-                "up after "
-                f"{timeout:g} s (socket_timeout): a consumer that hears nothing dies of it (channels_redis#422). "
+                text=f"the channel layer {alias!r} waits {blocks:g} s for a message, and a read of its Redis gives up "
+                f"after {timeout:g} s (socket_timeout): a consumer that hears nothing dies of it "
+                "(channels_redis#422). "
                 'Fix: "socket_timeout": None for each of its hosts.',
             )
 
@@ -69,7 +67,7 @@ def mail_timeout(production: Production) -> Iterator[Finding]:
             which = "" if alias == "default" else f" (the mailer {alias!r})"
             yield Finding(
                 name="mail_timeout",
-                text=f"mail goes to an SMTP server without a time-out{which}: while that does not answer, a worker "
-                "or a "
-                "request waits for ever. Fix: EMAIL_TIMEOUT (from Django 6.1 on: timeout in the OPTIONS of MAILERS).",
+                text=f"mail goes to an SMTP server without a time-out{which}: while that does not answer, a worker or "
+                "a request waits for ever. Fix: EMAIL_TIMEOUT (from Django 6.1 on: timeout in the OPTIONS of "
+                "MAILERS).",
             )

@@ -171,6 +171,8 @@ class SteppedDriver:
             verdicts.unserved_queues(self.engine, self.log)
             verdicts.failed_tasks(self.outcomes, self.seen, self.log, self._followers)
             verdicts.late_acknowledgements(self.engine, self.log)
+            verdicts.late_etas(self.engine, self.log)
+            verdicts.expired_tasks(self.engine, self.seen, self.log)
             verdicts.pending_chords(self.engine, self.app, self.log)
 
     def _followers(self, task_id: str) -> set[str]:
