@@ -64,6 +64,7 @@ class SteppedDriver:
         log: EventLog | None,
         in_transaction: Callable[[], bool] | None,
         why_unregistered: Callable[[Any], str | None] | None = None,
+        conf: Mapping[str, Any] | None = None,
         reuse: bool = True,
     ) -> None:
         if order not in ORDERS:
@@ -88,6 +89,7 @@ class SteppedDriver:
         self.captures = self.recorder.captures
         self.seen: set[str] = set()
         self._backend_kind = result_backend
+        self._conf = dict(conf or {})
         self._reuse = reuse
         self._workers = workers
         self._queues = queues
@@ -101,7 +103,8 @@ class SteppedDriver:
 
     def __enter__(self) -> Self:
         queues = self._worker_queues()
-        kit = kits.take(self.app, (self.broker.profile, tuple(queues.items()))) if self._reuse else None
+        spec = self.broker.profile, tuple(queues.items()), tuple(map(repr, self._conf.items()))
+        kit = kits.take(self.app, spec) if self._reuse else None
         transport = transport_for(self.broker.profile) if kit is None else kit.transport
         attach(
             transport,
@@ -110,7 +113,7 @@ class SteppedDriver:
             wake=self.start,
             refused=self.recorder.refused,
         )
-        installation = Installation(self.app, transport, lambda: self._backend(kit), kit)
+        installation = Installation(self.app, transport, lambda: self._backend(kit), kit, self._conf)
         with ExitStack() as stack:
             stack.callback(detach, transport)
             if kit is not None:
