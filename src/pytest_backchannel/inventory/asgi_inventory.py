@@ -15,11 +15,13 @@ class SiteSettings:
         mail: the mailers.
         layers: the channel layers.
         caches: the caches.
+        waiting_calls: the calls of clients without a time-out: ``where``, and ``what`` is called.
     """
 
     mail: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     layers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     caches: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    waiting_calls: Sequence[Mapping[str, str]] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -141,3 +141,30 @@ def test_settings_that_can_not_be_read(site):
     with pytest.raises(InventoryFailed, match="what a web process has under .* ValueError: has no SECRET") as caught:
         site.web()
     assert caught.value.environment
+
+
+def test_calls_that_wait_for_ever(channels_site):
+    channels_site.append(
+        "orders/consumers.py",
+        """
+        import smtplib, urllib.request
+        from urllib.request import urlopen as fetch
+
+        def own(url, timeout=None): ...
+
+        def never_run(url, **options):
+            urllib.request.urlopen(url)
+            fetch(url)
+            smtplib.SMTP("mail.example.com", 25)
+            urllib.request.urlopen(url, timeout=5)
+            urllib.request.urlopen(url, None, 5)
+            fetch(url, **options)
+            smtplib.SMTP("mail.example.com", 25, None, 5)
+            own(url)
+        """,
+    )
+    found = channels_site.web().site.waiting_calls
+    assert [call["what"] for call in found] == ["urllib.request.urlopen", "urllib.request.urlopen", "smtplib.SMTP"]
+    assert all(call["where"].startswith("site/orders/consumers.py:") for call in found)
+    channels_site.append("orders/consumers.py", "import socket; socket.setdefaulttimeout(5)")
+    assert channels_site.web().site.waiting_calls == []

@@ -93,6 +93,9 @@ TOLD = {
     "celery_app_not_loaded": {"asgi": web(without_celery_app=["shop.tasks"], celery_app="config.celery:app")},
     "chord_without_results": {"chords": ["shop.tasks"], "settings": {"result_backend": "rpc://"}},
     "eager_tasks": {"settings": {"task_always_eager": True}},
+    "http_timeout": {
+        "asgi": web(site=SiteSettings(waiting_calls=[{"where": "shop/api.py:7", "what": "requests.get"}]))
+    },
     "layer_idle_timeout": {"layers": {"default": {**CORE, "read_timeout": 5.0}}},
     "mail_timeout": {"mail": {"default": {**SMTP, "timeout": None}}},
     "memory_broker": {"settings": {"broker_url": "memory://"}},
@@ -124,6 +127,7 @@ SILENT = {
         "settings": {"task_time_limit": 600},
     },
     "a long task whose messages expire": {"tasks": [task(time_limit=600)], "beat": [entry(seconds=60.0, expires=55.0)]},
+    "an entry for a task of another project": {"beat": [entry(task="warehouse.tasks.count")]},
     "an entry for a task that may be there": {
         "beat": [entry(task="shop.task.send")],
         "unknown": ["refused: a query of the database"],

@@ -1,4 +1,4 @@
-"""What the settings say of mail, channel layers and caches, as plain data: without hosts, names and passwords."""
+"""What there is of mail, other clients, channel layers and caches, as plain data without hosts, names and secrets."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from . import guards
+from .waiting_calls import waiting_calls
 
 MEMORY_LAYER = "channels.layers.InMemoryChannelLayer"
 LOCAL_CACHES = frozenset(
@@ -15,7 +16,7 @@ LOCAL_CACHES = frozenset(
 
 
 def site_settings() -> dict[str, Any]:
-    """The mailers, the layers and the caches, by their names.
+    """The mailers, the layers and the caches, by their names, and the calls that may wait for ever.
 
     A mailer has ``backend``, ``smtp`` (whether it is Django's for SMTP, or derives from it), ``configured`` (whether
     the project has said where its server is) and ``timeout``; a layer ``backend``, ``memory`` (whether it lives in one
@@ -24,6 +25,7 @@ def site_settings() -> dict[str, Any]:
     """
     return {
         "mail": _mailers(),
+        "waiting_calls": waiting_calls(),
         "layers": {alias: _layer(values) for alias, values in guards.replaced("CHANNEL_LAYERS").items()},
         "caches": {
             alias: {"backend": (backend := str(values.get("BACKEND", ""))), "local": backend in LOCAL_CACHES}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..asgi_inventory import AsgiInventory, SiteSettings
@@ -39,6 +39,7 @@ FINDINGS = {
     "celery_import": "The Celery app can't be loaded by a fresh process, as a worker does it.",
     "chord_without_results": "The code has chords, and there is no result backend.",
     "eager_tasks": "Tasks run in the process that enqueues them.",
+    "http_timeout": "Code calls a client that may wait for its server for ever.",
     "layer_idle_timeout": "A read of the channel layer times out before its wait is over: idle consumers die.",
     "mail_timeout": "Mail goes to a server that may let its client wait for ever.",
     "memory_broker": "The broker lives in the memory of one process.",
@@ -75,6 +76,12 @@ class Production:
         """Mail, layers and caches."""
         known = self.asgi or self.celery
         return known.site if known is not None else SiteSettings()
+
+    @property
+    def waiting_calls(self) -> list[Mapping[str, str]]:
+        """Of workers and of web processes, each once."""
+        known = [one.site.waiting_calls for one in (self.celery, self.asgi) if one is not None]
+        return list({call["where"]: call for calls in known for call in calls}.values())
 
 
 Rule = Callable[[Production], Iterator[Finding]]

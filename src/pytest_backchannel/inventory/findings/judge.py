@@ -13,6 +13,7 @@ RULES: tuple[Rule, ...] = (
     of_web.memory_layer,
     of_web.layer_idle_timeout,
     of_web.mail_timeout,
+    of_web.http_timeout,
     of_carriers.eager_tasks,
     of_carriers.memory_broker,
     of_carriers.memory_results,

@@ -15,8 +15,11 @@ def beat_unknown_task(production: Production) -> Iterator[Finding]:
     celery = production.celery
     if celery is None or celery.unknown:
         return
+    # The task of another project's workers is none of ours.
+    packages = {name.partition(".")[0] for name in (*celery.modules, *celery.tasks)}
     for entry in celery.beat.values():
-        if entry.task not in celery.tasks:
+        package, dot, _ = entry.task.partition(".")
+        if entry.task not in celery.tasks and (not dot or package in packages):
             yield Finding(
                 name="beat_unknown_task",
                 text=f"the beat entry {entry.name!r} names {entry.task!r}, and no worker knows such a task: each of "

@@ -25,8 +25,8 @@ def time_limit_beyond_visibility(production: Production) -> Iterator[Finding]:
     for limit, names in found.items():
         yield Finding(
             name="time_limit_beyond_visibility",
-            text=f"{in_short(names)} acknowledge late (acks_late) and may run for {limit:g} s, and after {timeout:g} "
-            "s (the visibility timeout) the broker delivers such a message again: it runs twice at once. Fix: a "
+            text=f"with acks_late and a time limit of {limit:g} s, {in_short(names)} may outlast the visibility "
+            f"timeout of {timeout:g} s: the broker then delivers the message again, and it runs twice at once. Fix: a "
             "longer visibility_timeout in broker_transport_options, or a lower time limit.",
         )
 

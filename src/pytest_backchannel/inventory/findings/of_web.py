@@ -71,3 +71,13 @@ def mail_timeout(production: Production) -> Iterator[Finding]:
                 "a request waits for ever. Fix: EMAIL_TIMEOUT (from Django 6.1 on: timeout in the OPTIONS of "
                 "MAILERS).",
             )
+
+
+def http_timeout(production: Production) -> Iterator[Finding]:
+    """Of requests, urllib and smtplib, which have no time-out of their own."""
+    for call in production.waiting_calls:
+        yield Finding(
+            name="http_timeout",
+            text=f"{call['what']}() without a time-out at {call['where']}: while its server does not answer, a worker "
+            "or a request waits for ever. Fix: timeout=10, say.",
+        )
