@@ -61,9 +61,13 @@ def is_of_the_environment(error: BaseException) -> bool:
     if isinstance(error, ModuleNotFoundError):
         package = str(error.name or "").partition(".")[0]
         return not package or importlib.util.find_spec(package) is None
-    if isinstance(error, KeyError):  # of os.environ[...]
-        return traceback.extract_tb(error.__traceback__)[-1].filename == os.__file__
-    return False
+    return isinstance(error, KeyError) and _raised_in(error) == "os"  # of os.environ[...]
+
+
+def _raised_in(error: BaseException) -> str:
+    """The name of the module whose code has raised it."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return str(frames[-1].f_globals.get("__name__", "")) if frames else ""
 
 
 def _is_project_at_fault(error: BaseException) -> bool:
