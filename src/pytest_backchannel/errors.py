@@ -319,7 +319,21 @@ class InventoryFailed(BackchannelError):
     """What a worker of production knows can't be said: the project can't be imported under its settings there.
 
     The message has the reason, in one line. A run of tests goes on without: see the slug ``unknown_task``.
+
+    Args:
+        message: what happened.
+        why: the name of the exception's type, in the process that has imported the project; empty where there was none.
+        traceback: the lines of that traceback.
+        environment: whether that may be so here alone, for want of a variable or a package that production has.
     """
+
+    def __init__(
+        self, message: str, *, why: str = "", traceback: tuple[str, ...] = (), environment: bool = True
+    ) -> None:
+        super().__init__(message)
+        self.why = why
+        self.traceback = traceback
+        self.environment = environment
 
 
 if not TYPE_CHECKING:
@@ -470,6 +484,21 @@ declare_slug(
 declare_slug(
     "repeated_enqueue",
     "Under beat, a task was enqueued while the same one, with the same arguments, was still on its way.",
+    fatal=False,
+    fatal_if_strict=True,
+    doubles_only=True,
+)
+declare_slug(
+    "eta_beyond_visibility",
+    "A task waits for its eta, countdown or retry for longer than the visibility timeout: Redis delivers it more "
+    "than once.",
+    fatal=False,
+    fatal_if_strict=True,
+    doubles_only=True,
+)
+declare_slug(
+    "expired_task",
+    "A task expired before a worker ran it, and the test has not looked.",
     fatal=False,
     fatal_if_strict=True,
     doubles_only=True,

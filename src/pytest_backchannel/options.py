@@ -23,6 +23,7 @@ class Options:
     Attributes:
         celery_app: where the project's Celery app is, as ``package.module:attribute``; empty finds it.
         production_settings: the settings module that says what runs in production; empty uses the test settings.
+        settings_allow: what production's settings may do, by the names of the findings.
         worker_queues: the queues that the project's workers consume; empty where the project does not say.
         timeout: how long a receive waits, in seconds.
         strict: whether every test is held to what a test with one of our fixtures is.
@@ -39,6 +40,7 @@ class Options:
 
     celery_app: str
     production_settings: str
+    settings_allow: tuple[str, ...]
     worker_queues: tuple[str, ...]
     timeout: float
     strict: bool
@@ -68,6 +70,13 @@ def add_options(parser: pytest.Parser) -> None:
         "The settings module that says which broker, result backend and channel layer run in production "
         "(it is read without connecting to anything).",
         default="",
+    )
+    parser.addini(
+        "backchannel_settings_allow",
+        "What production's settings do on purpose: the name of a finding a line, with its reason after a colon "
+        "('memory_layer: one process, and no worker').",
+        type="linelist",
+        default=[],
     )
     parser.addini(
         "backchannel_worker_queues",
@@ -175,6 +184,7 @@ def _read(config: pytest.Config) -> Options:
         production_settings=_dotted(
             config, "backchannel_production_settings", "package.module", "config.settings.production"
         ),
+        settings_allow=_findings(config, "backchannel_settings_allow"),
         worker_queues=_queues(config, "backchannel_worker_queues"),
         timeout=_seconds("backchannel_timeout", _ini(config, "backchannel_timeout", "a number of seconds above 0")),
         strict=_ini(config, "backchannel_strict", "true or false"),
@@ -213,6 +223,18 @@ def _queues(config: pytest.Config, name: str) -> tuple[str, ...]:
                 f"{name} = {' '.join(entries)!r}: {queue!r} is no queue: give the names alone, such as: celery mail"
             )
     return queues
+
+
+def _findings(config: pytest.Config, name: str) -> tuple[str, ...]:
+    lines = _ini(config, name, "the names of findings, each on a line of its own, such as: memory_layer: one process")
+    names = tuple(line.partition(":")[0].strip() for line in lines)
+    if names:
+        from .inventory.findings.finding import FINDINGS
+
+        for given in names:
+            if given not in FINDINGS:
+                raise pytest.UsageError(f"{name}: there is no finding {given!r}: choose of {', '.join(FINDINGS)}")
+    return names
 
 
 def _server(config: pytest.Config) -> str:

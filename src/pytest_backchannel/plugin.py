@@ -23,6 +23,7 @@ from .harness import (
     judging,
     late_hooks,
     lending,
+    production_findings,
     project,
     queues,
     real_servers,
@@ -76,6 +77,8 @@ def pytest_configure(config: pytest.Config) -> None:
         manager.register(_DistinctKeys(), "backchannel-distinct-keys")
     if blocking != "off":
         manager.register(_WatchLoop(fails=blocking == "error"), "backchannel-blocking")
+    if options_of(config).production_settings and not hasattr(config, "workerinput"):
+        manager.register(_Production(), "backchannel-production")
     if options_of(config).odd_values:
         manager.register(_OddValues(), "backchannel-odd-values")
 
@@ -350,6 +353,48 @@ class _WithServers:
 # --------------------------------------------------------------- the summary
 
 
+class _Production:
+    """At the end of a run: what the settings of production would do, where the project names them."""
+
+    def __init__(self) -> None:
+        self._told: production_findings.Told | None = None
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        """Begin to read the settings of production."""
+        production_findings.begin(session.config)
+
+    def pytest_unconfigure(self, config: pytest.Config) -> None:
+        """Leave no process behind."""
+        production_findings.end(config)
+
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """Judge the settings of production: with ``backchannel_strict``, what is found fails the run."""
+        reporter: Any = session.config.pluginmanager.getplugin("terminalreporter")
+        ran = reporter is not None and any(
+            isinstance(report, pytest.TestReport) for reports in reporter.stats.values() for report in reports
+        )
+        if not ran or exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+            return
+        self._told = production_findings.tell(session.config)
+        if self._told.findings and options_of(session.config).strict:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Print it, above what went unseen in the tests."""
+        if self._told is not None and self._told.findings:
+            options = options_of(terminalreporter.config)
+            terminalreporter.section(f"backchannel: the settings of production ({options.production_settings})")
+            for line in production_findings.lines(self._told, strict=options.strict):
+                terminalreporter.write_line(line)
+
+    @property
+    def not_known(self) -> list[str]:
+        """Why there may be more to tell, each in one line."""
+        return [] if self._told is None else list(self._told.not_known)
+
+
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """What went unseen in tests that use none of the fixtures, and what could not be known."""
     # All reports are with pytest, those of the workers of pytest-xdist too: no test pays for a hook that gathers them.
@@ -359,11 +404,13 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         for report in of_category
         if hasattr(report, "backchannel_observed") or hasattr(report, "backchannel_not_known")
     ]
-    if reports:
-        _write_summary(terminalreporter, sorted(reports, key=lambda report: report.start))
+    production: _Production | None = terminalreporter.config.pluginmanager.get_plugin("backchannel-production")
+    not_known = [] if production is None else production.not_known
+    if reports or not_known:
+        _write_summary(terminalreporter, sorted(reports, key=lambda report: report.start), not_known)
 
 
-def _write_summary(terminalreporter: Any, reports: list[Any]) -> None:
+def _write_summary(terminalreporter: Any, reports: list[Any], not_known: list[str]) -> None:
     from .questions.report.terminal import Observed
 
     observed = Observed()
@@ -373,6 +420,7 @@ def _write_summary(terminalreporter: Any, reports: list[Any]) -> None:
         terminalreporter.section(observed.TITLE)
         for line in observed.lines():
             terminalreporter.write_line(line)
-    for text in dict.fromkeys(getattr(report, "backchannel_not_known", None) for report in reports):
+    told = [getattr(report, "backchannel_not_known", None) for report in reports]
+    for text in dict.fromkeys([*told, *not_known]):
         if text is not None:
             terminalreporter.write_line(f"backchannel: {text}")

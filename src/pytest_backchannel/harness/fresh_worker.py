@@ -15,6 +15,7 @@ from ..options import once_per_config, options_of
 from .project import find_celery_app
 
 if TYPE_CHECKING:
+    from ..errors import InventoryFailed
     from ..inventory.celery_inventory import CeleryInventory
 
 # What the summary is to say, once, of an inventory that is not there or not complete.
@@ -57,23 +58,32 @@ def celery_inventory(config: pytest.Config) -> CeleryInventory | None:
     try:
         found = _found(config)
     except InventoryFailed as error:
-        config.stash[_FAILURE] = f"{' '.join(str(error).split())}. Tasks that no worker knows are not told."
+        config.stash[_FAILURE] = in_one_line(error)
         return None
     return found
 
 
+def in_one_line(error: InventoryFailed) -> str:
+    """What the summary says of it: once, whoever says it."""
+    return f"{' '.join(str(error).split())}. Tasks that no worker knows are not told."
+
+
+def child_arguments(config: pytest.Config) -> dict[str, Any]:
+    """Of the child processes: the same for whoever asks, since the first answer is everybody's."""
+    tests_settings = os.environ.get("DJANGO_SETTINGS_MODULE", "")
+    return {
+        "configured": options_of(config).celery_app,
+        "tests_settings": tests_settings,
+        "folder": shared_folder(config),
+    }
+
+
 def _found(config: pytest.Config) -> CeleryInventory:
-    from ..errors import BackchannelError, InventoryFailed
-    from ..inventory.celery_app import find_app
+    from ..errors import InventoryFailed
     from ..inventory.child_process import celery_inventory_of
 
-    options = options_of(config)
-    settings, app = options.production_settings, find_celery_app(config)
-    try:
-        path = find_app(options.celery_app, os.environ.get("DJANGO_SETTINGS_MODULE", ""))[0]
-    except BackchannelError:
-        path = ""  # the tests have it from elsewhere; that of production may stand beside its settings
-    found = celery_inventory_of(settings, app=path, configured=options.celery_app, folder=shared_folder(config))
+    settings, app = options_of(config).production_settings, find_celery_app(config)
+    found = celery_inventory_of(settings, **child_arguments(config))
     if found.main != str(app.main):
         raise InventoryFailed(
             f"what a worker knows under {settings} is not known: its Celery app is {found.main!r} ({found.app}), and "

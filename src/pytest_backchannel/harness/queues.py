@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -64,6 +65,7 @@ def stepped_queue(item: pytest.Item) -> TaskQueue:
         pytest.UsageError: as for ``task_queue``.
     """
     __tracebackhide__ = True
+    from ..inventory.differences import silent_differences
     from ..tasks.queue import TaskQueue
 
     arguments = queue_arguments(item)
@@ -83,6 +85,7 @@ def stepped_queue(item: pytest.Item) -> TaskQueue:
             result_backend=profile.result_backend,
             in_transaction=_in_code_transaction,
             why_unregistered=functools.partial(why_unregistered, item.config),
+            conf=silent_differences(profile.celery, app, os.environ.get("DJANGO_SETTINGS_MODULE", "")),
             reuse=options.reuse,
             **arguments,
         )

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from .asgi_inventory import SiteSettings
+
 
 @dataclass(frozen=True, kw_only=True)
 class KnownTask:
@@ -40,12 +42,22 @@ class BeatEntry:
         task: the name of its task.
         schedule: as Celery shows it.
         options: those of the message.
+        seconds: the shortest time between two runs; None where it is not known.
+        every_minute_of: the one hour in each of whose minutes it is due; None for most schedules.
+        expires: after how many seconds its message expires, by the entry or by the task; None for never.
+        queue: the queue that the entry names; None where it names none.
+        refused: why its arguments don't fit the task; None where they do, or it is not known.
     """
 
     name: str
     task: str
     schedule: str
     options: Mapping[str, Any] = field(default_factory=dict)
+    seconds: float | None = None
+    every_minute_of: int | None = None
+    expires: float | None = None
+    queue: str | None = None
+    refused: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +92,9 @@ class CeleryInventory:
         discovered: where tasks were looked for.
         unknown: why the inventory may lack something: what was refused, and what could not be run. Empty where it is
             complete.
+        routed: the names of tasks that ``task_routes`` has a route for; patterns are left out.
+        chords: the modules of the project that name Celery's chord.
+        site: mail, channel layers and caches.
     """
 
     settings_module: str
@@ -95,6 +110,9 @@ class CeleryInventory:
     modules: Mapping[str, str]
     discovered: Sequence[Discovery]
     unknown: Sequence[str]
+    routed: Sequence[str] = ()
+    chords: Sequence[str] = ()
+    site: SiteSettings = field(default_factory=SiteSettings)
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> CeleryInventory:
@@ -103,6 +121,7 @@ class CeleryInventory:
             **data,
             "tasks": {task["name"]: KnownTask(**task) for task in data["tasks"]},
             "beat": {entry["name"]: BeatEntry(**entry) for entry in data["beat"]},
+            "site": SiteSettings(**data["site"]),
             "discovered": [Discovery(**look) for look in data["discovered"]],
         }
         return cls(**values)

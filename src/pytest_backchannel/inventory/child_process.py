@@ -1,4 +1,4 @@
-"""Starts the child process of an inventory when it is first needed: once a run, whichever of its processes asks."""
+"""Starts the child processes of an inventory: each once a run, whichever of its processes asks, or ahead of that."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from ..errors import InventoryFailed
+from .asgi_inventory import AsgiInventory
 from .celery_inventory import CeleryInventory
 
 TIME_LIMIT = 60.0
@@ -22,7 +24,13 @@ TIME_LIMIT = 60.0
 
 
 def celery_inventory_of(
-    settings: str, *, app: str = "", configured: str = "", folder: Path | None = None, time_limit: float = TIME_LIMIT
+    settings: str,
+    *,
+    app: str = "",
+    configured: str = "",
+    tests_settings: str = "",
+    folder: Path | None = None,
+    time_limit: float = TIME_LIMIT,
 ) -> CeleryInventory:
     """What ``celery -A`` would have, under the settings of production.
 
@@ -30,6 +38,8 @@ def celery_inventory_of(
         settings: the settings module of production.
         app: where the app is, as ``package.module:attribute``; empty lets the child process find it.
         configured: what the ini option ``backchannel_celery_app`` says.
+        tests_settings: the settings module of the tests, beside which the app is looked for where it is not beside
+            production's.
         folder: a folder that all processes of the run share, in which the answer is kept; None asks anew.
         time_limit: how long it may take, in seconds.
 
@@ -40,8 +50,66 @@ def celery_inventory_of(
         >>> sorted(celery_inventory_of("config.settings.production").queues)  # doctest: +SKIP
         ['celery', 'mail']
     """
-    answer = _answer("celery", settings, [settings, app, configured], folder, time_limit)
-    return CeleryInventory.from_data(answer)
+    arguments = [settings, app, configured, tests_settings]
+    return CeleryInventory.from_data(_answer("celery", settings, arguments, folder, time_limit))
+
+
+def asgi_inventory_of(
+    settings: str,
+    *,
+    configured: str = "",
+    tests_settings: str = "",
+    folder: Path | None = None,
+    time_limit: float = TIME_LIMIT,
+) -> AsgiInventory:
+    """What a web process would have, under the settings of production: the ASGI application is imported alone.
+
+    Args: those of :func:`celery_inventory_of`.
+
+    Raises:
+        InventoryFailed: the settings can't be read; the message is one line. An application that can't be imported is
+            an answer.
+    """
+    arguments = [settings, configured, tests_settings]
+    return AsgiInventory.from_data(_answer("asgi", settings, arguments, folder, time_limit))
+
+
+class Ahead:
+    """The child processes, begun before anybody has asked: they work beside the tests.
+
+    Whoever asks meanwhile waits for the answer. Where a process is of no use (the system has no file locks, somebody
+    else of the run was faster), it is not begun.
+
+    Args:
+        settings: the settings module of production.
+        configured: what the ini option ``backchannel_celery_app`` says.
+        tests_settings: the settings module of the tests.
+        folder: the folder that all processes of the run share.
+        kinds: which of them: ``celery`` and ``asgi``.
+    """
+
+    def __init__(
+        self, settings: str, *, configured: str, tests_settings: str, folder: Path, kinds: Sequence[str]
+    ) -> None:
+        self._processes: list[_Process] = []
+        arguments = {
+            "celery": [settings, "", configured, tests_settings],
+            "asgi": [settings, configured, tests_settings],
+        }
+        for kind in kinds:
+            lock = _take(folder / f"backchannel-inventory-{kind}.lock") if os.name == "posix" else None
+            if lock is None:
+                continue
+            # The process holds the lock from here on: it is a copy of the same open file.
+            with lock:
+                target = folder / f"backchannel-inventory-{kind}.json"
+                if not target.exists():
+                    self._processes.append(_start(kind, settings, arguments[kind], target, lock=lock.fileno()))
+
+    def end(self) -> None:
+        """End the processes, whatever they do, and all that they have started."""
+        while self._processes:
+            self._processes.pop().end()
 
 
 def _answer(
@@ -51,27 +119,109 @@ def _answer(
         with tempfile.TemporaryDirectory(prefix="backchannel-") as own:
             return _answer(kind, settings, arguments, Path(own), time_limit)
     target = folder / f"backchannel-inventory-{kind}.json"
-    with _lock(folder / f"backchannel-inventory-{kind}.lock"):
+    with _lock(folder / f"backchannel-inventory-{kind}.lock", time_limit):
         if not target.exists():
             _run(kind, settings, arguments, target, time_limit)
         answer = json.loads(target.read_text(encoding="utf-8"))
     if "failed" in answer:
-        raise InventoryFailed(f"what a worker knows under {settings} is not known: {answer['failed']}")
+        raise InventoryFailed(
+            f"what a worker knows under {settings} is not known: {answer['failed']}"
+            if kind == "celery"
+            else f"what a web process has under {settings} is not known: {answer['failed']}",
+            why=answer.get("why", ""),
+            traceback=tuple(answer.get("traceback", ())),
+            environment=answer.get("environment", True),
+        )
     found: Mapping[str, Any] = answer["found"]
     return found
 
 
-@contextlib.contextmanager
-def _lock(path: Path) -> Generator[None]:
-    """One process at a time; the system lets go of it with the process that holds it, however that ends."""
+def _take(path: Path) -> IO[bytes] | None:
+    """Lock a file, and keep it open; None where another process holds it, or there are no such locks."""
     try:
         import fcntl
     except ImportError:  # Windows: each process asks for itself
+        return None
+    file = path.open("wb")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        return None
+    return file
+
+
+@contextlib.contextmanager
+def _lock(path: Path, time_limit: float) -> Generator[None]:
+    """One process at a time; the system lets go of it with the process that holds it, however that ends.
+
+    The wait has an end: a process that the project has forked may hold the lock, too. It is counted in turns of
+    ``select``, since ``time`` may be that of a virtual clock.
+    """
+    file = None
+    if os.name == "posix":
+        for _ in range(int(2 * time_limit / _TURN) + 1):
+            file = _take(path)
+            if file is not None:
+                break
+            select.select([], [], [], _TURN)
+    try:
         yield
-        return
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+    finally:
+        if file is not None:
+            file.close()
+
+
+_TURN = 0.02
+
+
+@dataclass(frozen=True)
+class _Process:
+    """A child process, and the pipes between.
+
+    It ends when our end of the first pipe has gone, also when this process is killed; it says by the second that it has
+    written. Not by wait(timeout=…): that sleeps, and a virtual clock may be in place.
+    """
+
+    process: subprocess.Popen[bytes]
+    errors: IO[bytes]
+    ours: int
+    told: int
+
+    def last_words(self) -> str:
+        """The last line that it has written to its standard error."""
+        self.errors.seek(0)
+        lines = self.errors.read().decode(errors="replace").strip().splitlines()
+        return lines[-1] if lines else "it has written nothing"
+
+    def end(self) -> None:
+        """End it, and whatever the project has started: that is of its group, for it was not waited for yet."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        os.close(self.ours)
+        os.close(self.told)
+        self.errors.close()
+
+
+def _start(kind: str, settings: str, arguments: Sequence[Any], target: Path, *, lock: int | None = None) -> _Process:
+    """Start a child process; with a lock, it holds that, and minds its time by itself."""
+    watched, ours = os.pipe()
+    told, tells = os.pipe()
+    command = [sys.executable, "-m", f"{__package__}.child.main", kind, str(target), f"{watched},{tells}"]
+    errors = tempfile.TemporaryFile()  # noqa: SIM115  (as long as the process)
+    process = subprocess.Popen(
+        [*command, json.dumps(list(arguments)), str(0 if lock is None else TIME_LIMIT)],
+        env=_environment(os.environ, settings),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=errors,
+        pass_fds=(watched, tells) if lock is None else (watched, tells, lock),
+        start_new_session=True,
+    )
+    os.close(watched)
+    os.close(tells)
+    return _Process(process, errors, ours, told)
 
 
 def _run(kind: str, settings: str, arguments: Sequence[Any], target: Path, time_limit: float) -> None:
@@ -79,41 +229,17 @@ def _run(kind: str, settings: str, arguments: Sequence[Any], target: Path, time_
     if os.name != "posix":
         _write_failure(target, "it needs process groups, which this system has not")
         return
-    # The child ends when our end of the first pipe has gone, also when this process is killed; it says by the second
-    # that it has written. Not by wait(timeout=…): that sleeps, and a virtual clock may be in place.
-    watched, ours = os.pipe()
-    told, tells = os.pipe()
-    command = [sys.executable, "-m", f"{__package__}.child.main", kind, str(target), f"{watched},{tells}"]
-    with tempfile.TemporaryFile() as errors:
-        process = subprocess.Popen(
-            [*command, json.dumps(list(arguments))],
-            env=_environment(os.environ, settings),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=errors,
-            pass_fds=(watched, tells),
-            start_new_session=True,
-        )
-        os.close(watched)
-        os.close(tells)
-        in_time = False
-        try:
-            in_time = _is_told(told, time_limit)
-        finally:
-            # Whatever the project has started is of its group, and goes with it: it was not waited for yet.
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            os.close(ours)
-            os.close(told)
+    child = _start(kind, settings, arguments, target)
+    try:
+        in_time = _is_told(child.told, time_limit)
         if not in_time:
             _write_failure(
                 target, f"its process has not ended within {time_limit:g} s: something that it imports waits"
             )
         elif not target.exists():
-            errors.seek(0)
-            last = errors.read().decode(errors="replace").strip().splitlines()[-1:] or ["it has written nothing"]
-            _write_failure(target, f"its process has ended early: {last[0]}")
+            _write_failure(target, f"its process has ended early: {child.last_words()}")
+    finally:
+        child.end()
 
 
 def _is_told(told: int, time_limit: float) -> bool:

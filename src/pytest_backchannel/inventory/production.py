@@ -15,6 +15,7 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,27 @@ READ_TIMEOUT = 60.0
 
 # Celery's names for the settings that are read (celery/app/defaults.py, 5.7), without a namespace.
 _CELERY_NAMES = ("broker_url", "broker_transport_options", "result_backend")
+
+# Those that have an effect on what the doubles do, beside what their own arguments say. What a task has kept of the
+# settings when it was bound (acks_late and its like) can't be told from what its decorator says: of these, only the
+# serialiser and the time limits are here.
+BEHAVIOUR = (
+    "accept_content",
+    "result_accept_content",
+    "result_expires",
+    "result_extended",
+    "result_serializer",
+    "task_compression",
+    "task_create_missing_queues",
+    "task_default_queue",
+    "task_protocol",
+    "task_queue_max_priority",
+    "task_routes",
+    "task_serializer",
+    "task_soft_time_limit",
+    "task_time_limit",
+    "worker_prefetch_multiplier",
+)
 
 # Brokers that keep an unacknowledged message invisible for a time, and then deliver it again; all others requeue it
 # when the connection is lost (kombu 5.7: transport/redis.py and transport/SQS.py; transport/pyamqp.py).
@@ -50,6 +72,7 @@ class Profile:
         broker_options: Celery's ``broker_transport_options``, such as ``visibility_timeout`` in seconds.
         result_backend: the kind, as in Celery's URLs: ``redis``, ``rpc``, ``cache``, ``db``, ``disabled`` …
         channel_layer: ``core`` or ``pubsub`` (the two layers of channels-redis).
+        celery: Celery's settings that production sets, of those with an effect on the doubles, by Celery's own names.
         channel_layer_options: the layer's ``CONFIG``, such as ``capacity`` and ``expiry`` in seconds.
     """
 
@@ -59,6 +82,7 @@ class Profile:
     result_backend: str = "disabled"
     channel_layer: str = "core"
     channel_layer_options: Mapping[str, Any] = field(default_factory=dict)
+    celery: Mapping[str, Any] = field(default_factory=dict)
 
 
 def production_profile(
@@ -103,6 +127,7 @@ def _profile(source: str, values: Mapping[str, Any]) -> Profile:
         result_backend=_scheme(backend) if isinstance(backend, str) else "other",
         channel_layer=_LAYERS.get(layer.get("BACKEND", ""), "core"),
         channel_layer_options={k: v for k, v in (layer.get("CONFIG") or {}).items() if k != "hosts"},
+        celery=values.get("behaviour") or {},
     )
 
 
@@ -136,6 +161,23 @@ def _pick(values: Mapping[str, Any], namespace: str) -> dict[str, Any]:
     if values.get("CHANNEL_LAYERS"):
         picked["CHANNEL_LAYERS"] = values["CHANNEL_LAYERS"]
     return picked
+
+
+def _behaviour(values: Mapping[str, Any], namespace: str) -> dict[str, Any]:
+    """What production sets of these, where JSON can carry it."""
+    said = {name: values.get(f"{namespace}_{name.upper()}") for name in BEHAVIOUR} if namespace else {}
+    kept = said.get("result_expires")
+    if isinstance(kept, timedelta):
+        said["result_expires"] = kept.total_seconds()
+    return {name: value for name, value in said.items() if value is not None and _is_plain(value)}
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return all(isinstance(key, str) and _is_plain(item) for key, item in value.items())
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, (str, int, float))
 
 
 @lru_cache(maxsize=8)
@@ -202,7 +244,7 @@ def _main(module: str, namespace: str, target: str) -> None:
     for name in ("connect", "connect_ex", "sendto"):
         setattr(socket.socket, name, refuse)
     values = vars(importlib.import_module(module))
-    picked = _pick(values, namespace)
+    picked = {**_pick(values, namespace), "behaviour": _behaviour(values, namespace)}
     Path(target).write_text(json.dumps(_with_text_keys(picked), default=str), encoding="utf-8")
 
 

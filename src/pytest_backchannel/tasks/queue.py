@@ -62,6 +62,8 @@ class TaskQueue(WaitingTasks):
         in_transaction: whether the project's code is inside a transaction of its own, now.
         why_unregistered: says of a task that this process has why a worker of production does not know it, and None
             where it does: the message of such a task is thrown away, as there. Without it each task is known.
+        conf: settings of Celery that hold within, by Celery's own names, such as those of production that the tests say
+            nothing of. A task has the serialiser and the time limits unless it has others than the app.
         reuse: whether the worker, the producer and the result backend of the app's last queue of the same kind are used
             again, where nothing has changed of what they were made of; nothing of that queue is left in them.
 
@@ -92,6 +94,7 @@ class TaskQueue(WaitingTasks):
         log: EventLog | None = None,
         in_transaction: Callable[[], bool] | None = None,
         why_unregistered: Callable[[Any], str | None] | None = None,
+        conf: Mapping[str, Any] | None = None,
         reuse: bool = True,
     ) -> None:
         self._driver: Driver = SteppedDriver(
@@ -108,6 +111,7 @@ class TaskQueue(WaitingTasks):
             log=log,
             in_transaction=in_transaction,
             why_unregistered=why_unregistered,
+            conf=conf,
             reuse=reuse,
         )
 

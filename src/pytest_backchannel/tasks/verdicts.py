@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from celery import states
 
 from ..events import EventLog
+from . import records
 from .expect.messages import EnqueuedTask
 from .outcomes import HandlerError, HandlerFailure, Outcome, TaskFailure
+from .stepped.broker import TIME_OVER
 from .stepped.engine import Engine
 from .stepped.explain import consumed
+from .stepped.recorder import MessageHistory
 
 
 def unserved_queues(engine: Engine, log: EventLog) -> None:
@@ -88,6 +92,94 @@ def late_acknowledgements(engine: Engine, log: EventLog) -> None:
             where=history.where,
             cause=history.cause,
         )
+
+
+def late_etas(engine: Engine, log: EventLog) -> None:
+    """An eta further away than Redis waits for the worker that holds the message: once for each task and line."""
+    if engine.broker.profile != "redis":
+        return
+    timeout = engine.broker.visibility_timeout
+    told: set[tuple[str, Any]] = set()
+    for history in engine.recorder.history:
+        eta = _moment(history.headers.get("eta"))
+        # Celery writes the eta a little before the message is published: a second more or less is no verdict.
+        if eta is None or eta - history.published_at <= timeout + 1 or (history.name, history.where) in told:
+            continue
+        told.add((history.name, history.where))
+        what = f"retry {history.retries} of {history.name}" if history.retries else history.name
+        log.problem(
+            "eta_beyond_visibility",
+            f"{what} is to run in {eta - history.published_at:.0f} s. A worker takes its message at once and holds it "
+            f"until then, and after {timeout:g} s (the visibility timeout) Redis gives it to a worker again: it runs "
+            "more "
+            "than once.\nFix: a longer visibility_timeout in CELERY_BROKER_TRANSPORT_OPTIONS, or a moment that is "
+            "kept in the database, and a beat entry that looks for what is due.",
+            where=history.where,
+            cause=history.cause,
+        )
+
+
+def expired_tasks(engine: Engine, seen: set[str], log: EventLog) -> None:
+    """A task whose time was over before a worker ran it, and at which the test has not looked.
+
+    Args:
+        engine: what has run.
+        seen: what the test has looked at.
+        log: takes the problems.
+    """
+    for task_id in dict.fromkeys([*_expired(log), *_sure_to_expire(engine)]):
+        history = engine.recorder.latest.get(task_id)
+        expires = _moment(history.headers.get("expires")) if history is not None else None
+        # Without one of its own, the time of its queue was over.
+        if history is None or expires is None or task_id in seen:
+            continue
+        log.problem(
+            "expired_task",
+            f"{history.name} {_why_expired(history, expires)}. A worker throws such a message away, and no on_failure "
+            "or "
+            "errback runs.\nFix: a longer expires, or none; where it is intended, look at the task's state.",
+            where=history.where,
+            cause=history.cause,
+        )
+
+
+def _expired(log: EventLog) -> Iterator[str]:
+    """The ids of the tasks that a worker or the broker has found too old."""
+    for event in log.events:
+        by_worker = isinstance(event, records.StateSet) and (event.state, event.reason) == ("REVOKED", "expired")
+        by_broker = isinstance(event, records.MessageLost) and event.reason == TIME_OVER
+        if isinstance(event, records.TaskEvent) and (by_worker or by_broker):
+            yield event.task_id
+
+
+def _sure_to_expire(engine: Engine) -> Iterator[str]:
+    """The ids of the tasks that still wait, and will be due when their time is over."""
+    for message in engine.waiting():
+        headers = message.history.headers
+        eta, expires = _moment(headers.get("eta")), _moment(headers.get("expires"))
+        if eta is not None and expires is not None and eta >= expires:
+            yield message.history.id
+
+
+def _why_expired(history: MessageHistory, expires: float) -> str:
+    eta = _moment(history.headers.get("eta"))
+    if eta is None or eta < expires:
+        return f"has expired: no worker began it within {max(0.0, expires - history.published_at):.0f} s"
+    late = f"{eta - expires:.0f} s after its expiry" if eta - expires >= 1 else "when it has expired"
+    if history.retries:
+        return f"expires unrun: its retry {history.retries} is due {late}, which counts from the first message"
+    return f"expires unrun: it is due {late}"
+
+
+def _moment(text: Any) -> float | None:
+    """A moment in the headers of a message, in seconds since the epoch; UTC where it does not say, as in a worker."""
+    try:
+        moment = datetime.fromisoformat(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+    if moment is None:
+        return None
+    return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def followers(task: EnqueuedTask) -> set[str]:

@@ -6,7 +6,7 @@ from textwrap import dedent
 
 import pytest
 
-from pytest_backchannel.inventory.child_process import celery_inventory_of
+from pytest_backchannel.inventory.child_process import asgi_inventory_of, celery_inventory_of
 
 FILES = {
     "site_config/__init__.py": "",
@@ -80,6 +80,9 @@ class Site:
 
     def inventory(self, settings="site_config.production", **options):
         return celery_inventory_of(settings, **{"app": "site_config.celery:app", **options})
+
+    def web(self, settings="site_config.production", **options):
+        return asgi_inventory_of(settings, **options)
 
 
 @pytest.fixture

@@ -13,12 +13,15 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
 from functools import partial
 from types import CodeType, FunctionType
 from typing import Any
 
 from . import guards
 from .refusals import refused
+from .site_settings import site_settings
+from .telling import NoCeleryApp, is_of_project
 
 _OPTIONS = (
     "acks_late",
@@ -30,6 +33,8 @@ _OPTIONS = (
     "priority",
     "rate_limit",
     "reject_on_worker_lost",
+    "retry_backoff",
+    "retry_backoff_max",
     "serializer",
     "soft_time_limit",
     "store_errors_even_if_ignored",
@@ -42,21 +47,22 @@ _SECRET = re.compile("API|TOKEN|KEY|SECRET|PASS|PROFANITIES_LIST|SIGNATURE|DATAB
 _IMPORTS_BY_NAME = frozenset({"import_module", "__import__", "autodiscover_modules", "autodiscover_tasks"})
 
 
-def celery_inventory(settings: str, app_path: str, configured: str) -> dict[str, Any]:
+def celery_inventory(settings: str, app_path: str, configured: str, tests_settings: str) -> dict[str, Any]:
     """What ``celery -A`` would have, as plain data.
 
     Args:
         settings: the settings module of production.
-        app_path: where the test run has found the app; empty where it could not be found by name.
+        app_path: where the app is; empty where that is not known.
         configured: what the ini option ``backchannel_celery_app`` says.
+        tests_settings: the settings module of the tests: the app may stand beside it, and not beside production's.
 
     Raises:
         Exception: whatever the project raises while it is imported.
     """
     # As a worker has it: an application may ask by which command it runs.
-    sys.argv = ["celery", "-A", (app_path or settings).partition(":")[0], "worker"]
+    sys.argv = ["celery", "-A", (app_path or configured or settings).partition(":")[0], "worker"]
     looks = _noted_looks()
-    path, app = _find_app(app_path or configured, settings)
+    path, app = _find_app(app_path or configured, settings, tests_settings)
     unknown: list[str] = []
     run_checks = _postponed_checks()
     app.loader.import_default_modules()
@@ -75,8 +81,11 @@ def celery_inventory(settings: str, app_path: str, configured: str) -> dict[str,
         "tasks": tasks,
         "queues": queues,
         "routes": _routes(app.conf.task_routes),
-        "beat": [_beat_entry(name, entry) for name, entry in sorted((app.conf.beat_schedule or {}).items())],
+        "routed": _routed(app.conf.task_routes),
+        "beat": [_beat_entry(app, name, entry) for name, entry in sorted((app.conf.beat_schedule or {}).items())],
         "settings": _settings(app.conf),
+        "chords": _modules_with_chords(),
+        "site": site_settings(),
         "originals": guards.ORIGINALS,
         "modules": _modules(),
         "discovered": looks,
@@ -84,10 +93,19 @@ def celery_inventory(settings: str, app_path: str, configured: str) -> dict[str,
     }
 
 
-def _find_app(path: str, settings: str) -> tuple[str, Any]:
+def _find_app(configured: str, settings: str, tests_settings: str) -> tuple[str, Any]:
+    from ...errors import BackchannelError
     from ..celery_app import find_app
 
-    return find_app(path, settings)
+    try:
+        return find_app(configured, settings)
+    except BackchannelError as error:
+        if configured:
+            raise
+        try:
+            return find_app("", tests_settings)
+        except BackchannelError:
+            raise NoCeleryApp(str(error)) from error
 
 
 # --- private API: BaseLoader.autodiscover_tasks, django.core.checks.run_checks as celery.fixups.django calls it, and
@@ -262,7 +280,10 @@ def _task(app: Any, task: Any, only_by_checks: bool) -> dict[str, Any]:
         "line": code.co_firstlineno if code is not None else 0,
         "queue": _queue_of(app, task),
         "only_by_checks": only_by_checks,
-        "options": {name: _plain(value) for name, value in options.items() if value is not None},
+        "options": {
+            **{name: _plain(value) for name, value in options.items() if value is not None},
+            "autoretries": bool(getattr(task, "autoretry_for", ())),
+        },
     }
 
 
@@ -281,14 +302,81 @@ def _routes(routes: Any) -> list[str]:
     return [repr(route) for route in routes] if isinstance(routes, (list, tuple)) else [repr(routes)] if routes else []
 
 
-def _beat_entry(name: str, entry: Any) -> dict[str, Any]:
+def _routed(routes: Any) -> list[str]:
+    """The names of tasks that a route is for, patterns left out; those of the setting's plain forms."""
+    maps: Any = [routes] if isinstance(routes, Mapping) else routes if isinstance(routes, (list, tuple)) else []
+    names: list[Any] = []
+    for one in maps:
+        # Also a list of pairs, each of a name and a route.
+        names += list(one) if isinstance(one, Mapping) else one[:1] if isinstance(one, (list, tuple)) else []
+    return [name for name in names if isinstance(name, str) and not set(name) & set("*?[")]
+
+
+def _beat_entry(app: Any, name: str, entry: Any) -> dict[str, Any]:
     values = entry if isinstance(entry, Mapping) else vars(entry)
+    task = app.tasks.get(str(values.get("task")))
+    options = values.get("options") or {}
     return {
         "name": str(name),
         "task": str(values.get("task")),
         "schedule": repr(values.get("schedule")),
-        "options": _plain(values.get("options") or {}),
+        "options": _plain(options),
+        "seconds": _shortest(values.get("schedule")),
+        "every_minute_of": _every_minute_of(values.get("schedule")),
+        "expires": _seconds(options["expires"] if "expires" in options else getattr(task, "expires", None)),
+        "queue": str(getattr(options["queue"], "name", options["queue"])) if options.get("queue") else None,
+        "refused": _refused_arguments(task, values.get("args") or (), values.get("kwargs") or {}),
     }
+
+
+def _seconds(value: Any) -> float | None:
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _shortest(schedule: Any) -> float | None:
+    """The shortest time between two runs of an entry, in seconds; None where it can't be told."""
+    from celery.schedules import crontab
+
+    if isinstance(schedule, crontab):
+        minutes = sorted(hour * 60 + minute for hour in schedule.hour for minute in schedule.minute)
+        gaps = [later - earlier for earlier, later in zip(minutes, [*minutes[1:], minutes[0] + 24 * 60], strict=True)]
+        return min(gaps) * 60.0
+    # A plain number, a timedelta, or Celery's schedule, which holds one.
+    return _seconds(getattr(schedule, "run_every", schedule))
+
+
+def _every_minute_of(schedule: Any) -> int | None:
+    """The one hour in each of whose minutes a crontab is due; None for all others."""
+    from celery.schedules import crontab
+
+    if isinstance(schedule, crontab) and len(schedule.hour) == 1 and len(schedule.minute) == 60:
+        return int(next(iter(schedule.hour)))
+    return None
+
+
+def _refused_arguments(task: Any, args: Any, kwargs: Any) -> str | None:
+    """Why a task can't be called so, as Celery checks it when it is enqueued; None where it can."""
+    header = getattr(task, "__header__", None)
+    if header is None or not getattr(task, "typing", False):
+        return None
+    try:
+        header(*args, **kwargs)
+    except TypeError as error:
+        return str(error)
+    return None
+
+
+def _modules_with_chords() -> list[str]:
+    """The modules of the project that have Celery's chord by a name, or make one by another module."""
+    from celery import canvas
+
+    return [
+        name
+        for name, module in list(sys.modules.items())
+        if is_of_project(module) and any(value is canvas.chord for value in list(vars(module).values()))
+    ]
 
 
 def _settings(conf: Any) -> dict[str, Any]:
@@ -302,6 +390,8 @@ def _plain(value: Any) -> Any:
     """A value that JSON can carry, without secrets."""
     if value is None or isinstance(value, bool | int | float):
         return value
+    if isinstance(value, timedelta):
+        return value.total_seconds()
     if isinstance(value, str):
         scheme, separator, _ = value.partition("://")
         return scheme + separator

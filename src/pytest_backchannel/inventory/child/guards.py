@@ -42,6 +42,14 @@ ORIGINALS: dict[str, Any] = {}
 """What the settings said of databases, caches and layers before they were replaced."""
 
 
+_replaced: dict[str, Mapping[str, Any]] = {}
+
+
+def replaced(name: str) -> Mapping[str, Any]:
+    """What a setting said before it was replaced: ``CACHES`` or ``CHANNEL_LAYERS``. It may hold secrets."""
+    return _replaced.get(name, {})
+
+
 def install() -> None:
     """Refuse databases, caches, channel layers, brokers, result backends and sockets, for the life of this process.
 
@@ -109,6 +117,7 @@ def replace_settings(settings: Any) -> None:
         caches={alias: str(values.get("BACKEND", "")) for alias, values in caches.items()},
         channel_layers={alias: str(values.get("BACKEND", "")) for alias, values in layers.items()},
     )
+    _replaced.update(CACHES=caches, CHANNEL_LAYERS=layers)
     settings.DATABASES = {
         alias: {**values, "ENGINE": ENGINE, VENDOR_OPTION: vendor_of(str(values.get("ENGINE", "")))}
         for alias, values in {"default": {}, **databases}.items()

@@ -44,6 +44,10 @@ SWEEP_THROTTLE = 10
 SWEEP_LIMIT = 10
 
 
+TIME_OVER = "its time in the queue was over"
+"""Why a broker has dropped a message."""
+
+
 @dataclass(eq=False, slots=True, weakref_slot=True)
 class StoredMessage:
     """One message, where it is, and what is known of it.
@@ -463,7 +467,7 @@ class Broker:
         if self._argument(message.queue, "x-dead-letter-exchange") is not None:
             self._dead_letter(message, reason)
         else:
-            why = {"expired": "its time in the queue was over", "maxlen": "its queue was full"}[reason]
+            why = {"expired": TIME_OVER, "maxlen": "its queue was full"}[reason]
             self.listener.dropped(message, why)
 
     def _dead_letter(self, message: StoredMessage, reason: str) -> None:

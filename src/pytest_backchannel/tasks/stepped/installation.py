@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from datetime import UTC, datetime
 from typing import Any
@@ -32,6 +32,14 @@ OVERRIDES: dict[str, Any] = {
     "worker_pool_restarts": False,
 }
 
+# What a task keeps of a setting when it is bound, by the setting (celery.app.task.Task.from_config, seen on celery
+# 5.5–5.7; the time limits are there from 5.7 on, and have no effect before).
+BOUND = {
+    "task_serializer": "serializer",
+    "task_time_limit": "time_limit",
+    "task_soft_time_limit": "soft_time_limit",
+}
+
 
 class Installation:
     """One app, redirected; a context manager.
@@ -42,6 +50,7 @@ class Installation:
         backend: makes the result backend, once the app is redirected.
         kit: what is kept of an earlier queue, and for a later one; None keeps nothing.
         around_send: called in place of the app's ``AMQP.send_task_message``, with that one before its arguments.
+        settings: further settings that hold while it is active, by Celery's own names.
 
     Attributes:
         steps: the app's own boot steps, of which it has only those that run meanwhile.
@@ -55,8 +64,10 @@ class Installation:
         *,
         kit: Kit | None = None,
         around_send: AroundSend | None = None,
+        settings: Mapping[str, Any] | None = None,
     ) -> None:
         self.app = app
+        self._settings = settings or {}
         self.transport = transport
         self._make_backend = backend
         self.kit = kit
@@ -85,7 +96,10 @@ class Installation:
             stack.callback(_installed.remove, self)
             # A worker's start writes it.
             stack.callback(put, conf.changes, kept(conf.changes, [conf._key("include")]))
-            stack.enter_context(overridden(conf, OVERRIDES))
+            before = {name: conf.get(name) for name in BOUND if name in self._settings}
+            stack.enter_context(overridden(conf, {**self._settings, **OVERRIDES}))
+            for name, value in before.items():
+                self._override_tasks(stack, BOUND[name], value, self._settings[name])
             observers = conf._observers
             stack.callback(observers.__setitem__, slice(None), list(observers))
             stack.callback(self._close_pools, pools._limit[0])
@@ -106,6 +120,12 @@ class Installation:
 
     def __exit__(self, *exc_info: object) -> None:
         self._stack.close()
+
+    def _override_tasks(self, stack: ExitStack, attribute: str, before: Any, value: Any) -> None:
+        """Give a task the setting that it has of the app's, and not of its own."""
+        for task in self.app.tasks.values():
+            if getattr(task, attribute, None) == before:
+                stack.enter_context(changed(vars(task), {attribute: value}))
 
     def _redirected(self) -> dict[str, Any]:
         """What an app keeps bound, replaced, or taken away to be made anew."""

@@ -69,6 +69,7 @@ class SteppedDriver:
         log: EventLog | None,
         in_transaction: Callable[[], bool] | None,
         why_unregistered: Callable[[Any], str | None] | None = None,
+        conf: Mapping[str, Any] | None = None,
         reuse: bool = True,
     ) -> None:
         if order not in ORDERS:
@@ -94,6 +95,7 @@ class SteppedDriver:
         self.captures = self.recorder.captures
         self.seen: set[str] = set()
         self._backend_kind = result_backend
+        self._conf = dict(conf or {})
         self._reuse = reuse
         self._workers = workers
         self._queues = queues
@@ -107,7 +109,8 @@ class SteppedDriver:
 
     def __enter__(self) -> Self:
         queues = self._worker_queues()
-        kit = kits.take(self.app, (self.broker.profile, tuple(queues.items()))) if self._reuse else None
+        spec = self.broker.profile, tuple(queues.items()), tuple(map(repr, self._conf.items()))
+        kit = kits.take(self.app, spec) if self._reuse else None
         transport = transport_for(self.broker.profile) if kit is None else kit.transport
         attach(
             transport,
@@ -117,7 +120,12 @@ class SteppedDriver:
             refused=self.recorder.refused,
         )
         installation = Installation(
-            self.app, transport, lambda: self._backend(kit), kit=kit, around_send=self._sending.send
+            self.app,
+            transport,
+            lambda: self._backend(kit),
+            kit=kit,
+            around_send=self._sending.send,
+            settings=self._conf,
         )
         with ExitStack() as stack:
             stack.callback(detach, transport)
@@ -178,6 +186,8 @@ class SteppedDriver:
             verdicts.unserved_queues(self.engine, self.log)
             verdicts.failed_tasks(self.outcomes, self.seen, self.log, self._followers)
             verdicts.late_acknowledgements(self.engine, self.log)
+            verdicts.late_etas(self.engine, self.log)
+            verdicts.expired_tasks(self.engine, self.seen, self.log)
             verdicts.pending_chords(self.engine, self.app, self.log)
 
     def _followers(self, task_id: str) -> set[str]:

@@ -26,7 +26,7 @@ MOST_KITS = 4
 # A worker's start writes it.
 BESIDES = frozenset({"include", "CELERY_INCLUDE"})
 
-Spec = tuple[str, tuple[tuple[str, tuple[str, ...] | None], ...]]
+Spec = tuple[str, tuple[tuple[str, tuple[str, ...] | None], ...], tuple[str, ...]]
 
 # --- private API: celery.Celery, celery.app.amqp.AMQP, celery.utils.dispatch.Signal and kombu.pools, seen on celery
 # --- 5.5–5.7 and kombu 5.5–5.7: what an AMQP keeps of the settings once it was used, and what its pools hold.
@@ -131,7 +131,8 @@ class Kit:
 
     Args:
         app: the app.
-        spec: which kind: the profile of its broker, and the queues of each worker by its name.
+        spec: which kind: the profile of its broker, the queues of each worker by its name, and the settings that it has
+            been given.
 
     Attributes:
         transport: the transport class.
