@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from .edits import REFACTORING, Change, load
 from .measure import COLUMNS, Measured, NotGreen, baselines, measure
@@ -84,13 +85,13 @@ def sampled(changes: list[Change], count: int | None, seed: int) -> list[Change]
     return changes if count is None else random.Random(seed).sample(changes, min(count, len(changes)))
 
 
-def play(changes: list[Change], kept: dict, given: argparse.Namespace) -> list[Measured]:
+def play(changes: list[Change], kept: dict[str, Any], given: argparse.Namespace) -> list[Measured]:
     """Measure them, keep and print each; gives the refactorings that are red."""
     alarms = []
     began, count = time.monotonic(), 0
     with tempfile.TemporaryDirectory(prefix="corpus-", ignore_cleanup_errors=True) as folder:
         runner = Runner(Path(folder))
-        runs = baselines(runner, given.setups, say)
+        runs = baselines(runner, given.setups, given.json.parent / "corpus-runs", say)
 
         def done(measured: Measured) -> None:
             nonlocal count

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
-from collections.abc import Callable, Iterable
+import sys
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
-from .edits import Change
+from .edits import EXAMPLE, SUITES, Change
 from .reach import tests_reached
-from .runs import SETUPS, Run, Runner
+from .runs import SETUPS, Run, Runner, Setup
 from .verdicts import Verdict, verdict
 
 # The suites and ways of the table: a column for each.
@@ -21,6 +25,7 @@ COLUMNS = {
     "example": ("tests", "example"),
     "example strict": ("tests", "example strict"),
 }
+PLUGIN = Path(__file__).parents[2] / "src"
 MOST = 8  # failures of one run: enough to see by what it is caught
 
 
@@ -36,22 +41,47 @@ class NotGreen(Exception):
     """The example itself fails: nothing can be measured."""
 
 
-def baselines(runner: Runner, setups: Iterable[str], say: Callable[[str], None]) -> dict[str, Run]:
-    """Run the example as it is, under each set-up, and note what each test reaches.
+def baselines(runner: Runner, setups: Iterable[str], known: Path, say: Callable[[str], None]) -> dict[str, Run]:
+    """The runs of the example as it is, under each set-up, with what each test reaches.
+
+    Args:
+        runner: runs those that are not known.
+        setups: their names.
+        known: a folder where runs are kept: they are the same until the example, a suite or the plugin changes.
+        say: prints.
 
     Raises:
         NotGreen: a test failed.
     """
-    project = runner.copy(None)
     runs = {}
+    project = None
     for name in setups:
+        file = known / f"{name.replace(' ', '-')}-{_fingerprint(SETUPS[name])}.json"
+        if file.exists():
+            runs[name] = Run(**json.loads(file.read_text()))
+            continue
+        project = project or runner.copy(None)
         run = runs[name] = runner.run(project, SETUPS[name], reach=True)
         if run.failures:
             first = run.failures[0]
             raise NotGreen(f"without any edit, under {name!r}, {first['test']} fails:\n{first['text']}")
+        known.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(asdict(run)))
         say(f"{name}: {len(run.passed)} tests pass without an edit")
-    shutil.rmtree(project.parent, ignore_errors=True)
+    if project:
+        shutil.rmtree(project.parent, ignore_errors=True)
     return runs
+
+
+def _fingerprint(setup: Setup) -> str:
+    """Of all that such a run depends on, but the libraries."""
+    folders = [EXAMPLE, SUITES, Path(__file__).parent / "probe", *([PLUGIN] if setup.has_plugin else [])]
+    digest = hashlib.sha256(repr((setup, sys.version)).encode())
+    for file in sorted(
+        file for folder in folders for file in folder.rglob("*") if file.suffix in (".py", ".toml", ".html")
+    ):
+        digest.update(str(file).encode() + file.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def measure(
@@ -81,17 +111,31 @@ def measure(
     return [found[change.name] for change in changes]
 
 
-def _verdicts(runner: Runner, change: Change, project, runs: dict[str, Run], everything: bool):
+def _verdicts(
+    runner: Runner, change: Change, project: Path, runs: dict[str, Run], everything: bool
+) -> Iterator[tuple[str, Verdict]]:
+    seen: dict[str, Run] = {}
     for name, baseline in runs.items():
         setup = SETUPS[name]
         only = None if everything else tests_reached(change, setup, baseline)
+        if setup.judges_failures_of in seen:
+            only = _failed(seen[setup.judges_failures_of], baseline, only)
         most = MOST if setup.suites == ("tests",) else 0
-        run = runner.run(project, setup, only=only, most=most) if only is None or only else Run(ran=False)
+        run = runner.run(project, setup, only=only, most=most) if only is None or only else Run()
+        seen[name] = run
         news = run.news(baseline) if setup.has_plugin else []
         for column, (suite, of_setup) in COLUMNS.items():
             if of_setup == name:
                 failures = [failure for failure in run.failures if _belongs(failure["test"], suite)]
                 yield column, verdict(change, failures, [line for line in news if _belongs_told(line, suite)])
+
+
+def _failed(run: Run, baseline: Run, reached: set[str] | None) -> set[str] | None:
+    """The tests that failed in a run, for another to try; all that are reached, where it has not come so far."""
+    failed = {failure["test"] for failure in run.failures}
+    if run.told:
+        return reached
+    return failed if failed <= set(baseline.passed) else reached
 
 
 def _belongs(test: str, suite: str) -> bool:
