@@ -1,8 +1,8 @@
 """The edits of the example that are measured, as data, and a copy of the example with one of them.
 
-Each file below ``edits/`` holds changes by name: ``why``, and edits of files below ``example/``, each with its old text,
-which occurs once, and the new one. ``bugs/`` has a file for each kind; ``later.toml`` has those that were written when
-no verdict was changed for them any more, each with its ``kind``; ``refactorings.toml`` has what must stay green.
+Each file below ``edits/`` holds changes by name: ``why``, and edits of files below ``example/``, each with its old
+text, which occurs once, and the new one. ``bugs/`` has a file for each kind; ``later.toml`` has those that were written
+after the tests, which are not changed for them, each with its ``kind``; ``refactorings.toml`` has what must stay green.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import shutil
 import tomllib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -75,8 +76,11 @@ class Change:
         found: dict[str, set[str]] = {}
         for file, (before, after) in self.sources().items():
             names = found.setdefault(file, set())
-            for text, lines in ((before, _changed(before, after)), (after, _changed(after, before))):
-                names.update(_names_at(ast.parse(text).body, lines))
+            sides = [(ast.parse(before), _changed(before, after)), (ast.parse(after), _changed(after, before))]
+            for tree, lines in sides:
+                names.update(_names_at(tree.body, lines))
+            for tree, lines in sides if not names else ():
+                names.update(_imported_at(tree, lines))
         return found
 
 
@@ -109,8 +113,6 @@ def _read(*files: Path) -> Iterator[Change]:
 
 def _changed(text: str, other: str) -> set[int]:
     """The numbers of the lines that the other text does not have, at that place in the order."""
-    from difflib import SequenceMatcher
-
     lines = text.splitlines()
     matcher = SequenceMatcher(None, lines, other.splitlines(), autojunk=False)
     return {number + 1 for op, start, end, *_ in matcher.get_opcodes() if op != "equal" for number in range(start, end)}
@@ -133,3 +135,15 @@ def _names_at(nodes: Iterable[ast.stmt], lines: set[int]) -> Iterator[str]:
                 yield from names
                 # Celery's own messages have them in small letters.
                 yield from (name.removeprefix("CELERY_").lower() for name in names if name.startswith("CELERY_"))
+            case ast.Expr():
+                yield from (
+                    keyword.arg
+                    for keyword in ast.walk(node)
+                    if isinstance(keyword, ast.keyword) and keyword.arg and keyword.lineno in lines
+                )
+
+
+def _imported_at(tree: ast.Module, lines: set[int]) -> Iterator[str]:
+    for node in tree.body:
+        if isinstance(node, ast.Import | ast.ImportFrom) and node.lineno in lines:
+            yield from (alias.asname or alias.name for alias in node.names)

@@ -27,9 +27,10 @@ KINDS = {
 }
 HEAD = """# What the suites catch
 
-How good is a suite that was written in this or that way? {bugs} bugs of the kind that pages people at night, each a small
-edit of [the example project](../tutorial.md), say it in figures: a retry that comes at once, a group that nobody joins, a
-setting that only production has. {calm} refactorings beside them change nothing, and must stay green. `make corpus`
+How good is a suite that was written in this or that way? {bugs} bugs of the kind that pages people at night, each a
+small edit of [the example project](../tutorial.md), say it in
+figures: a retry that comes at once, a group that nobody joins,
+a setting that only production has. {calm} refactorings beside them change nothing, and must stay green. `make corpus`
 makes the edits one after another and runs the suites on each; this page is what came of it.
 
 - **U** is the usual Django suite: models, views, tasks called as functions or in eager mode.
@@ -37,12 +38,25 @@ makes the edits one after another and runs the suites on each; this page is what
   communicators, one test with Celery's own worker in a thread. Neither knows the plugin.
 - **U strict**, **A strict**: the same files, unchanged, with the plugin installed, `backchannel_strict = true`, and the
   settings of production named.
-- **example**, **example strict**: the example's own tests, which are written with the fixtures, without those that need a
-  real broker.
+- **example**, **example strict**: the example's own tests, which are written with the fixtures, without those that need
+  a real broker.
 
 A bug counts as caught where a test fails, or where the plugin says something (a warning, a line of its summary) that it
-does not say of the example as it is. The edits of *two at once* are interleavings of two workers or requests, which no test
-of these suites plays; they are counted apart.
+does not say of the example as it is. Those of *two at once* are interleavings of two workers or requests, which no test
+of these suites plays: they are counted apart.
+
+"""
+LATER_HEAD = """
+### Written later
+
+Of the same kinds, and written after the tests, which were not changed for them: the figure as it is.
+
+"""
+CALM_HEAD = """
+## The refactorings
+
+All must stay green. A test by hand, `patch(…delay)`, sees how a call is spelt, and goes red where that alone has
+changed.
 
 """
 
@@ -59,8 +73,26 @@ def keep(file: Path, kept: dict[str, Any], measured: Measured) -> None:
     entry = kept.setdefault(change.name, {"verdicts": {}})
     entry |= {"kind": change.kind, "why": change.why, "later": change.later, "files": sorted(change.causes())}
     entry["verdicts"] |= {column: found.as_json() for column, found in measured.verdicts.items()}
+    write(file, kept)
+
+
+def write(file: Path, kept: dict[str, Any]) -> None:
+    """Write results, one change a line, so that a change of theirs can be read."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps({"format": FORMAT, "changes": kept}, indent=1) + "\n")
+    lines = [f"{json.dumps(name)}: {json.dumps(entry, sort_keys=True)}" for name, entry in sorted(kept.items())]
+    file.write_text(f'{{"format": {FORMAT}, "changes": {{\n' + ",\n".join(lines) + "\n}}\n")
+
+
+def no_longer(now: dict[str, Any], before: dict[str, Any]) -> list[str]:
+    """What was caught when the results were published, and is not caught now: ``name: column``."""
+    return [
+        f"{name}: {column}"
+        for name, entry in now.items()
+        for column, verdict in entry["verdicts"].items()
+        if entry["kind"] != REFACTORING
+        and not _caught(verdict)
+        and _caught(before.get(name, {}).get("verdicts", {}).get(column))
+    ]
 
 
 def figures(changes: Iterable[Change], kept: dict[str, Any]) -> str:
@@ -148,14 +180,6 @@ def write_page(changes: list[Change], kept: dict[str, Any]) -> None:
         text += f"\n### {title[0].upper()}{title[1:]}\n\n"
         text += detail(changes, kept, lambda change, kind=kind: change.kind == kind and not change.later) + "\n"
     if any(change.later for change in bugs):
-        text += (
-            "\n### Written later\n\nOf the same kinds, and written when no verdict was changed for them any more: the"
-            " figure as it is.\n\n" + detail(changes, kept, lambda change: change.later) + "\n"
-        )
-    text += (
-        "\n## The refactorings\n\nAll must stay green. A test by hand, `patch(…delay)`, sees how a call is spelt, and goes"
-        " red where that alone has changed.\n\n"
-        + detail(changes, kept, lambda change: change.kind == REFACTORING)
-        + "\n"
-    )
+        text += LATER_HEAD + detail(changes, kept, lambda change: change.later) + "\n"
+    text += CALM_HEAD + detail(changes, kept, lambda change: change.kind == REFACTORING) + "\n"
     PAGE.write_text(text)

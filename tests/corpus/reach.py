@@ -1,9 +1,10 @@
 """Which tests an edit can reach: so that the others need not run.
 
 Each set-up is run once on the example as it is, and notes which functions of the project each test calls, in whichever
-thread. Where an edit changes the bodies of functions alone, only the tests that call one of them can come out otherwise.
-Everything else (a decorator, a default, a setting, a class, a module's own lines, what is called at import) may reach
-each test. So may a file that no run has imported, if the plugin is there: it reads production's settings elsewhere.
+thread. Where an edit changes the bodies of functions alone, only the tests that call one of them can come out
+otherwise. Everything else (a decorator, a default, a setting, a class, a module's own lines, what is called at import)
+may reach each test. So may a file that no run has imported, if the plugin is there: it reads production's settings in a
+process of its own.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from .edits import Change
 from .runs import Run, Setup
 
 
-def tests_reached(change: Change, setup: Setup, baseline: Run) -> set[str] | None:
+def which_tests(change: Change, setup: Setup, baseline: Run) -> set[str] | None:
     """The tests that may come out otherwise; None for all of them."""
     tests: set[str] = set()
     for file, (before, after) in change.sources().items():

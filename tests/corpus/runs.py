@@ -18,7 +18,7 @@ from .edits import Change, copied
 
 PROBE = Path(__file__).parent / "probe"
 LONGEST_RUN = 300.0
-# The example's pyproject.toml says how its own tests run; the two suites are older than it, and have a file of their own.
+# The example's pyproject.toml says how its own tests run; the two suites are older, and have a file of their own.
 SUITES_INI = """[pytest]
 DJANGO_SETTINGS_MODULE = config.settings.test
 asyncio_mode = auto
