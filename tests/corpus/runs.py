@@ -30,7 +30,7 @@ pythonpath = .
 NOT_LOADED = ["no:randomly", "no:faker", "no:valkey", "no:xdist", "no:hypothesispytest", "no:timeout", "no:anyio"]
 STRICT = ["-o", "backchannel_strict=true"]
 PRODUCTION = ["-o", "backchannel_production_settings=config.settings.production"]
-HUNG, NO_TEST_RAN = "(the run did not end)", "(no test ran)"
+NO_TEST_RAN = "(no test ran)"
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,8 @@ class Runner:
             most: end after so many failures; 0 runs all.
         """
         result = project.parent / "result.json"
-        result.unlink(missing_ok=True)
+        for file in (result, result.with_suffix(".now")):
+            file.unlink(missing_ok=True)
         environ = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "DJANGO_"))}
         environ.pop("PYTHONDONTWRITEBYTECODE", None)
         environ |= {
@@ -128,7 +129,9 @@ class Runner:
         found: dict[str, Any] = json.loads(result.read_text()) if result.exists() else {}
         run = Run(**found)
         if code is None:
-            run.failures.append({"test": HUNG, "when": "", "text": output[-4000:]})
+            now = result.with_suffix(".now")
+            test = now.read_text() if now.exists() else NO_TEST_RAN
+            run.failures.append({"test": test, "when": "hung", "text": f"{test} did not end\n{output[-4000:]}"})
         elif code not in (0, 1) and not run.failures:
             run.failures.append({"test": NO_TEST_RAN, "when": "", "text": output[-6000:]})
         return run

@@ -53,6 +53,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     global current
     current = item.nodeid
     reached.setdefault(current, set())
+    Path(os.environ["CORPUS_RESULT"]).with_suffix(".now").write_text(current)  # where a run that does not end was
     try:
         return (yield)
     finally:
