@@ -104,7 +104,7 @@ def test_a_worker_killed_after_sending_does_not_send_twice(db, task_queue, mailo
         (total_month, False),
         (requeue_stuck_invoices, False),
     ],
-    ids=str,
+    ids=lambda value: getattr(value, "name", None),
 )
 def test_no_task_is_lost_with_its_worker(db, task_queue, mailoutbox, task, about_one_invoice, when):
     invoice = InvoiceFactory(status=Invoice.Status.QUEUED)

@@ -122,7 +122,7 @@ def line(measured: Measured) -> str:
     for column in COLUMNS:
         found = measured.verdicts.get(column)
         if found is not None and found.caught:
-            how = ", ".join(found.slugs) or (found.by[0].rsplit("/", 1)[-1] if found.red else found.by[0])
+            how = ", ".join(found.slugs) or (found.by[0].split("/", 1)[-1] if found.red else found.by[0])
             seen.append(
                 f"{column}{'' if found.red else ' (told)'}: {how}{'' if found.names_cause else ' (cause not named)'}"
             )

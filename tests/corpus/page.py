@@ -157,7 +157,7 @@ def _by(verdict: dict[str, Any] | None) -> str:
     slugs = ", ".join(f"`{slug}`" for slug in verdict["slugs"])
     if not verdict["red"]:
         return slugs or _cell(verdict["by"][0][:120])
-    test = verdict["by"][0].rsplit("/", 1)[-1].split("[", 1)[0]
+    test = verdict["by"][0].split("[", 1)[0].rsplit("/", 1)[-1]
     return f"{slugs} in {_cell(test)}" if slugs else _cell(test)
 
 
