@@ -13,7 +13,7 @@ SEED ?= 1
 REPLAY ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-anew test-integration fuzz ecosystem site check lint types docs build matrix bench lock clean
+.PHONY: help demo test test-fast test-anew test-integration fuzz ecosystem corpus site check lint types docs build matrix bench lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -63,6 +63,10 @@ ecosystem: .venv-ecosystem/.ready .venv-ecosystem-celery-5.6/.ready ## run the t
 	.venv-ecosystem/bin/python -m pytest -p no:inline_snapshot -n $(JOBS) --dist worksteal tests/ecosystem \
 		tests/plugin/test_from_scratch.py --ignore $(NEEDS_CELERY_5_6) $(ARGS)
 	.venv-ecosystem-celery-5.6/bin/python -m pytest $(NEEDS_CELERY_5_6) $(ARGS)
+
+# All takes a quarter of an hour on two processors; ARGS="--sample 10 --seed 3", or "--kind retry beat", a part of it.
+corpus: $(VENV)/.ready ## what the suites catch of known bugs; ARGS=--write-docs writes the page of the docs anew
+	PYTHONPATH=tests $(BIN)/python -m corpus $(ARGS)
 
 site: $(VENV)/.ready ## run the example site for real: Redis, ASGI server, worker, beat
 	$(BIN)/backchannel demo --serve $(ARGS)

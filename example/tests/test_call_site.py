@@ -54,8 +54,9 @@ def test_all_drafts_go_as_workflows(client, db, task_queue):
     sent = InvoiceFactory(status=Invoice.Status.SENT)
     client.post("/invoices/email/")
     for invoice in drafts:
-        task_queue.assert_enqueued(send_invoice(invoice.id))  # so is a whole chain
+        task_queue.assert_enqueued(send_invoice(invoice.id), count=1)  # so is a whole chain
     task_queue.assert_not_enqueued(validate_invoice.s(sent.id))
+    assert len(task_queue) == 2  # and nothing else waits
 
 
 def test_a_broker_that_refuses_is_told_to_the_user(client, db, task_queue):

@@ -65,6 +65,23 @@ def test_a_step_that_fails_ends_the_workflow(db, task_queue):
     assert invoice.status == Invoice.Status.FAILED
 
 
+@pytest.mark.parametrize(
+    "delivered",
+    [
+        pytest.param("once"),
+        pytest.param("twice", marks=pytest.mark.task_queue(redeliver_all=True)),
+        pytest.param("in any order", marks=pytest.mark.task_queue(order="random", seed=7)),
+    ],
+)
+def test_each_draft_is_mailed_once(client, db, task_queue, mailoutbox, delivered):
+    drafts = [InvoiceFactory(customer_email=f"{name}@example.com") for name in ("ada", "grace", "joan")]
+    client.post("/invoices/email/")
+    task_queue.run()  # now, and not in an hour
+    assert sorted(mail.to[0] for mail in mailoutbox) == [draft.customer_email for draft in drafts]
+    assert {invoice.status for invoice in Invoice.objects.all()} == {Invoice.Status.SENT}
+    assert all(invoice.pdf for invoice in Invoice.objects.all())
+
+
 @pytest.mark.task_queue(broker=["stepped", "redis"])
 def test_chord_at_two_levels(db, task_queue):
     """Once in this process, and once, in the slow job, through Redis and a worker process."""

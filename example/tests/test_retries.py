@@ -9,7 +9,14 @@ from unittest.mock import patch
 import pytest
 from billing.mail import TransientSMTPError, deliver
 from billing.models import EmailLog, Invoice
-from billing.tasks import send_invoice_email
+from billing.tasks import (
+    generate_pdf,
+    requeue_stuck_invoices,
+    send_invoice_email,
+    total_invoice,
+    total_month,
+    validate_invoice,
+)
 from celery.exceptions import Retry
 from django.core.mail import EmailMessage
 
@@ -84,3 +91,25 @@ def test_a_worker_killed_after_sending_does_not_send_twice(db, task_queue, mailo
     task_queue.run_until_idle()
     assert len(task_queue.succeeded) == 1
     assert len(mailoutbox) == 1
+
+
+@pytest.mark.parametrize("when", ["before_body", "after_body"])
+@pytest.mark.parametrize(
+    ("task", "about_one_invoice"),
+    [
+        (validate_invoice, True),
+        (generate_pdf, True),
+        (send_invoice_email, True),
+        (total_invoice, True),
+        (total_month, False),
+        (requeue_stuck_invoices, False),
+    ],
+    ids=lambda value: getattr(value, "name", None),
+)
+def test_no_task_is_lost_with_its_worker(db, task_queue, mailoutbox, task, about_one_invoice, when):
+    invoice = InvoiceFactory(status=Invoice.Status.QUEUED)
+    task_queue.kill_worker(when=when, task=task)
+    result = task.delay(*[invoice.id] if about_one_invoice else [])
+    task_queue.run_until_idle()
+    assert result.successful()
+    assert len(mailoutbox) <= 1

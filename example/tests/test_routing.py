@@ -1,5 +1,7 @@
 """Can a browser reach it, and another site's page not? All goes through the application that the server serves."""
 
+from urllib.parse import quote
+
 import pytest
 from channels.testing import WebsocketCommunicator
 from config.asgi import application
@@ -14,6 +16,13 @@ async def test_a_room_has_a_route_and_no_room_has_none(db_async):
     await lobby.disconnect()
     with pytest.raises(ValueError, match="No route found"):
         await nowhere.connect(timeout=2)
+
+
+@pytest.mark.parametrize("room", ["two words", "käse", "a:b", "x" * 81], ids=["words", "umlaut", "colon", "long"])
+async def test_a_name_that_no_group_can_have_is_no_room(db_async, websocket, room):
+    with pytest.raises(ValueError, match="No route found"):
+        async with websocket(f"/ws/chat/{quote(room)}/"):
+            pass
 
 
 async def test_every_route_with_websocket(db_async, websocket):
