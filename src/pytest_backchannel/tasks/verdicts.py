@@ -101,7 +101,7 @@ def late_etas(engine: Engine, log: EventLog) -> None:
     timeout = engine.broker.visibility_timeout
     told: set[tuple[str, Any]] = set()
     for history in engine.recorder.history:
-        eta = _moment(history.headers.get("eta"))
+        eta = _moment(history.eta)
         # Celery writes the eta a little before the message is published: a second more or less is no verdict.
         if eta is None or eta - history.published_at <= timeout + 1 or (history.name, history.where) in told:
             continue
@@ -129,7 +129,7 @@ def expired_tasks(engine: Engine, seen: set[str], log: EventLog) -> None:
     """
     for task_id in dict.fromkeys([*_expired(log), *_sure_to_expire(engine)]):
         history = engine.recorder.latest.get(task_id)
-        expires = _moment(history.headers.get("expires")) if history is not None else None
+        expires = _moment(history.expires) if history is not None else None
         # Without one of its own, the time of its queue was over.
         if history is None or expires is None or task_id in seen:
             continue
@@ -155,14 +155,13 @@ def _expired(log: EventLog) -> Iterator[str]:
 def _sure_to_expire(engine: Engine) -> Iterator[str]:
     """The ids of the tasks that still wait, and will be due when their time is over."""
     for message in engine.waiting():
-        headers = message.history.headers
-        eta, expires = _moment(headers.get("eta")), _moment(headers.get("expires"))
+        eta, expires = _moment(message.history.eta), _moment(message.history.expires)
         if eta is not None and expires is not None and eta >= expires:
             yield message.history.id
 
 
 def _why_expired(history: MessageHistory, expires: float) -> str:
-    eta = _moment(history.headers.get("eta"))
+    eta = _moment(history.eta)
     if eta is None or eta < expires:
         return f"has expired: no worker began it within {max(0.0, expires - history.published_at):.0f} s"
     late = f"{eta - expires:.0f} s after its expiry" if eta - expires >= 1 else "when it has expired"

@@ -39,6 +39,8 @@ class MessageHistory:
         group: the id of the group that it belongs to.
         root_id: the id of the task that began the workflow.
         time_limits: the hard and the soft one of this call, where they were given.
+        eta: when it is to run, as its headers say it; None where at once.
+        expires: when it expires, in the same way; None where never.
         own_retry: the line of a retry that its running task has published; True where there is no such line.
         finished: whether it is done: acknowledged, rejected, dropped.
         fire: the message of a beat entry that led to it, or that it is; None where beat has nothing to do with it.
@@ -58,6 +60,8 @@ class MessageHistory:
     group: str | None = None
     root_id: str | None = None
     time_limits: Any = None
+    eta: str | None = None
+    expires: str | None = None
     deliveries: int = 0
     own_retry: Location | bool = False
     finished: bool = False
@@ -164,7 +168,7 @@ class Recorder(Listener):
         history.event = history.cause = event.id
         for sent in self.captures:
             sent.append(self.task(message))
-        if history.headers.get("eta"):
+        if history.eta:
             self._later.setdefault(history.name, []).append(message)
         if history.fire is not None:
             self._tell_repeated(message, history.fire)
@@ -238,6 +242,8 @@ class Recorder(Listener):
             group=headers.get("group"),
             root_id=headers.get("root_id"),
             time_limits=None if limits is None or not any(limits) else tuple(limits),
+            eta=headers.get("eta"),
+            expires=headers.get("expires"),
         )
         if parent is not None and history.id == parent.id and history.retries > parent.retries and _retry_raises():
             parent.own_retry = where or True
