@@ -53,10 +53,10 @@ class Project:
                     "pythonpath = .",
                     "addopts = --strict-markers --strict-config -p no:cacheprovider " + NOT_LOADED,
                     "asyncio_default_fixture_loop_scope = function",
+                    *(["backchannel_reuse = false"] if ANEW else []),
                     "filterwarnings =",
                     "    error",
                     *(f"    {line}" for line in FILTERS),
-                    *(["backchannel_reuse = false"] if ANEW else []),
                     *lines,
                 ]
             ),
