@@ -28,10 +28,9 @@ KINDS = {
 HEAD = """# What the suites catch
 
 How good is a suite that was written in this or that way? {bugs} bugs of the kind that pages people at night, each a
-small edit of [the example project](../tutorial.md), say it in
-figures: a retry that comes at once, a group that nobody joins,
-a setting that only production has. {calm} refactorings beside them change nothing, and must stay green. `make corpus`
-makes the edits one after another and runs the suites on each; this page is what came of it.
+small edit of [the example project](../tutorial.md), say it in figures: a retry that comes at once, a group that nobody
+joins, a setting that only production has. {calm} refactorings beside them change nothing, and must stay green.
+`make corpus` makes the edits one after another and runs the suites on each; this page is what came of it.
 
 - **U** is the usual Django suite: models, views, tasks called as functions or in eager mode.
 - **A** is the practice by hand that this project [grew from](article-map.md): eager bodies, `patch(…delay)`, Channels'
@@ -132,7 +131,7 @@ def detail(changes: Iterable[Change], kept: dict[str, Any], chosen: Callable[[Ch
         best = next((verdicts[column] for column in reversed(COLUMNS) if _caught(verdicts.get(column))), None)
         rows.append(
             [
-                f"`{change.name}`: {change.why}",
+                f"`{change.name}`: {_escaped(change.why)}",
                 *(_mark(verdicts.get(column)) for column in COLUMNS),
                 _by(best),
                 "–" if best is None else "yes" if best["names_cause"] else "no",
@@ -162,7 +161,11 @@ def _by(verdict: dict[str, Any] | None) -> str:
 
 
 def _cell(text: str) -> str:
-    return f"`{text}`".replace("|", "\\|")
+    return f"`{_escaped(text)}`"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", "\\|")
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:
