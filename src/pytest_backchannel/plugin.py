@@ -25,13 +25,13 @@ from .harness import (
     late_hooks,
     layers,
     lending,
-    production_findings,
     project,
     queues,
     real_servers,
     testcases,
     watching,
 )
+from .harness.fresh import production_findings
 from .markers import MARKERS, wrong_markers
 from .options import add_options, add_server_options, options_of
 

@@ -10,7 +10,7 @@ from .. import events
 from ..errors import SLUGS
 from ..markers import allowed_slugs
 from ..options import options_of
-from .fresh_worker import take_failure
+from .fresh.fresh_worker import take_failure
 
 _OBSERVED = pytest.StashKey[list[dict[str, str | int]]]()
 _FAILED = pytest.StashKey[bool]()
