@@ -23,13 +23,13 @@ from .harness import (
     judging,
     late_hooks,
     lending,
-    production_findings,
     project,
     queues,
     real_servers,
     testcases,
     watching,
 )
+from .harness.fresh import production_findings
 from .markers import MARKERS, wrong_markers
 from .options import add_options, add_question_options, add_server_options, options_of
 

@@ -120,3 +120,11 @@ def test_without_the_option_nothing_is_read(site):
     site.ini()
     add(site, NO_TIMEOUT)
     site.test(PLAIN).stdout.no_fnmatch_line("*mail_timeout*")
+
+
+def test_a_project_without_a_celery_app_has_none_to_load(site):
+    (site.path / "config" / "celery.py").unlink()
+    site.write("config/__init__.py", "")
+    result = site.test(PLAIN)
+    result.assert_outcomes(passed=1)
+    result.stdout.no_fnmatch_line("*backchannel: *")

@@ -13,7 +13,7 @@ from ..errors import SLUGS
 from ..markers import allowed_slugs
 from ..options import options_of
 from . import late_hooks
-from .fresh_worker import take_failure
+from .fresh.fresh_worker import take_failure
 
 _OBSERVED = pytest.StashKey[list[dict[str, str | int]]]()
 

@@ -14,7 +14,7 @@ import pytest
 from ..markers import queue_arguments
 from ..options import once_per_config, options_of
 from . import unseen_patches
-from .fresh_worker import why_unregistered
+from .fresh.fresh_worker import why_unregistered
 from .project import find_celery_app, production
 from .real_servers import make_integration
 

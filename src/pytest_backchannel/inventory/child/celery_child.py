@@ -21,7 +21,7 @@ from typing import Any
 from . import guards
 from .refusals import refused
 from .site_settings import site_settings
-from .telling import NoCeleryApp, is_of_project
+from .telling import is_of_project
 
 _OPTIONS = (
     "acks_late",
@@ -94,7 +94,7 @@ def celery_inventory(settings: str, app_path: str, configured: str, tests_settin
 
 
 def _find_app(configured: str, settings: str, tests_settings: str) -> tuple[str, Any]:
-    from ...errors import BackchannelError
+    from ...errors import BackchannelError, InventoryFailed
     from ..celery_app import find_app
 
     try:
@@ -105,7 +105,7 @@ def _find_app(configured: str, settings: str, tests_settings: str) -> tuple[str,
         try:
             return find_app("", tests_settings)
         except BackchannelError:
-            raise NoCeleryApp(str(error)) from error
+            raise InventoryFailed(str(error), why="NoCeleryApp") from error
 
 
 # --- private API: BaseLoader.autodiscover_tasks, django.core.checks.run_checks as celery.fixups.django calls it, and

@@ -31,7 +31,11 @@ def main(kind: str, target: str, pipes: str, arguments: str, time_limit: str) ->
     try:
         answer: dict[str, Any] = {"found": _make(kind, json.loads(arguments))}
     except BaseException as error:
-        answer = {"failed": first_line(error), "why": type(error).__name__, "traceback": shown(error)}
+        answer = {
+            "failed": first_line(error),
+            "why": getattr(error, "why", "") or type(error).__name__,
+            "traceback": shown(error),
+        }
         answer["environment"] = _may_fail_here_alone(error)
     _write(target, answer)
     os.write(tells, b".")

@@ -15,10 +15,6 @@ MOST_LINES = 24
 """How many lines of a traceback are told."""
 
 
-class NoCeleryApp(Exception):
-    """There is no Celery app where one is looked for: the project may have none."""
-
-
 def is_project_file(file: str) -> bool:
     """Whether a file belongs to the project: not to Python, an installed package or this plugin."""
     outside = file.startswith((_OWN, "<", *_LIBRARIES)) or "site-packages" in file
@@ -56,7 +52,7 @@ def _is_import_system(file: str) -> bool:
 
 def is_of_the_environment(error: BaseException) -> bool:
     """Whether it may fail only here: a variable or a package that production has, settings, or what was refused."""
-    if isinstance(error, NoCeleryApp) or not _is_project_at_fault(error):
+    if not _is_project_at_fault(error):
         return True
     if isinstance(error, ModuleNotFoundError):
         package = str(error.name or "").partition(".")[0]

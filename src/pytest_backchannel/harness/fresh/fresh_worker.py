@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ..options import once_per_config, options_of
-from .project import find_celery_app
+from ...options import once_per_config, options_of
+from ..project import find_celery_app
 
 if TYPE_CHECKING:
-    from ..errors import InventoryFailed
-    from ..inventory.celery_inventory import CeleryInventory
+    from ...errors import InventoryFailed
+    from ...inventory.celery_inventory import CeleryInventory
 
 # What the summary is to say, once, of an inventory that is not there or not complete.
 _FAILURE = pytest.StashKey["str | None"]()
@@ -37,7 +37,7 @@ def why_unregistered(config: pytest.Config, task: Any) -> str | None:
     inventory = celery_inventory(config)
     if inventory is None:
         return None
-    from ..inventory.unregistered import why_unregistered as why
+    from ...inventory.unregistered import why_unregistered as why
 
     return why(task, inventory)
 
@@ -53,7 +53,7 @@ def take_failure(config: pytest.Config) -> str | None:
 @once_per_config
 def celery_inventory(config: pytest.Config) -> CeleryInventory | None:
     """What a worker of production has, from the child process of the run; None where that can't be said in full."""
-    from ..errors import InventoryFailed
+    from ...errors import InventoryFailed
 
     try:
         found = _found(config)
@@ -79,8 +79,8 @@ def child_arguments(config: pytest.Config) -> dict[str, Any]:
 
 
 def _found(config: pytest.Config) -> CeleryInventory:
-    from ..errors import InventoryFailed
-    from ..inventory.child_process import celery_inventory_of
+    from ...errors import InventoryFailed
+    from ...inventory.child_process import celery_inventory_of
 
     settings, app = options_of(config).production_settings, find_celery_app(config)
     found = celery_inventory_of(settings, **child_arguments(config))

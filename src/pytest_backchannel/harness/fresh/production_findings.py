@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ..options import options_of
+from ...options import options_of
 from .fresh_worker import child_arguments, in_one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ..inventory.child_process import Ahead
-    from ..inventory.findings.finding import Finding, Production
+    from ...inventory.child_process import Ahead
+    from ...inventory.findings.finding import Finding, Production
 
 _AHEAD: pytest.StashKey[Ahead] = pytest.StashKey()
 
@@ -41,7 +41,7 @@ def begin(config: pytest.Config) -> None:
     given = child_arguments(config)
     if given["folder"] is None:
         return
-    from ..inventory.child_process import Ahead
+    from ...inventory.child_process import Ahead
 
     config.stash[_AHEAD] = Ahead(settings, kinds=_kinds(), **given)
 
@@ -58,8 +58,8 @@ def tell(config: pytest.Config) -> Told:
     options = options_of(config)
     if not options.production_settings:
         return Told((), ())
-    from ..inventory.findings.finding import FINDINGS, Finding
-    from ..inventory.findings.judge import findings
+    from ...inventory.findings.finding import FINDINGS, Finding
+    from ...inventory.findings.judge import findings
 
     production, failed, not_known = _production(config)
     found = [
@@ -76,9 +76,9 @@ def _kinds() -> list[str]:
 
 def _production(config: pytest.Config) -> tuple[Production, list[tuple[str, str, Sequence[str]]], list[str]]:
     """What is known; what could not be imported, as a finding; and what is not known, in one line each."""
-    from ..errors import InventoryFailed
-    from ..inventory.child_process import asgi_inventory_of, celery_inventory_of
-    from ..inventory.findings.finding import Production
+    from ...errors import InventoryFailed
+    from ...inventory.child_process import asgi_inventory_of, celery_inventory_of
+    from ...inventory.findings.finding import Production
 
     options, arguments = options_of(config), child_arguments(config)
     settings = options.production_settings

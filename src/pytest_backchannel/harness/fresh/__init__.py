@@ -1,0 +1,1 @@
+"""What fresh processes of production say: the tasks that a worker knows, and what the settings would do."""
