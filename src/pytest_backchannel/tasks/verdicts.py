@@ -126,7 +126,7 @@ def expired_tasks(engine: Engine, seen: set[str], log: EventLog) -> None:
         seen: what the test has looked at.
         log: takes the problems.
     """
-    if not any(history.headers.get("expires") for history in engine.recorder.history):
+    if not any(history.expires for history in engine.recorder.history):
         return  # mostly: the events need not be looked through
     for task_id in dict.fromkeys([*_expired(log), *_sure_to_expire(engine)]):
         history = engine.recorder.latest.get(task_id)
