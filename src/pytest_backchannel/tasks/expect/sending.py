@@ -146,7 +146,8 @@ _PLAIN = frozenset({str, int, float, bool, type(None)})
 
 
 def _is_plain(arguments: tuple[Sequence[Any], Mapping[str, Any]]) -> bool:
-    return _PLAIN.issuperset(map(type, arguments[0])) and _PLAIN.issuperset(map(type, arguments[1].values()))
+    args, kwargs = arguments
+    return _PLAIN.issuperset(map(type, args)) and (not kwargs or _PLAIN.issuperset(map(type, kwargs.values())))
 
 
 def _changes(path: str, was: Any, now: Any) -> Iterable[tuple[str, Any, Any]]:

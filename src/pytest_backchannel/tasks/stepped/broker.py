@@ -27,7 +27,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .packing import Packed, packed
+from .packing import Packed, packed, unpacked
 
 PROFILES = ("rabbitmq", "redis")
 
@@ -49,7 +49,8 @@ class StoredMessage:
     """One message, where it is, and what is known of it.
 
     Attributes:
-        content: the message as kombu has it, or packed.
+        raw: kombu's raw message; of one that is packed, a copy.
+        packed: the message, packed; None where it is not.
         queue: the queue that it is in, or came from.
         order: its place in the queue: the least is delivered first.
         published_at: when it was published, in seconds since the epoch.
@@ -62,7 +63,7 @@ class StoredMessage:
         seen: what the listener has read of it.
     """
 
-    content: RawMessage | Packed
+    raw: RawMessage
     queue: str
     order: tuple[float, ...] = ()
     published_at: float = 0.0
@@ -73,20 +74,21 @@ class StoredMessage:
     is_task: bool = True
     history: Any = None
     seen: Any = None
-
-    @property
-    def raw(self) -> RawMessage:
-        """The message as kombu has it; of one that is packed, a copy."""
-        if isinstance(self.content, RawMessage):
-            return self.content
-        raw = RawMessage(self.content.unpacked())
-        raw.stored = self
-        return raw
+    packed: Packed | None = None
 
     def pack(self) -> None:
         """Keep it in less room, where that can be done: it is done."""
-        if isinstance(self.content, RawMessage):
-            self.content = packed(self.content) or self.content
+        if self.packed is None and (found := packed(self.raw)) is not None:
+            self.packed = found
+            del self.raw
+
+    def __getattr__(self, name: str) -> Any:
+        # Only of one that is packed: whoever reads another one pays for nothing.
+        if name != "raw" or self.packed is None:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        raw = RawMessage(unpacked(self.packed))
+        raw.stored = self
+        return raw
 
     @property
     def tag(self) -> str:
@@ -219,7 +221,7 @@ class Broker:
     def _enter(self, raw: RawMessage, name: str) -> None:
         now = time.time()
         message = raw.stored = StoredMessage(
-            content=raw, queue=name, published_at=now, queued_at=now, is_task=self.is_task(raw)
+            raw=raw, queue=name, published_at=now, queued_at=now, is_task=self.is_task(raw)
         )
         self._sequence += 1
         message.order = self._order(message, self._sequence)
@@ -346,7 +348,7 @@ class Broker:
         if self.profile == "redis" and raw.get("headers") is not None:
             raw["headers"]["redelivered"] = True
         again = raw.stored = StoredMessage(
-            content=raw,
+            raw=raw,
             queue=message.queue,
             order=message.order,
             published_at=message.published_at,
@@ -481,7 +483,7 @@ class Broker:
             letter = _copy(raw, f"/{target}")
             now = time.time()
             stored = letter.stored = StoredMessage(
-                content=letter, queue=target, published_at=message.published_at, queued_at=now, history=message.history
+                raw=letter, queue=target, published_at=message.published_at, queued_at=now, history=message.history
             )
             self._sequence += 1
             stored.order = self._order(stored, self._sequence)

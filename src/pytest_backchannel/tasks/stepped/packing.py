@@ -4,44 +4,39 @@ from __future__ import annotations
 
 import marshal
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
-_PARTS = ("headers", "properties")
-
-
-class Packed(NamedTuple):
-    """A message as bytes, in a quarter of the room.
-
-    Attributes:
-        shape: the keys of the message and of the mappings in it: most messages of a test share theirs.
-        values: what belongs to them.
-    """
-
-    shape: tuple[tuple[str, ...], ...]
-    values: bytes
-
-    def unpacked(self) -> dict[str, Any]:
-        """The message, made anew."""
-        own, *inside = marshal.loads(self.values)
-        message = dict(zip(self.shape[0], own, strict=True))
-        for name, keys, values in zip(_PARTS, self.shape[1:], inside, strict=True):
-            message[name] = dict(zip(keys, values, strict=True))
-        return message
+# The keys of a message, of its headers and of its properties: most messages of a test share theirs.
+Shape = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
+Packed = tuple[Shape, bytes]
 
 
 def packed(raw: Mapping[str, Any]) -> Packed | None:
-    """A message, packed; None where it holds something that only it can hold."""
-    parts: list[dict[str, Any]] = [part for name in _PARTS if type(part := raw.get(name)) is dict]
-    if len(parts) < len(_PARTS):
+    """A message in a quarter of its room; None where it holds something that only it can hold."""
+    headers, properties = raw.get("headers"), raw.get("properties")
+    if type(headers) is not dict or type(properties) is not dict:
         return None
-    own = [None if name in _PARTS else value for name, value in raw.items()]
-    shape = (tuple(raw), *map(tuple, parts))
+    own = {**raw, "headers": None, "properties": None}
     try:
-        values = marshal.dumps([own, *(list(part.values()) for part in parts)])
+        values = marshal.dumps([*own.values(), *headers.values(), *properties.values()])
     except ValueError:  # an object of a kind of the project's, of a serialiser that keeps it
         return None
-    return Packed(_shapes.setdefault(shape, shape) if len(_shapes) < MOST_SHAPES else shape, values)
+    shape = (tuple(raw), tuple(headers), tuple(properties))
+    if len(_shapes) < MOST_SHAPES:
+        shape = _shapes.setdefault(shape, shape)
+    return shape, values
+
+
+def unpacked(message: Packed) -> dict[str, Any]:
+    """The message, made anew."""
+    shape, values = message
+    own, headers, properties = shape
+    found = iter(marshal.loads(values))
+    raw = dict(zip(own, found, strict=False))
+    raw["headers"] = dict(zip(headers, found, strict=False))
+    raw["properties"] = dict(zip(properties, found, strict=True))
+    return raw
 
 
 MOST_SHAPES = 256
-_shapes: dict[tuple[tuple[str, ...], ...], tuple[tuple[str, ...], ...]] = {}
+_shapes: dict[Shape, Shape] = {}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import CodeType, FrameType
+from types import CodeType, FrameType, MethodType
 from typing import Any
 
 from celery.app.task import Task
@@ -15,6 +16,9 @@ from ...events import EventLog, Location, current_cause, is_project_file, locati
 from .. import records
 from ..expect.messages import EnqueuedTask, decode
 from .broker import Broker, Listener, RawMessage, StoredMessage
+
+# How many messages that are done are not packed yet.
+KEPT_WHOLE = 50
 
 
 @dataclass(eq=False, slots=True)
@@ -69,19 +73,6 @@ class MessageHistory:
         return names[::-1]
 
 
-class _Source:
-    """Reads a message when somebody asks for it; as small as it can be, for each message that was sent has one."""
-
-    __slots__ = ("_message", "_recorder")
-
-    def __init__(self, recorder: Recorder, message: StoredMessage) -> None:
-        self._recorder = recorder
-        self._message = message
-
-    def __call__(self) -> EnqueuedTask:
-        return self._recorder.task(self._message)
-
-
 class Recorder(Listener):
     """Keeps the history of all messages, and the account of which are held by a worker.
 
@@ -109,6 +100,10 @@ class Recorder(Listener):
         self.running: MessageHistory | None = None
         self.captures: list[list[EnqueuedTask]] = []
         self.boundary: CodeType | None = None
+        # The last ones that are done: a test with few tasks packs none.
+        self._done: deque[StoredMessage] = deque()
+        # Each message that was sent has its own bound method of it, which is as small as such a thing can be.
+        self._reads = self.task
         self._in_transaction = in_transaction or (lambda: False)
 
     # ----------------------------------------------------------------------- messages
@@ -151,7 +146,7 @@ class Recorder(Listener):
             queue=message.queue,
             in_transaction=history.in_transaction,
             retries=history.retries,
-            source=_Source(self, message),
+            source=MethodType(self._reads, message),
         )
         history.event = history.cause = event.id
         for sent in self.captures:
@@ -248,7 +243,9 @@ class Recorder(Listener):
     def acknowledged(self, message: StoredMessage) -> None:
         """Note that the broker has forgotten it."""
         self._finish(message)
-        message.pack()
+        self._done.append(message)
+        if len(self._done) > KEPT_WHOLE:
+            self._done.popleft().pack()
         self._record(records.Acked, message, keep=True)
 
     def rejected(self, message: StoredMessage, requeue: bool) -> None:
