@@ -1,6 +1,6 @@
 """What a test costs, in instructions of the processor: one table, and which targets are met.
 
-    python benchmarks/cost.py [--json FILE] [--only one-test,pytest,growth,suite]
+    python benchmarks/cost.py [--json FILE] [--only one-test,pytest,doubles,growth,memory,suite]
 
 Where valgrind is missing, the first two parts are in nanoseconds of processor time, and only ratios are judged. How to
 read it: docs/reference/cost.md.
@@ -18,14 +18,15 @@ import subprocess
 import sys
 import tempfile
 import time
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
-from counting import suite
+from counting import doubles, suite
 from counting.counter import available, count
 from counting.one_test import BACKENDS, FURTHER, app_with
 
-PARTS = ("one-test", "pytest", "growth", "suite")
+PARTS = ("one-test", "pytest", "doubles", "growth", "memory", "suite")
 COMMON = ["-q", "-p", "no:cacheprovider", "-p", "no:randomly", "-p", "no:faker", "-p", "no:valkey"]
 
 
@@ -89,6 +90,51 @@ def under_pytest(table: Table) -> None:
     table.row("task_queue, times celery_eager", counts["test_task_queue"] / counts["test_celery_eager"], "")
 
 
+def other_doubles(table: Table) -> None:
+    """A test with each of the other doubles, under pytest, beside what there is else."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, text in doubles.FILES.items():
+            Path(folder, name).write_text(text)
+        counts = count(["-m", "pytest", "-s", *COMMON], cwd=folder)
+    table.title("One test under pytest with another double")
+    for name, value in counts.items():
+        table.row(name.removeprefix("test_"), value / 1e6, "M instr." if available() else "ms")
+    for ours, theirs, without in doubles.PAIRS:
+        one, other, base = (counts[f"test_{name}"] for name in (ours, theirs, without))
+        table.row(f"{ours}: test, times other", one / other, "")
+        table.row(f"{ours}: its part, times other", (one - base) / (other - base), "")
+    both = counts["test_db"] + counts["test_nothing_async"] - counts["test_nothing"]
+    table.row("db_async, times db in an async test", counts["test_db_async"] / both, "")
+
+
+def memory(table: Table, number: int = 10000) -> None:
+    """What the queue keeps of each of many tasks that have run."""
+    from pytest_backchannel.events import begin_log
+    from pytest_backchannel.tasks.queue import TaskQueue
+
+    table.title(f"Memory for a task, of {number:,} in one queue")
+
+    def measure(app: object, kind: str, number: int) -> tuple[float, float]:
+        begin_log()
+        with TaskQueue(app, result_backend=kind) as queue:
+            for n in range(number):
+                app.tasks["cost.add"].delay(n, n)
+            gc.collect()
+            waiting = tracemalloc.get_traced_memory()[0]
+            queue.run()
+            gc.collect()
+            return waiting, tracemalloc.get_traced_memory()[0]
+
+    for kind in BACKENDS:
+        app = app_with(kind)
+        tracemalloc.start()
+        few, many = measure(app, kind, 100), measure(app, kind, number)
+        tracemalloc.stop()
+        waiting, ran = ((one - other) / (number - 100) / 1000 for one, other in zip(many, few, strict=True))
+        table.row(f"{kind}: while it waits", waiting, "kB")
+        table.row(f"{kind}: when it has run", ran, "kB", most=3)
+
+
 def growth(table: Table) -> None:
     """What one of many costs, in a queue of 10,000 beside one of 1,000: 1 is linear."""
     from celery import chord
@@ -119,7 +165,17 @@ def growth(table: Table) -> None:
             enqueue = cpu(lambda: [add.apply_async((n, n), **options) for n in range(number)])
             index = cpu(lambda: [queue[n] for n in range(number)])
             asserted = cpu(lambda: queue.assert_enqueued(add, count=number))
-            return {"enqueue": enqueue, "task_queue[i]": index, "assert": asserted, "run": cpu(queue.run)}
+            looped = cpu(lambda: [task.args for task in queue])
+            failed = cpu(lambda: failure(lambda: queue.assert_enqueued(add.s(-1, -1))))
+            found = {"enqueue": enqueue, "task_queue[i]": index, "loop": looped, "assert": asserted}
+            return {**found, "text of a failed assert": failed, "run": cpu(queue.run)}
+
+    def failure(what: Callable[[], object]) -> str:
+        try:
+            what()
+        except AssertionError as error:
+            return str(error)
+        raise SystemExit("an assertion that was to fail has passed")
 
     def measure_chord(number: int) -> dict[str, float]:
         begin_log()
@@ -224,7 +280,7 @@ if __name__ == "__main__":
     if not available():
         print("valgrind is not there: processor time in place of instructions")
     found = Table()
-    parts = dict(zip(PARTS, (one_test, under_pytest, growth, whole_suite), strict=True))
+    parts = dict(zip(PARTS, (one_test, under_pytest, other_doubles, growth, memory, whole_suite), strict=True))
     for part in options.only.split(","):
         parts[part](found)
     if options.json:
