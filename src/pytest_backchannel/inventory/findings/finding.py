@@ -40,6 +40,7 @@ FINDINGS = {
     "chord_without_results": "The code has chords, and there is no result backend.",
     "eager_tasks": "Tasks run in the process that enqueues them.",
     "http_timeout": "Code calls a client that may wait for its server for ever.",
+    "layer_capacity": "The channel layer has room for one message of each channel.",
     "layer_idle_timeout": "A read of the channel layer times out before its wait is over: idle consumers die.",
     "mail_timeout": "Mail goes to a server that may let its client wait for ever.",
     "memory_broker": "The broker lives in the memory of one process.",

@@ -60,6 +60,19 @@ def layer_idle_timeout(production: Production) -> Iterator[Finding]:
             )
 
 
+def layer_capacity(production: Production) -> Iterator[Finding]:
+    """Of channels-redis and of the layer in memory alike: what comes beyond it is dropped without a word."""
+    for alias, layer in production.site.layers.items():
+        capacity = layer["capacity"]
+        if isinstance(capacity, int) and capacity <= 1:
+            yield Finding(
+                name="layer_capacity",
+                text=f"the channel layer {alias!r} has a capacity of {capacity}: of two messages in a row, a consumer "
+                "that has not read the first never gets the second. Fix: the default of 100, or what the slowest consumer "
+                "may have waiting.",
+            )
+
+
 def mail_timeout(production: Production) -> Iterator[Finding]:
     """Only where the project says which server it is."""
     for alias, mailer in production.site.mail.items():
