@@ -68,8 +68,8 @@ def layer_capacity(production: Production) -> Iterator[Finding]:
             yield Finding(
                 name="layer_capacity",
                 text=f"the channel layer {alias!r} has a capacity of {capacity}: of two messages in a row, a consumer "
-                "that has not read the first never gets the second. Fix: the default of 100, or what the slowest consumer "
-                "may have waiting.",
+                "that has not read the first never gets the second. Fix: the default of 100, or what the slowest "
+                "consumer may have waiting.",
             )
 
 
