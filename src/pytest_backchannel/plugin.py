@@ -81,6 +81,7 @@ def pytest_configure(config: pytest.Config) -> None:
         manager.register(_Production(), "backchannel-production")
     if options_of(config).odd_values:
         manager.register(_OddValues(), "backchannel-odd-values")
+        manager.register(_OddValuesTried(), "backchannel-odd-values-tried")
 
 
 def _has(config: pytest.Config, fixtures: str) -> bool:
@@ -229,10 +230,10 @@ class _OddValues:
     def __init__(self) -> None:
         self._tried: set[str] = set()
 
-    @pytest.hookimpl(wrapper=True, trylast=True)
+    @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
-        """While the doubles are in place, and before it is judged what went unseen."""
-        with watching.odd_values(item):
+        """Note what the body connects to."""
+        with watching.visits_noted(item):
             return (yield)
 
     @pytest.hookimpl(wrapper=True)
@@ -292,6 +293,15 @@ class _DistinctKeys:
                 start_apart()
         except BackchannelError as error:
             raise pytest.UsageError(str(error)) from None
+
+
+class _OddValuesTried:
+    """With ``--backchannel-odd-values``: after a body that has passed."""
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> None:
+        """While the doubles are in place, and before it is judged what went unseen: that hook is registered later."""
+        watching.try_visits(item)
 
 
 # ------------------------------------------------------ once there is a need

@@ -204,9 +204,12 @@ def event_loop(*, fails: bool) -> AbstractContextManager[None]:
 _TRIED = pytest.StashKey[list[str]]()
 
 
+_VISITS = pytest.StashKey["list[Visit]"]()
+
+
 @contextlib.contextmanager
-def odd_values(item: pytest.Item) -> Generator[None]:
-    """Try the connections that the body opens within the block with odd values, if it passes.
+def visits_noted(item: pytest.Item) -> Generator[None]:
+    """Note the connections that the body opens within the block, for :func:`try_visits`.
 
     Not in Django's test classes, whose transaction has ended by then, nor where a real worker shares the layer.
     """
@@ -216,7 +219,16 @@ def odd_values(item: pytest.Item) -> Generator[None]:
     from ..channels.odd.visits import noted
 
     with noted() as visits:
-        yield
+        item.stash[_VISITS] = visits
+        try:
+            yield
+        finally:
+            del item.stash[_VISITS]
+
+
+def try_visits(item: pytest.Item) -> None:
+    """Try with odd values what the body has connected to."""
+    visits = item.stash.get(_VISITS, None)
     if visits:
         from asgiref.sync import async_to_sync
 
