@@ -127,23 +127,18 @@ def _production_round_trip(config: pytest.Config) -> Any:
 # ------------------------------------------------------- around each test
 
 
-def begin(item: pytest.Item) -> bool:
-    """Observe the project's own layers, if it has any.
+def in_use(item: pytest.Item) -> bool:
+    """Whether the project uses Channels: then its consumers and its own layers are observed.
 
-    Not only with ``backchannel_strict``: that decides what is said of it, and never what a test inspects.
-
-    Returns:
-        Whether they are observed.
+    Not only with ``backchannel_strict``: that decides what is said of them, and never what a test inspects.
     """
-    if "channels.layers" not in sys.modules and not (options_of(item.config).strict and _has_layers()):
-        return False
-    try:
-        make = _layer_observer()
-    except ImportError:
-        return False  # settings for what is not installed
-    observer = item.stash[_OBSERVER] = make(_production_round_trip(item.config))
+    return "channels.layers" in sys.modules or (options_of(item.config).strict and _has_layers())
+
+
+def begin(item: pytest.Item) -> None:
+    """Observe the project's own layers; the probes are in place."""
+    observer = item.stash[_OBSERVER] = _layer_observer()(_production_round_trip(item.config))
     observer.start()
-    return True
 
 
 @functools.cache

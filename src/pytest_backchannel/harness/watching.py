@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 from .. import events
-from ..active import Slot
+from ..active import Slot, Together
 from ..events import aside, current_log
 from ..options import once_per_config
 from . import judging, layers, lending, queues
@@ -37,31 +37,23 @@ _WATCHED = pytest.StashKey[bool]()
 
 
 class _Probes(NamedTuple):
-    installed: tuple[Any, ...]
+    around: Together
     leftovers: Any
 
 
 @functools.cache
 def _probes() -> _Probes:
+    from ..channels.layer.observe import methods
     from ..channels.watch import communicators, consumers, leftovers, stateless
 
-    return _Probes((consumers, communicators, stateless), leftovers)
+    return _Probes(Together(consumers.probe, communicators.watch, stateless.watch, methods), leftovers)
 
 
 def watch(item: pytest.Item) -> None:
     """Watch consumers and communicators until the test's fixtures are gone."""
-    if _WATCHED in item.stash:
-        return
-    installed: list[Any] = []
-    try:
-        for probe in _probes().installed:
-            probe.install()
-            installed.append(probe)
-    except BaseException:
-        for probe in installed:
-            probe.remove()
-        raise
-    item.stash[_WATCHED] = True
+    if _WATCHED not in item.stash:
+        _probes().around.install()
+        item.stash[_WATCHED] = True
 
 
 # -------------------------------------------------------- from the setup on
@@ -77,11 +69,16 @@ def begin(item: pytest.Item) -> bool:
     if "django.conf" not in loaded and "celery" not in loaded and "redis.connection" not in loaded:
         return False  # Channels loads Django's settings
     watched = queues.begin_redis_watch(item) or "celery" in loaded  # which is of the body alone
-    if "channels.consumer" in loaded:
+    if layers.in_use(item):
+        try:
+            probes = _probes()
+        except ImportError:
+            return watched  # settings for what is not installed
         watch(item)
-        _probes().leftovers.begin(setup=True)
+        probes.leftovers.begin(setup=True)
+        layers.begin(item)
         watched = True
-    return layers.begin(item) or watched
+    return watched
 
 
 def end(item: pytest.Item) -> None:
@@ -89,31 +86,34 @@ def end(item: pytest.Item) -> None:
     queues.end_redis_watch(item)
     # Only where a module of ours for Channels is loaded has anything begun.
     if "pytest_backchannel.channels.watch.consumers" in sys.modules:
-        try:
+        if _WATCHED in item.stash:
             _end_probes(item)
-        finally:
+        else:
             layers.end(item)
 
 
 def _end_probes(item: pytest.Item) -> None:
-    if _WATCHED not in item.stash:
-        return
     del item.stash[_WATCHED]
     probes = _probes()
     try:
         probes.leftovers.check_all()
     finally:
-        for probe in reversed(probes.installed):
-            probe.remove()
+        try:
+            layers.end(item)
+        finally:
+            probes.around.remove()
 
 
 # ---------------------------------------------------------- from the body on
 
 
-class _Body(NamedTuple):
-    item: pytest.Item
-    end_brokers: Callable[[], None] | None
-    end_enqueues: Callable[[], None] | None
+class _Body:
+    __slots__ = ("brokers", "end_enqueues", "item")
+
+    def __init__(self, item: pytest.Item) -> None:
+        self.item = item
+        self.brokers = False
+        self.end_enqueues: Callable[[], None] | None = None
 
 
 _body = Slot[_Body]("body of a test that is watched")
@@ -128,16 +128,16 @@ def begin_body(item: pytest.Item) -> bool:
     loaded = sys.modules
     if "celery" not in loaded and "django.db" not in loaded and events.log_in_use() is None:
         return False  # Channels loads Django's database
-    end_brokers = queues.watch_brokers(item)
-    _body.value = _Body(item, end_brokers, None)  # what follows may raise
+    body = _Body(item)
+    _body.value = body  # what follows may raise
+    body.brokers = queues.watch_brokers(item)
     watched = _WATCHED in item.stash
     if watched:
         # What the body leaves behind and nobody can reach any more is judged when it has ended.
         _probes().leftovers.begin(setup=False)
     lent = lending.begin_body(item)
-    end_enqueues = lending.watch_body(item)
-    _body.value = _Body(item, end_brokers, end_enqueues)
-    return watched or lent or end_brokers is not None or events.log_in_use() is not None
+    body.end_enqueues = lending.watch_body(item)
+    return watched or lent or body.brokers or events.log_in_use() is not None
 
 
 def end_body(item: pytest.Item, error: BaseException | None = None) -> None:
@@ -156,8 +156,8 @@ def end_body(item: pytest.Item, error: BaseException | None = None) -> None:
         else:
             judging.body_failed(item, error)
     finally:
-        if body is not None and body.end_brokers is not None:
-            body.end_brokers()
+        if body is not None and body.brokers:
+            queues.end_broker_watch()
 
 
 def end_failed_body(item: pytest.Item) -> None:
