@@ -6,10 +6,8 @@ these, under a name: so all of it can be listed, and a test can show that a test
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Sized
-from operator import getitem, is_
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 T = TypeVar("T")
 S_ = TypeVar("S_", bound=Sized)
@@ -211,14 +209,14 @@ class Replaced:
 class Together:
     """Several :class:`Replaced` that are put in place and taken out at once, around each test.
 
-    It is the same as to install each and to remove each. Where all stands as it did the last time it is done in one
-    loop, which costs a third: most that a test pays which uses nothing of it.
+    It is the same as to install each and to remove each. Where all stands as it did the last time, it is done by lines
+    of their own, which cost a third of a loop: they are most of what a test pays that uses nothing of it.
 
     Args:
         members: what is installed, in this order, and removed in the opposite one.
     """
 
-    __slots__ = ("_befores", "_members", "_names", "_ours", "_owners", "_values")
+    __slots__ = ("_members", "_put", "_take")
 
     def __init__(self, *members: Replaced) -> None:
         self._members = members
@@ -228,15 +226,23 @@ class Together:
 
     def forget(self) -> None:
         """What is around what has changed."""
-        self._owners: tuple[Any, ...] = ()
+        self._put: Callable[[], bool] = _no
+        self._take: Callable[[], bool] = _no
 
     def install(self) -> None:
         """Put all in place; each call needs its :meth:`remove`."""
-        if self._owners and self._stand(self._befores, users=0):
-            deque(map(setattr, self._owners, self._names, self._ours), maxlen=0)
-            for member in self._members:
-                member.users = 1
-            return
+        if not self._put():
+            self._install_each()
+            self._put = _exchange(self._members, put=True)
+            self._take = _exchange(self._members, put=False)
+
+    def remove(self) -> None:
+        """Undo one :meth:`install`."""
+        if not self._take():
+            for member in reversed(self._members):
+                member.remove()
+
+    def _install_each(self) -> None:
         installed: list[Replaced] = []
         try:
             for member in self._members:
@@ -246,32 +252,32 @@ class Together:
             for member in reversed(installed):
                 member.remove()
             raise
-        self._know()
 
-    def remove(self) -> None:
-        """Undo one :meth:`install`."""
-        if self._owners and self._stand(self._ours, users=1):
-            deque(map(setattr, self._owners, self._names, self._befores), maxlen=0)
-            for member in self._members:
-                member.users = 0
-            return
-        for member in reversed(self._members):
-            member.remove()
 
-    def _stand(self, expected: tuple[Any, ...], *, users: int) -> bool:
-        """Whether these stand in their places, and each member has so many users."""
-        for member in self._members:
-            if member.users != users:
-                return False
-        try:
-            return all(map(is_, map(getitem, self._values, self._names), expected))
-        except KeyError:
-            return False
+def _no() -> bool:
+    return False
 
-    def _know(self) -> None:
-        places = [place for member in self._members for place in member._places]
-        self._owners = tuple(place.owner for place in places)
-        self._values = tuple(place.values for place in places)
-        self._names = tuple(place.name for place in places)
-        self._befores = tuple(place.before for place in places)
-        self._ours = tuple(place.ours for place in places)
+
+def _exchange(members: tuple[Replaced, ...], *, put: bool) -> Callable[[], bool]:
+    """What puts ours in the places of what stands there, or back; False, and nothing, where anything else stands there.
+
+    Args:
+        members: whose places they are.
+        put: whether ours are put there; otherwise they are taken away.
+    """
+    places = [place for member in members for place in member._places]
+    known: dict[str, Any] = {}
+    for at, place in enumerate(places):
+        known |= {f"values{at}": place.values, f"owner{at}": place.owner}
+        known |= {f"before{at}": place.before, f"ours{at}": place.ours}
+    known |= {f"member{at}": member for at, member in enumerate(members)}
+    here, there, users = ("before", "ours", 0) if put else ("ours", "before", 1)
+    same = [f"member{at}.users == {users}" for at in range(len(members))]
+    same += [f"values{at}[{place.name!r}] is {here}{at}" for at, place in enumerate(places)]
+    lines = ["def exchange():", " try:", f"  if not ({' and '.join(same)}): return False"]
+    lines += [" except KeyError: return False"]  # the attribute is gone
+    lines += [f" owner{at}.{place.name} = {there}{at}" for at, place in enumerate(places)]
+    lines += [f" member{at}.users = {1 - users}" for at in range(len(members))]
+    text = "\n".join([*lines, " return True"])
+    exec(compile(text, "<exchange of attributes>", "exec"), known)
+    return cast("Callable[[], bool]", known["exchange"])
