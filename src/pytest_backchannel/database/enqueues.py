@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
-from ..active import Replaced, Replacement, Slot
+from ..active import Replaced, Replacement, Slot, Together
 from ..events import Location, caller, current_log
 from .sharing import current_sharing, in_code_transaction
 
@@ -16,7 +16,7 @@ from .sharing import current_sharing, in_code_transaction
 _told: ContextVar[bool] = ContextVar("pytest_backchannel_enqueue_told", default=False)
 
 
-def watch_enqueues() -> Callable[[], None]:
+def begin() -> Lines | None:
     """From now on, record ``enqueued_in_transaction`` for each task that Celery enqueues inside an atomic block.
 
     It sees ``.delay()``, ``apply_async``, ``send_task``, chain, group and chord, also where Celery is eager. Not told
@@ -26,20 +26,26 @@ def watch_enqueues() -> Callable[[], None]:
     No context manager: it stands around every test of a project with Celery and Django.
 
     Returns:
-        What ends it.
+        What to :func:`end` it with.
     """
     before, _seen.value = _seen.value, set()
-    watch.install()
+    _around.install()
+    return before
 
-    def end() -> None:
-        _seen.value = before
-        watch.remove()
 
-    return end
+def end(before: Lines | None) -> None:
+    """Record them no more.
+
+    Args:
+        before: what :func:`begin` has returned.
+    """
+    _seen.value = before
+    _around.remove()
 
 
 # The lines that were told, while somebody watches.
-_seen = Slot[set[tuple[str, Location | None]]]("watch of enqueues")
+Lines = set[tuple[str, Location | None]]
+_seen = Slot[Lines]("watch of enqueues")
 
 
 def within_told() -> bool:
@@ -55,7 +61,7 @@ def entered_at() -> str:
     return next((f" (entered at {line})" for line in lines if line), "")
 
 
-def _tell(name: str, seen: set[tuple[str, Location | None]], task: Any = None) -> None:
+def _tell(name: str, seen: Lines, task: Any = None) -> None:
     where = caller()
     if (name, where) in seen:
         return
@@ -89,14 +95,15 @@ def _entrances() -> list[Replacement]:
     return [*(Replacement(owner, "apply_async", apply_async) for owner in owners), send_task]
 
 
-watch = Replaced("entrances of Celery", _entrances)
+_entered = Replaced("entrances of Celery", _entrances)
+_around = Together(_entered)
 
 
 def _watched(method: str, original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     def enqueue(self: Any, *args: Any, **options: Any) -> Any:
         seen = _seen.value
-        if seen is None or _told.get() or options.get("retries") or not watch.rules(enqueue):
+        if seen is None or _told.get() or options.get("retries") or not _entered.rules(enqueue):
             return original(self, *args, **options)
         if not in_code_transaction():
             return original(self, *args, **options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Generator
 from typing import Any
 
@@ -145,10 +146,10 @@ _held = Slot[list[Any]]("atomic blocks around a test")
 
 def hold_blocks() -> None:
     """From now on, the atomic blocks that the calling thread is in now are not the code's: fixtures hold them."""
-    from django.conf import settings
-    from django.db import connections
-
-    open_now = connections.all(initialized_only=True) if settings.configured else ()
+    # By look-ups, and no imports: it is done for every test of a project.
+    loaded = sys.modules
+    configured = loaded["django.conf"].settings.configured
+    open_now = loaded["django.db"].connections.all(initialized_only=True) if configured else ()
     _held.value = [block for connection in open_now for block in connection.atomic_blocks]
 
 

@@ -17,14 +17,12 @@ from .queues import has_double, has_real_broker
 from .real_servers import shared_redis
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ..channels.layer.layer import StrictLayer
+    from ..channels.layer.observe import LayerObserver
     from ..channels.layer.semantics import LayerOptions
 
 _LAYERS = pytest.StashKey[dict[str, "StrictLayer"]]()
 _STACK = pytest.StashKey[contextlib.ExitStack]()
-_OBSERVER = pytest.StashKey[Any]()
 
 
 def strict_layers(item: pytest.Item) -> dict[str, StrictLayer]:
@@ -99,7 +97,7 @@ def _put_on_redis(item: pytest.Item) -> Any:
         )
         item.stash[_LAYERS], item.stash[_STACK] = layers, stack
         # Among the fixtures, in the opposite order: task_queue's own override of the settings may be outside.
-        item.addfinalizer(functools.partial(_take_out, item))
+        item.addfinalizer(functools.partial(end, item))
     return item.stash[_LAYERS]
 
 
@@ -135,17 +133,11 @@ def in_use(item: pytest.Item) -> bool:
     return "channels.layers" in sys.modules or (options_of(item.config).strict and _has_layers())
 
 
-def begin(item: pytest.Item) -> None:
-    """Observe the project's own layers; the probes are in place."""
-    observer = item.stash[_OBSERVER] = _layer_observer()(_production_round_trip(item.config))
-    observer.start()
-
-
-@functools.cache
-def _layer_observer() -> Callable[[Any], Any]:
+def observer(config: pytest.Config) -> LayerObserver:
+    """What observes the project's own layers in one test."""
     from ..channels.layer.observe import LayerObserver
 
-    return LayerObserver
+    return LayerObserver(_production_round_trip(config))
 
 
 def _has_layers() -> bool:
@@ -156,14 +148,6 @@ def _has_layers() -> bool:
 
 def end(item: pytest.Item) -> None:
     """When all fixtures are gone, take the layer out: consumers that end with their fixtures still use it."""
-    _take_out(item)
-    observer = item.stash.get(_OBSERVER, None)
-    if observer is not None:
-        del item.stash[_OBSERVER]
-        observer.stop()
-
-
-def _take_out(item: pytest.Item) -> None:
     if _STACK in item.stash:
         stack = item.stash[_STACK]
         del item.stash[_STACK], item.stash[_LAYERS]

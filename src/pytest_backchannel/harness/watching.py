@@ -8,11 +8,10 @@ opened again with odd values when its body has ended.
 from __future__ import annotations
 
 import contextlib
-import functools
 import sys
 from collections.abc import Generator, Iterable
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -29,31 +28,71 @@ from .queues import has_real_broker
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ..channels.layer.observe import LayerObserver
     from ..channels.odd.attempts import Tried
     from ..channels.odd.visits import Visit
 
+
+class _Probes:
+    """What watches Channels: one for the whole run, since it stands around every test of a project.
+
+    Attributes:
+        around: what is put in place.
+        leftovers: the module that judges connections.
+        observer: of the project's layers, for the next test that has none so far.
+    """
+
+    def __init__(self) -> None:
+        from ..channels.layer.observe import methods
+        from ..channels.watch import communicators, consumers, leftovers, stateless
+
+        self.around = Together(consumers.probe, communicators.watch, stateless.watch, methods)
+        self.leftovers: Any = leftovers
+        self.observer: LayerObserver | None = None
+
+
+class _Watched:
+    """One test that is watched.
+
+    Args:
+        observer: of the project's layers; None where they are not observed.
+    """
+
+    __slots__ = ("observer",)
+
+    def __init__(self, observer: LayerObserver | None = None) -> None:
+        self.observer = observer
+
+
 # Set while consumers and communicators are watched for the item.
-_WATCHED = pytest.StashKey[bool]()
+_WATCHED = pytest.StashKey[_Watched]()
 
 
-class _Probes(NamedTuple):
-    around: Together
-    leftovers: Any
-
-
-@functools.cache
-def _probes() -> _Probes:
-    from ..channels.layer.observe import methods
-    from ..channels.watch import communicators, consumers, leftovers, stateless
-
-    return _Probes(Together(consumers.probe, communicators.watch, stateless.watch, methods), leftovers)
+@once_per_config
+def _probes(config: pytest.Config) -> _Probes:
+    return _Probes()
 
 
 def watch(item: pytest.Item) -> None:
     """Watch consumers and communicators until the test's fixtures are gone."""
     if _WATCHED not in item.stash:
-        _probes().around.install()
-        item.stash[_WATCHED] = True
+        _probes(item.config).around.install()
+        item.stash[_WATCHED] = _Watched()
+
+
+def _watch_all(item: pytest.Item) -> bool:
+    """The same for the project's own layers too; False where Channels is not installed."""
+    try:
+        probes = _probes(item.config)
+    except ImportError:
+        return False  # there are settings for it
+    observer = probes.observer or layers.observer(item.config)
+    probes.observer = None
+    probes.around.install()
+    item.stash[_WATCHED] = _Watched(observer)
+    probes.leftovers.begin(setup=True)
+    observer.start()
+    return True
 
 
 # -------------------------------------------------------- from the setup on
@@ -69,39 +108,31 @@ def begin(item: pytest.Item) -> bool:
     if "django.conf" not in loaded and "celery" not in loaded and "redis.connection" not in loaded:
         return False  # Channels loads Django's settings
     watched = queues.begin_redis_watch(item) or "celery" in loaded  # which is of the body alone
-    if layers.in_use(item):
-        try:
-            probes = _probes()
-        except ImportError:
-            return watched  # settings for what is not installed
-        watch(item)
-        probes.leftovers.begin(setup=True)
-        layers.begin(item)
-        watched = True
-    return watched
+    return (("channels.layers" in loaded or layers.in_use(item)) and _watch_all(item)) or watched
 
 
 def end(item: pytest.Item) -> None:
     """The fixtures are gone: judge what they have left behind, and watch no more."""
     queues.end_redis_watch(item)
-    # Only where a module of ours for Channels is loaded has anything begun.
-    if "pytest_backchannel.channels.watch.consumers" in sys.modules:
-        if _WATCHED in item.stash:
-            _end_probes(item)
-        else:
-            layers.end(item)
-
-
-def _end_probes(item: pytest.Item) -> None:
-    del item.stash[_WATCHED]
-    probes = _probes()
+    watched = item.stash.get(_WATCHED, None)
     try:
-        probes.leftovers.check_all()
+        if watched is not None:
+            del item.stash[_WATCHED]
+            _probes(item.config).leftovers.check_all()
     finally:
         try:
             layers.end(item)
         finally:
-            probes.around.remove()
+            if watched is not None:
+                _end_probes(_probes(item.config), watched.observer)
+
+
+def _end_probes(probes: _Probes, observer: LayerObserver | None) -> None:
+    try:
+        if observer is not None and observer.stop():
+            probes.observer = observer
+    finally:
+        probes.around.remove()
 
 
 # ---------------------------------------------------------- from the body on
@@ -134,7 +165,7 @@ def begin_body(item: pytest.Item) -> bool:
     watched = _WATCHED in item.stash
     if watched:
         # What the body leaves behind and nobody can reach any more is judged when it has ended.
-        _probes().leftovers.begin(setup=False)
+        _probes(item.config).leftovers.begin(setup=False)
     lent = lending.begin_body(item)
     body.end_enqueues = lending.watch_body(item)
     return watched or lent or body.brokers or events.log_in_use() is not None

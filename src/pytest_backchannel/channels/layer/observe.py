@@ -64,13 +64,20 @@ class LayerObserver:
         """Watch from now on; when the test's body has ended, what was lost is in its log."""
         _watching.value = self
 
-    def stop(self) -> None:
-        """Watch no more; what was lost since the body ended is in the log too."""
+    def stop(self) -> bool:
+        """Watch no more; what was lost since the body ended is in the log too.
+
+        Returns:
+            Whether it has seen no layer in use, and may be started again for another test.
+        """
         if _watching.value is self:
             _watching.value = None
+        if self._layers is None:
+            return True
         while self._observers:
             consumers.forget(self._observers.pop())
         self.report()
+        return False
 
     def report(self) -> None:
         """Make problems of what was lost."""
