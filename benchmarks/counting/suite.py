@@ -84,3 +84,17 @@ FILES = {
     "test_cost.py": TESTS,
     "pytest.ini": INI,
 }
+
+# A test that uses nothing of ours. All that Celery and Channels load by themselves is imported before: what a test pays
+# for logging grows with the loggers of the process, with or without the plugin.
+NOTHING = """
+import pytest
+{imports}
+
+@pytest.mark.parametrize("n", range(105))
+def test_nothing(n):
+    assert n >= 0
+"""
+NEITHER = ""
+BOTH = "import celery.app.task, celery.canvas, kombu, channels.layers, channels.testing"
+BARE = "[pytest]\n"

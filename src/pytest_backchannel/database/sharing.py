@@ -145,11 +145,12 @@ _held = Slot[list[Any]]("atomic blocks around a test")
 
 
 def hold_blocks() -> None:
-    """From now on, the atomic blocks that the calling thread is in now are not the code's: fixtures hold them."""
-    # By look-ups, and no imports: it is done for every test of a project.
-    loaded = sys.modules
-    configured = loaded["django.conf"].settings.configured
-    open_now = loaded["django.db"].connections.all(initialized_only=True) if configured else ()
+    """From now on, the atomic blocks that the calling thread is in now are not the code's: fixtures hold them.
+
+    Django's settings must be configured.
+    """
+    # A look-up, and no import: it is done for every test of a project.
+    open_now = sys.modules["django.db"].connections.all(initialized_only=True)
     _held.value = [block for connection in open_now for block in connection.atomic_blocks]
 
 
