@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Generator
 from typing import Any
 
@@ -173,14 +174,18 @@ def in_code_transaction(alias: str | None = None) -> bool:
     )
 
 
+def any_connections() -> bool:
+    """Whether there may be a connection: Django has read its DATABASES."""
+    # Django keeps there what it has read (5.2–6.1). A look-up, and no import: it is done for every test of a project.
+    return "settings" in vars(sys.modules["django.db"].connections)
+
+
 def _initialised() -> list[Any]:
     """The connections that the calling thread has made. A test may have put other settings in place: none are read."""
-    from django.db import connections
-
-    # Django keeps what it has read of DATABASES there (5.2–6.1), so there is no connection without it.
-    if "settings" not in vars(connections):
+    if "django.db" not in sys.modules or not any_connections():
         return []
     try:
-        return connections.all(initialized_only=True)
+        found: list[Any] = sys.modules["django.db"].connections.all(initialized_only=True)
     except ThreadOutlivedTest:  # such a thread has none that is ours, and who only looks does not touch the database
         return []
+    return found
