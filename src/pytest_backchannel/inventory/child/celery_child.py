@@ -21,6 +21,7 @@ from typing import Any
 from . import guards
 from .refusals import refused
 from .site_settings import site_settings
+from .described.task_body import body_of_task
 from .telling import is_of_project
 
 _OPTIONS = (
@@ -284,6 +285,7 @@ def _task(app: Any, task: Any, only_by_checks: bool) -> dict[str, Any]:
             **{name: _plain(value) for name, value in options.items() if value is not None},
             "autoretries": bool(getattr(task, "autoretry_for", ())),
         },
+        **body_of_task(task),
     }
 
 

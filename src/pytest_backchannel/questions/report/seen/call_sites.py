@@ -59,6 +59,14 @@ def _apply_async(task: Any, *args: Any, **kwargs: Any) -> Any:
     return _celery.originals["apply_async"](task, *args, **kwargs)
 
 
+def _signature(task: Any, *args: Any, **kwargs: Any) -> Any:
+    __tracebackhide__ = True
+    if gathering():
+        for line in _lines(sys._getframe(1)):
+            note(f"task:{task.name}", "signed_at", line)
+    return _celery.originals["signature"](task, *args, **kwargs)
+
+
 def _send_task(app: Any, name: Any, *args: Any, **kwargs: Any) -> Any:
     __tracebackhide__ = True
     if gathering():
@@ -89,7 +97,7 @@ def _for_celery() -> list[Replacement]:
     from celery import Celery
     from celery.app.task import Task
 
-    ours = [(Task, "apply_async", _apply_async), (Celery, "send_task", _send_task)]
+    ours = [(Task, "apply_async", _apply_async), (Task, "signature", _signature), (Celery, "send_task", _send_task)]
     return [Replacement(owner, name, functools.wraps(vars(owner)[name])(function)) for owner, name, function in ours]
 
 

@@ -81,8 +81,11 @@ class _Reader:
 
     def delivered(self, event: Any) -> None:
         kind, send = _type(event), self.by_id.get(event.cause)
-        if hasattr(send, "group"):
-            note(f"group:{send.group}", "delivered", kind)  # type: ignore[union-attr]
+        while send is not None and type(send).__name__ not in ("GroupSend", "Sent"):  # a copy may have been on its way
+            send = self.by_id.get(send.cause) if send.cause is not None else None
+        group = getattr(send, "group", "")
+        if group:
+            note(f"group:{group}", "delivered", kind)
         if event.consumer:
             note(f"message:{kind}", "handled")
 

@@ -20,9 +20,8 @@ from ....channels.watch import consumers
 from ....channels.watch.consumers import LiveConsumer, Message, handler_name
 from ....channels.watch.crash import is_crash
 from ..facts import gathering, note
+from .dispatch_fields import DISPATCH_FIELDS
 
-DISPATCH_FIELDS = ("type", "action", "event", "command", "cmd", "kind", "op", "method", "message_type", "msg_type")
-"""The fields of a JSON frame by whose value code may choose what to do; of no other field a value is kept."""
 MOST_CHARACTERS = 60
 
 
@@ -99,8 +98,10 @@ def _note_frame(path: str, text: Any) -> None:
         content = json.loads(text) if isinstance(text, str) and text.lstrip().startswith("{") else None
     except ValueError:
         return
-    for field in DISPATCH_FIELDS if isinstance(content, dict) else ():
-        value = content.get(field) if isinstance(content, dict) else None
+    if not isinstance(content, dict):
+        return
+    for field in DISPATCH_FIELDS.intersection(content):
+        value = content[field]
         if isinstance(value, str) and len(value) <= MOST_CHARACTERS:
             note(f"frame:{path}", "received", f"{field}={value}")
 
