@@ -199,3 +199,17 @@ _replaced = Replaced("bodies of tasks for the report", _replacements, of_the_run
 
 
 # --- end of private API
+
+
+_bodies: list[Bodies] = []
+
+
+def install() -> None:
+    """Watch the tasks of this process from now on."""
+    _bodies.append(Bodies())
+    _bodies[-1].install()
+
+
+def remove() -> None:
+    """Watch them no more, and leave all as it was."""
+    _bodies.pop().remove()

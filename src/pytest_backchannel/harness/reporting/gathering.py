@@ -1,0 +1,101 @@
+"""Gathers, with a report flag, what each test does with the parts of the project: installs what watches it, once a run.
+
+Nothing of this is imported without the flag. What a test did goes with the report of its teardown, as pytest-xdist
+carries it from its workers: a worker that dies takes nothing with it but the test that it died of.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import Any
+
+import pytest
+
+from ... import events
+from ...questions.report import facts
+from ...questions.report.seen.log_facts import note_log
+from ...questions.report.story_tree import story_data
+from ..queues import has_real_broker
+
+# What is watched once a library is loaded, and by which modules: each has install() and remove().
+_SEEN = "pytest_backchannel.questions.report.seen"
+_WATCHES = {
+    "celery.app.task": ("bodies", "call_sites", "mocked_tasks", "celery_signals"),
+    "channels.routing": ("sockets",),
+}
+
+
+class Gathering:
+    """What is gathered in this process, from the first test to the last."""
+
+    def __init__(self) -> None:
+        self._installed: list[Any] = []
+        self._missing = dict(_WATCHES)
+
+    def begin(self) -> None:
+        """A test begins."""
+        facts.begin()
+        self.watch()
+
+    def watch(self) -> None:
+        """Watch what is loaded by now."""
+        for library in [library for library in self._missing if library in sys.modules]:
+            for name in self._missing.pop(library):
+                module = import_module(f"{_SEEN}.{name}")
+                module.install()
+                self._installed.append(module)
+
+    def end_body(self, item: pytest.Item) -> None:
+        """The body has ended, and what it has patched by pytest's own ``monkeypatch`` is still there."""
+        if "celery.app.task" in sys.modules:
+            _look_at_patches(item)
+
+    def end(self, item: pytest.Item) -> list[facts.Fact]:
+        """A test has ended, and its fixtures are gone.
+
+        Returns:
+            What it did.
+        """
+        log = events.log_in_use()
+        if log is not None:
+            note_log(log, real=has_real_broker(item))
+        found = facts.take()
+        if "worker_process" in getattr(item, "fixturenames", ()) and not has_real_broker(item):
+            # What that worker does is not told: what was sent to it may have run there.
+            sent = {subject for subject, what, _ in found if what == "enqueued"}
+            found += [(subject, "perhaps", "") for subject in sorted(sent)]
+        return found
+
+    def close(self) -> None:
+        """The run has ended: watch no more."""
+        facts.take()
+        while self._installed:
+            self._installed.pop().remove()
+
+
+def story(report: pytest.TestReport) -> list[dict[str, Any]]:
+    """What happened behind the request in a test that has failed."""
+    log = events.log_in_use()
+    return story_data(log) if report.failed and log is not None else []
+
+
+# --- private API: MonkeyPatch._setattr, seen on pytest 8–9: what it has replaced, and what stood there before. Where it
+# --- is no list of such, nothing is looked at, and a task that is replaced by it is only not told of.
+
+
+def _look_at_patches(item: pytest.Item) -> None:
+    patches = getattr(getattr(item, "funcargs", {}).get("monkeypatch"), "_setattr", None)
+    if not isinstance(patches, list) or not patches:
+        return
+    from ...questions.report.seen.mocked_tasks import look_at
+
+    for entry in patches:
+        if isinstance(entry, tuple) and len(entry) == 3 and isinstance(entry[1], str):
+            target, name, original = entry
+            there = getattr(target, "__dict__", {}).get(name)
+            if there is not None:
+                look_at(target, name, there, original)
+
+
+# --- end of private API
