@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from .channels.client.client import WebSocketClient as WebSocketClient
     from .channels.layer.install import strict_channel_layers as strict_channel_layers
+    from .channels.layer.kinds.semantics import LayerOptions as LayerOptions
     from .channels.layer.layer import StrictLayer as StrictLayer
-    from .channels.layer.semantics import LayerOptions as LayerOptions
     from .channels.matrix import access_matrix as access_matrix
     from .channels.routes import routes_of as routes_of
     from .clock.virtual import VirtualClock as VirtualClock
@@ -43,7 +43,7 @@ _MODULES = {
     "BackchannelWarning": ".errors",
     "EagerMode": ".tasks.eager",
     "EnqueuedTask": ".tasks.expect.messages",
-    "LayerOptions": ".channels.layer.semantics",
+    "LayerOptions": ".channels.layer.kinds.semantics",
     "StrictLayer": ".channels.layer.layer",
     "TaskQueue": ".tasks.queue",
     "VirtualClock": ".clock.virtual",

@@ -21,8 +21,8 @@ from support.django_settings import configure
 from support.layers import layer_in_place
 
 from pytest_backchannel.channels.layer import layer as layer_module
+from pytest_backchannel.channels.layer.kinds.semantics import LayerOptions
 from pytest_backchannel.channels.layer.layer import StrictLayer
-from pytest_backchannel.channels.layer.semantics import LayerOptions
 from pytest_backchannel.channels.watch.consumers import observing, probing
 from pytest_backchannel.events import EventLog
 

@@ -19,8 +19,8 @@ from .real_servers import shared_redis
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ..channels.layer.kinds.semantics import LayerOptions
     from ..channels.layer.layer import StrictLayer
-    from ..channels.layer.semantics import LayerOptions
 
 _LAYERS = pytest.StashKey[dict[str, "StrictLayer"]]()
 _STACK = pytest.StashKey[contextlib.ExitStack]()
@@ -106,7 +106,7 @@ def _put_on_redis(item: pytest.Item) -> Any:
 @once_per_config
 def production_layer(config: pytest.Config) -> tuple[str, LayerOptions]:
     """The kind and the configuration of the project's layer in production."""
-    from ..channels.layer.semantics import LayerOptions
+    from ..channels.layer.kinds.semantics import LayerOptions
     from ..inventory.production import production_profile
 
     profile = production_profile(options_of(config).production_settings)

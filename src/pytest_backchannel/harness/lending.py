@@ -216,7 +216,7 @@ def _watch_enqueues(item: pytest.Item) -> Callable[[], None]:
     """Tell of tasks enqueued in a transaction, if the project has imported Celery; returns what ends it."""
     if _WATCHED in item.stash or "celery" not in sys.modules:
         return _nothing
-    from ..database.enqueues import watch_enqueues
+    from ..database.in_transaction.enqueues import watch_enqueues
 
     end_watch = watch_enqueues()
     item.stash[_WATCHED] = True

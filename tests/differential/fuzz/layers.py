@@ -18,8 +18,8 @@ from channels_redis.pubsub import RedisPubSubChannelLayer
 from hypothesis import strategies as st
 
 from pytest_backchannel.channels.layer import layer as layer_module
+from pytest_backchannel.channels.layer.kinds.semantics import LayerOptions
 from pytest_backchannel.channels.layer.layer import StrictLayer
-from pytest_backchannel.channels.layer.semantics import LayerOptions
 from pytest_backchannel.events import EventLog
 
 from .runner import Played, compare_plain

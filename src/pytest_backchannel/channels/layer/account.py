@@ -10,7 +10,7 @@ import difflib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from ...database.sends import tell_send
+from ...database.in_transaction.sends import tell_send
 from ...events import Event, EventLog, Location
 from ..routes import handlers_of
 from ..watch.consumers import LiveConsumer, Message, Observer, Opening, consumer_of, handler_name

@@ -13,8 +13,8 @@ from django.utils.module_loading import import_string
 
 from ...events import current_log
 from ..watch.consumers import observing, probing
+from .kinds.semantics import LayerOptions
 from .layer import StrictLayer
-from .semantics import LayerOptions
 
 _API = ("send", "receive", "new_channel", "group_add", "group_discard", "group_send", "flush")
 

@@ -18,14 +18,14 @@ from ...errors import BackchannelError, NotSerialisable
 from ...events import EventLog, Location, caller, current_log
 from ..worker_consumers import WorkerRun, application_for
 from .account import MessageAccount
-from .core import CoreSemantics
 from .group_sends import find_group_sends
+from .kinds.core import CoreSemantics
+from .kinds.pubsub import PubSubSemantics
+from .kinds.semantics import LayerOptions, LayerSemantics
 from .outage import Outage
-from .pubsub import PubSubSemantics
 from .readers import Copy, Reader
 from .records import GroupSend, Lost, Sent
 from .round_trip import round_trip_of
-from .semantics import LayerOptions, LayerSemantics
 
 PATIENCE = 0.1
 """How long a sender lets a reader run before a message counts as over capacity, in seconds of real time."""

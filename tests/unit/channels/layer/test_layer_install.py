@@ -9,8 +9,8 @@ from support.layers import layer_in_place
 
 from pytest_backchannel import events
 from pytest_backchannel.channels.layer.install import strict_channel_layers
+from pytest_backchannel.channels.layer.kinds.semantics import LayerOptions
 from pytest_backchannel.channels.layer.layer import StrictLayer
-from pytest_backchannel.channels.layer.semantics import LayerOptions
 from pytest_backchannel.errors import UnexpectedLoss
 
 

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from .readers import Copy, Reader
+from ..readers import Copy, Reader
 from .semantics import LayerOptions, LayerSemantics, Lose
 
 

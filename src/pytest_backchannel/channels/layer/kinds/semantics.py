@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from ...errors import BackchannelError
-from .readers import Copy, Reader
+from ....errors import BackchannelError
+from ..readers import Copy, Reader
 
 Lose = Callable[[Copy, str, str], None]
 

@@ -12,8 +12,8 @@ from asgiref.sync import async_to_sync, sync_to_async
 from channels.exceptions import ChannelFull
 
 from pytest_backchannel.channels.layer import layer as layer_module
+from pytest_backchannel.channels.layer.kinds.semantics import LayerOptions
 from pytest_backchannel.channels.layer.layer import StrictLayer
-from pytest_backchannel.channels.layer.semantics import LayerOptions
 from pytest_backchannel.errors import BackchannelError, NotSerialisable
 from pytest_backchannel.events import EventLog
 

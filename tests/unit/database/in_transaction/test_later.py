@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import Celery
 from celery.contrib.django.task import DjangoTask
 
-from pytest_backchannel.database.enqueues import _later
+from pytest_backchannel.database.in_transaction.enqueues import _later
 
 
 def test_delay_on_commit_is_named_where_the_task_has_it():

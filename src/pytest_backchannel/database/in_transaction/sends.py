@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ..events import EventLog, Location, Problem
+from ...events import EventLog, Location, Problem
+from ..sharing import in_code_transaction
 from .enqueues import entered_at, within_told
-from .sharing import in_code_transaction
 
 
 def tell_send(log: EventLog, call: str, where: Location | None) -> None:

@@ -8,7 +8,7 @@ import uuid
 from collections import deque
 from collections.abc import Sequence
 
-from .readers import Copy, Reader
+from ..readers import Copy, Reader
 from .semantics import LayerOptions, LayerSemantics, Lose
 
 

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
-from ..active import Slot
-from ..events import Location, caller, current_log
-from .sharing import current_sharing, in_code_transaction
+from ...active import Slot
+from ...events import Location, caller, current_log
+from ..sharing import current_sharing, in_code_transaction
 
 # Within an enqueuing that has been told: what it enqueues in its turn, as a workflow does, is the same problem.
 _told: ContextVar[bool] = ContextVar("pytest_backchannel_enqueue_told", default=False)
