@@ -141,7 +141,7 @@ def add_options(parser: pytest.Parser) -> None:
     )
     parser.addini(
         "backchannel_fail_under",
-        "The run with a report fails where less than this share of what is wanted was reached, 0 to 100 (default: none).",
+        "A run with a report fails where less than this share of what is wanted was reached, 0 to 100 (default: none).",
         default="",
     )
 
@@ -172,8 +172,8 @@ def add_question_options(parser: pytest.Parser) -> None:
         "--backchannel-baseline",
         default="",
         metavar="FILE",
-        help="The gaps that are known, as 'backchannel report baseline' writes them: only new ones are told, and fail the "
-        "run.",
+        help="The gaps that are known, as 'backchannel report baseline' writes them: only new ones are told, and fail "
+        "the run.",
     )
 
 

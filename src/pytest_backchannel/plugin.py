@@ -376,7 +376,7 @@ class _ReportsRun:
             return
         reporter: Any = session.config.pluginmanager.getplugin("terminalreporter")
         try:
-            fine = self._run.finish(lambda line: None if reporter is None else _say(reporter, line))
+            fine = self._run.finish(reporter.write_line if reporter is not None else lambda line: None)
         except BackchannelError:
             session.exitstatus = pytest.ExitCode.INTERRUPTED
             return
@@ -397,11 +397,6 @@ class _ReportsRun:
     def pytest_unconfigure(self) -> None:
         """Leave no process behind."""
         self._run.close()
-
-
-def _say(reporter: Any, line: str) -> None:
-    reporter.ensure_newline()
-    reporter.write_line(line)
 
 
 # ------------------------------------------------------ once there is a need

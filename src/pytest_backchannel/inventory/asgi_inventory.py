@@ -53,7 +53,7 @@ class KnownRoute:
         middleware: the names of what stands before it, outermost first.
         file: the file of the consumer's class; empty where that is not known.
         line: its first line; 0 where that is not known.
-        methods: the line of each of its methods that the project has written: ``handlers``, ``connect``, ``receive_json`` …
+        methods: the line of each method that the project has written: handlers, ``connect``, ``receive_json`` …
         helpers: those of them that another one of them names: code calls them, so they need not be meant for messages.
         may_refuse: whether the code of its handshake names what refuses one.
     """

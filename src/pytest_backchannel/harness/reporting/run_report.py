@@ -100,7 +100,7 @@ class RunReport:
         if not settings:
             raise InventoryFailed("there is no settings module: set DJANGO_SETTINGS_MODULE")
         if "celery" in _kinds():
-            say(f"backchannel: looking at the project as a worker has it, under {settings} …")
+            say(f"\nbackchannel: looking at the project as a worker has it, under {settings} …")
             try:
                 celery = celery_inventory_of(settings, **given)
                 not_known += celery.unknown
@@ -180,7 +180,8 @@ class RunReport:
         gone = closed(report, self.baseline)
         if gone:
             self.lines.append(
-                f"{len(gone)} of the baseline closed, such as {gone[0]}: write it anew by 'backchannel report baseline'."
+                f"{len(gone)} of the baseline closed, such as {gone[0]}: write it anew, by 'backchannel report "
+                "baseline'."
             )
 
 

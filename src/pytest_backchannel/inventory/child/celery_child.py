@@ -19,9 +19,9 @@ from types import CodeType, FunctionType
 from typing import Any
 
 from . import guards
+from .described.task_body import body_of_task
 from .refusals import refused
 from .site_settings import site_settings
-from .described.task_body import body_of_task
 from .telling import is_of_project
 
 _OPTIONS = (

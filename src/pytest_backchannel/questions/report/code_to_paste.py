@@ -56,7 +56,8 @@ def _expire(item: Item) -> str:
 
 def _connect(item: Item) -> str:
     if item.about.get("protocol") == "channel":
-        return f'await channel_layer.send("{item.about["path"]}", {{"type": ...}}); await channel_layer.run("{item.about["path"]}")'
+        channel = f'"{item.about["path"]}"'
+        return f'await channel_layer.send({channel}, {{"type": ...}}); await channel_layer.run({channel})'
     return f'async with websocket("{_example(item)}", user=user) as browser: ...'
 
 
@@ -104,7 +105,6 @@ _LINES: dict[tuple[str, str], Callable[[Item], str]] = {
     ("task", "run"): _run,
     ("task", "as_task"): _run,
     ("task", "succeeded"): _run,
-    ("task", "failed"): _fail,
     ("task", "retried"): _retry,
     ("task", "exhausted"): _exhaust,
     ("task", "expired"): _expire,

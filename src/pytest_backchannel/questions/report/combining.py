@@ -24,7 +24,9 @@ def combined(reports: Sequence[Report], baseline: Iterable[str] | None = None) -
         UnreadableReport: there is none, or they are of different projects.
     """
     if not reports:
-        raise UnreadableReport("there is no report to combine: give the files that --backchannel-report=json has written")
+        raise UnreadableReport(
+            "there is no report to combine: give the files that --backchannel-report=json has written"
+        )
     projects = {tuple(sorted(report.project.items())) for report in reports}
     if len(projects) > 1:
         told = "; ".join(", ".join(f"{name} {value!r}" for name, value in project) for project in sorted(projects))

@@ -1,8 +1,8 @@
 """What a test did with the parts of the project, as small facts: gathered while it runs, and carried with its report.
 
 A fact is a tuple of three texts: the subject (``task:billing.tasks.send_invoice_email``), what happened to it
-(``retried``), and a detail, mostly empty. A test that does the same a thousand times has one fact. What a fact means for
-the project is decided once, where the report is made, with the inventory at hand.
+(``retried``), and a detail, mostly empty. A test that does the same a thousand times has one fact. What a fact means
+for the project is decided once, where the report is made, with the inventory at hand.
 """
 
 from __future__ import annotations

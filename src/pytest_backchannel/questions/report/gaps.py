@@ -127,9 +127,7 @@ def _hook(item: Item, facet: Facet) -> str:
 
 _KINDS: dict[tuple[str, str], _Kind] = {
     ("task", "run"): _Kind(100, _never_run, "Nothing of what it does is tested."),
-    ("task", "mock_fits"): _Kind(
-        97, _misfit, "In production this call fails: a mock accepts whatever it is given."
-    ),
+    ("task", "mock_fits"): _Kind(97, _misfit, "In production this call fails: a mock accepts whatever it is given."),
     ("message", "handled"): _Kind(
         96, _not_handled, "A consumer that gets a message without a handler dies, and its connection with it."
     ),
@@ -148,7 +146,6 @@ _KINDS: dict[tuple[str, str], _Kind] = {
         80, "never retried", "The second attempt finds what the first one has left: half of its work, mostly."
     ),
     ("task", "hook"): _Kind(78, _hook, "Celery only logs what such a hook raises."),
-    ("task", "failed"): _Kind(72, "never failed", "What happens then is tested by nothing."),
     ("task", "twice"): _Kind(
         66, "never delivered twice", "With acks_late a message comes again when its worker dies: the body runs twice."
     ),

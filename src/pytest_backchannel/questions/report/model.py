@@ -79,7 +79,7 @@ class Facet:
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
-    """One part of the project: a task, a place that enqueues one, a route, a handler, a group …
+    """One part of the project: a task, a place that enqueues one, a route, a handler, a group or the like.
 
     Attributes:
         key: what it is known by in baselines and omit patterns, such as ``task:billing.tasks.send_invoice_email``; no
@@ -204,7 +204,7 @@ class Report:
 
     @property
     def percent(self) -> float:
-        """The share of what is wanted that was reached, 0 to 100; rounded down to a tenth, so that 100 is all of it."""
+        """The share of what is wanted that was reached, 0 to 100; rounded down to a tenth: 100 is all of it."""
         return 100.0 if not self.wanted else self.reached * 1000 // self.wanted / 10
 
     def open_keys(self) -> set[str]:
@@ -305,9 +305,7 @@ def _item_data(item: Item, numbers: Mapping[str, int]) -> dict[str, Any]:
                 "why": facet.why,
                 "state": facet.state,
                 "tests": [numbers[test] for test in facet.tests],
-                "notes": [
-                    {"text": note.text, "tests": [numbers[test] for test in note.tests]} for note in facet.notes
-                ],
+                "notes": [{"text": note.text, "tests": [numbers[test] for test in note.tests]} for note in facet.notes],
             }
             for facet in item.facets.values()
         ],

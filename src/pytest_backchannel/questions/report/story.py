@@ -99,9 +99,7 @@ def _runs(events: list[Event], shapes: dict[int, int]) -> list[tuple[Event, int]
 
 def _line(told: Told, start: float) -> str:
     event = told.event
-    return line_text(
-        event.at - start, told.depth, told.text, broke=event.broke, times=told.times, where=event.where
-    )
+    return line_text(event.at - start, told.depth, told.text, broke=event.broke, times=told.times, where=event.where)
 
 
 def line_text(at: float, depth: int, text: str, *, broke: bool, times: int, where: object) -> str:

@@ -1,7 +1,7 @@
 """The formats of the report: a module for each, which is imported when it is asked for.
 
-A module of a format has two names: ``TARGET``, the file or folder that it writes by default (empty where it writes none),
-and ``write(report, target)``, which writes it and returns the lines for the terminal.
+A module of a format has two names: ``TARGET``, the file or folder that it writes by default (empty where it writes
+none), and ``write(report, target)``, which writes it and returns the lines for the terminal.
 """
 
 from __future__ import annotations

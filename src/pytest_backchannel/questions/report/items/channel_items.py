@@ -45,9 +45,7 @@ def _route_of(path: str, routes: list[KnownRoute]) -> KnownRoute | None:
     return next((route for route in routes if matches(route.path, path)), None)
 
 
-def _socket_item(
-    route: KnownRoute, routes: list[KnownRoute], paths: list[str], known: Known, done: Done
-) -> Item:
+def _socket_item(route: KnownRoute, routes: list[KnownRoute], paths: list[str], known: Known, done: Done) -> Item:
     only_one = sum(other.consumer == route.consumer for other in routes) == 1
 
     def tests(through: str, *outcomes: str) -> set[str]:

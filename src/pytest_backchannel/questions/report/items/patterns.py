@@ -1,4 +1,4 @@
-"""Paths and names as patterns: how people write a route, whether a path is of it, and what the names of groups share."""
+"""Paths and names as patterns: how people write a route, whether a path is of it, what names of groups share."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _CONVERTERS = {"int": r"[0-9]+", "slug": r"[-a-zA-Z0-9_]+", "uuid": r"[0-9a-fA-F
 
 
 def readable(path: str) -> str:
-    """A route's path as people write it: of a regular expression, the names of its groups alone.
+    r"""A route's path as people write it: of a regular expression, the names of its groups alone.
 
     Example:
-        >>> readable(r"/^ws/rooms/(?P<room>\\w+)/$")
+        >>> readable(r"/^ws/rooms/(?P<room>\w+)/$")
         '/ws/rooms/<room>/'
     """
     if not re.search(r"\(\?P<|[\^$\\]", path):

@@ -14,8 +14,21 @@ WAYS = ("function", "eager", "stepped", "thread", "real")
 """The ways in which a body can be run."""
 
 # The options that a reader wants to see: what Celery's own defaults are says nothing.
-_SHOWN = ("acks_late", "autoretries", "max_retries", "ignore_result", "reject_on_worker_lost", "expires", "rate_limit",
-          "soft_time_limit", "time_limit", "retry_backoff", "default_retry_delay", "serializer", "priority")  # fmt: skip
+_SHOWN = (
+    "acks_late",
+    "autoretries",
+    "max_retries",
+    "ignore_result",
+    "reject_on_worker_lost",
+    "expires",
+    "rate_limit",
+    "soft_time_limit",
+    "time_limit",
+    "retry_backoff",
+    "default_retry_delay",
+    "serializer",
+    "priority",
+)
 
 
 def task_items(known: Known, done: Done) -> Iterator[Item]:
@@ -73,7 +86,7 @@ def _facets(task: KnownTask, subject: str, known: Known, done: Done) -> Iterator
     yield facet("run", tests(*WAYS), wanted=True)
     yield facet("as_task", tests(*WAYS[1:]), wanted=True)
     yield facet("succeeded", tests("succeeded"), wanted=True)
-    yield facet("failed", tests("failed"), wanted="on_failure" in task.hooks, why="on_failure is overridden")
+    yield facet("failed", tests("failed"))
     why = _why_retries(task)
     yield facet("retried", tests("retried"), wanted=bool(why), why=why)
     limit = options.get("max_retries")

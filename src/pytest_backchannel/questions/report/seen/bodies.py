@@ -1,8 +1,8 @@
 """Which bodies of tasks run, in which way and with what outcome; which retry, and which of their hooks are called.
 
-A wrapper stands around ``run`` of each registered task, on the task itself: it is what Celery's tracer calls, eagerly and
-in a worker, and what a call of the task as a function ends in. How it was called is in the task's own request: Celery
-pushes one before it calls, and says in it whether it was called directly or eagerly.
+A wrapper stands around ``run`` of each registered task, on the task itself: it is what Celery's tracer calls, eagerly
+and in a worker, and what a call of the task as a function ends in. How it was called is in the task's own request:
+Celery pushes one before it calls, and says in it whether it was called directly or eagerly.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ from ..facts import gathering, note
 
 HOOKS = ("before_start", "on_success", "on_failure", "on_retry", "after_return")
 
+
 def subject(task: Any) -> str:
     """What a task is called in facts."""
     return f"task:{task.name}"
 
 
 class Bodies:
-    """Watches all tasks of the process, from :meth:`install` to :meth:`remove`, also those that are registered later."""
+    """Watches all tasks of the process, from :meth:`install` to :meth:`remove`; those that are made later, too."""
 
     def __init__(self) -> None:
         self._undo: list[Callable[[], None]] = []
@@ -191,7 +192,11 @@ def _replacements() -> list[Replacement]:
     from celery import Celery
     from celery.app.task import Task
 
-    ours = [(Celery, "_task_from_fun", _task_from_fun), (Celery, "register_task", _register_task), (Task, "retry", _retry)]
+    ours = [
+        (Celery, "_task_from_fun", _task_from_fun),
+        (Celery, "register_task", _register_task),
+        (Task, "retry", _retry),
+    ]
     return [Replacement(owner, name, functools.wraps(vars(owner)[name])(function)) for owner, name, function in ours]
 
 

@@ -1,5 +1,6 @@
-"""From which lines of the project tasks are enqueued: all those on the way to the call, and where it was put off, those
-on the way to ``on_commit``.
+"""From which lines of the project tasks are enqueued.
+
+All lines on the way to the call count, and where ``on_commit`` has put it off, those on the way to that.
 """
 
 from __future__ import annotations
@@ -104,7 +105,7 @@ def _for_celery() -> list[Replacement]:
 def _for_django() -> list[Replacement]:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
-    before = vars(BaseDatabaseWrapper)["on_commit"]
+    before: Any = vars(BaseDatabaseWrapper)["on_commit"]
     return [Replacement(BaseDatabaseWrapper, "on_commit", functools.wraps(before)(_on_commit))]
 
 

@@ -1,4 +1,4 @@
-"""The facts that stand in the log of a test: of its doubles, of its real brokers, and of the layers that are observed."""
+"""The facts that stand in the log of a test: of its doubles, its real brokers, and the layers that are observed."""
 
 from __future__ import annotations
 

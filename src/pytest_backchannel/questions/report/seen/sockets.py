@@ -1,8 +1,8 @@
 """Which WebSocket connections tests open, through what, and how they are answered; which handlers of consumers run.
 
-A connection goes through the application where it enters that by its first router; by a router where it only goes through
-URL patterns; and else it reaches the consumer as a class. Communicators, the plugin's own client and a server in this
-process are all seen, since they all call the same application.
+A connection goes through the application where it enters that by its first router; by a router where it only goes
+through URL patterns; and else it reaches the consumer as a class. Communicators, the plugin's own client and a server
+in this process are all seen, since they all call the same application.
 """
 
 from __future__ import annotations
