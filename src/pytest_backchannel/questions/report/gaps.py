@@ -69,7 +69,7 @@ _ROOTS = ("run", "connected")
 
 def _kind(item: Item, facet: Facet) -> _Kind:
     name = "hook" if facet.name.startswith("hook:") else facet.name
-    return _KINDS[item.kind, name]
+    return _KINDS.get((item.kind, name)) or _Kind(40, f"{facet.name} was not reached", "")
 
 
 # ------------------------------------------------------------------------- words

@@ -132,8 +132,8 @@ def _watched(task: Any, before: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-# --- private API: celery.app.task.Task.request_stack, and celery.app.base.Celery._task_from_fun, seen on celery 5.5–5.7.
-# --- tests/unit/questions/test_bodies.py fails where they are built differently.
+# --- private API: celery.app.task.Task.request_stack and celery.app.base.Celery._task_from_fun, seen on celery
+# --- 5.5–5.7. tests/unit/questions/test_bodies.py fails where they are built differently.
 
 
 def _way(task: Any) -> str:

@@ -98,7 +98,11 @@ def _for_celery() -> list[Replacement]:
     from celery import Celery
     from celery.app.task import Task
 
-    ours = [(Task, "apply_async", _apply_async), (Task, "signature", _signature), (Celery, "send_task", _send_task)]
+    ours: list[tuple[Any, str, Any]] = [
+        (Task, "apply_async", _apply_async),
+        (Task, "signature", _signature),
+        (Celery, "send_task", _send_task),
+    ]
     return [Replacement(owner, name, functools.wraps(vars(owner)[name])(function)) for owner, name, function in ours]
 
 
@@ -106,7 +110,8 @@ def _for_django() -> list[Replacement]:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
     before: Any = vars(BaseDatabaseWrapper)["on_commit"]
-    return [Replacement(BaseDatabaseWrapper, "on_commit", functools.wraps(before)(_on_commit))]
+    ours: Any = _on_commit
+    return [Replacement(BaseDatabaseWrapper, "on_commit", functools.wraps(before)(ours))]
 
 
 _celery = Replaced("call sites of tasks for the report", _for_celery, of_the_run=True)

@@ -145,7 +145,7 @@ async def _route(router: Any, scope: Mapping[str, Any], receive: Any, send: Any,
     try:
         return await original(router, scope, receive, noting)
     except BaseException as error:
-        if is_crash(error):
+        if is_crash(error) and visit.consumer:  # and not for want of a route
             visit.tell("crashed")
         raise
     finally:
