@@ -202,7 +202,7 @@ class _Reports:
             watching.end_body_late(item, call)
         report = yield
         if report.failed and call.excinfo is not None:
-            judging.tell_story(report)
+            judging.tell_story(item, report)
         if call.when == "call" and not report.passed:
             async_tests.explain(item, report)
         if call.when == "teardown":

@@ -13,7 +13,7 @@ from typing import Protocol, cast
 from ....errors import BackchannelError
 from ..model import Report
 
-MODULES = {"term": "terminal_text", "html": "html_page", "json": "json_file", "github": "annotations"}
+MODULES = {"term": "terminal_text", "html": "html_page", "json": "json_file", "github": "github_warnings"}
 """The module of each format."""
 
 

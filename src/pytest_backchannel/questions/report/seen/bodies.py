@@ -132,7 +132,7 @@ def _watched(task: Any, before: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-# --- private API: celery.app.task.Task.request_stack and celery.app.base.Celery._task_from_fun, seen on celery
+# --- private API: celery.app.task.Task.request_stack and celery.app.base.add_autoretry_behaviour, seen on celery
 # --- 5.5–5.7. tests/unit/questions/test_bodies.py fails where they are built differently.
 
 
@@ -150,18 +150,11 @@ def _way(task: Any) -> str:
 _adopters: list[Bodies] = tracked("watches of tasks for the report", [], of_the_run=True)
 
 
-def _task_from_fun(app: Any, *args: Any, **kwargs: Any) -> Any:
-    return _adopted(_replaced.originals["_task_from_fun"](app, *args, **kwargs))
-
-
-def _register_task(app: Any, *args: Any, **kwargs: Any) -> Any:
-    return _adopted(_replaced.originals["register_task"](app, *args, **kwargs))
-
-
-def _adopted(task: Any) -> Any:
+def _add_autoretry_behaviour(task: Any, **options: Any) -> None:
+    """In the place of what Celery calls last for each task that it makes: so ours stands around its retries."""
+    _replaced.originals["add_autoretry_behaviour"](task, **options)
     for bodies in _adopters:
         bodies.adopt(task)
-    return task
 
 
 def _retry(task: Any, *args: Any, **kwargs: Any) -> Any:
@@ -189,12 +182,11 @@ def _retry(task: Any, *args: Any, **kwargs: Any) -> Any:
 
 
 def _replacements() -> list[Replacement]:
-    from celery import Celery
+    from celery.app import base
     from celery.app.task import Task
 
-    ours = [
-        (Celery, "_task_from_fun", _task_from_fun),
-        (Celery, "register_task", _register_task),
+    ours: list[tuple[Any, str, Any]] = [
+        (base, "add_autoretry_behaviour", _add_autoretry_behaviour),
         (Task, "retry", _retry),
     ]
     return [Replacement(owner, name, functools.wraps(vars(owner)[name])(function)) for owner, name, function in ours]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
+from types import FunctionType
 from typing import Any
 from unittest import mock
 from unittest.mock import NonCallableMock
@@ -63,7 +64,8 @@ def _task(value: Any) -> Any:
 
 def _look(task: Any, method: str, stands_there: Any) -> None:
     subject = f"task:{task.name}"
-    stands_there = getattr(stands_there, "mock", stands_there)  # of autospec=True: a function that has its Mock
+    if isinstance(stands_there, FunctionType):
+        stands_there = getattr(stands_there, "mock", stands_there)  # of autospec=True: a function that has its Mock
     if not isinstance(stands_there, NonCallableMock):
         note(subject, "replaced")
         return
@@ -95,7 +97,7 @@ def _misfits(task: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterat
 
     values = (*args, *kwargs.values())
     header = getattr(task, "__header__", None)
-    if header is not None and getattr(task, "typing", False) and mock.ANY not in args:
+    if header is not None and getattr(task, "typing", False) and not any(value is mock.ANY for value in args):
         try:
             header(*args, **kwargs)
         except TypeError as error:
