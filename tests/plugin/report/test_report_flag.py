@@ -73,7 +73,7 @@ SUITE = """
 
     @pytest.mark.asyncio
     async def test_route(db):
-        communicator = WebsocketCommunicator(application, "/ws/echo/")
+        communicator = WebsocketCommunicator(application, "/ws/echo/", [(b"origin", b"http://testserver")])
         assert (await communicator.connect())[0]
         await communicator.send_json_to({"a": 1})
         assert await communicator.receive_json_from() == {"a": 1}
@@ -146,7 +146,7 @@ def test_the_doubles(suite):
             add.delay(1, 2)
             task_queue.run_until_idle()
 
-        @pytest.mark.task_queue(redeliver_all=True)
+        @pytest.mark.allow_lost("expired_task")
         def test_again(task_queue):
             confirm_order.apply_async((1,), expires=60)
             task_queue.run(after=120)
