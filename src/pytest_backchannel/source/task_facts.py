@@ -100,9 +100,9 @@ class EnqueueSite:
             what, and which of several such places it is, in their order.
         place: the file and line of the call.
         kind: ``enqueue`` (``delay``, ``apply_async``, ``send_task``, the ``…_on_commit`` methods); ``signature``
-            (``s``, ``si``, ``signature``, ``subtask``, ``map``, ``starmap``, ``chunks``); ``workflow`` (a chain, group, chord
-            or signature that is applied, and no single task is known); ``retry``; or ``direct`` (``apply``, which runs
-            it at once).
+            (``s``, ``si``, ``signature``, ``subtask``, ``map``, ``starmap``, ``chunks``); ``workflow`` (a chain, group,
+            chord or signature that is applied, and no single task is known); ``retry``; or ``direct`` (``apply``,
+            which runs it at once).
         method: the method as it is written, such as ``delay_on_commit``; ``()`` for a workflow that is called.
         target: the receiver as it is written, or the name that ``send_task`` is given.
         task: the Celery name of the task, None where the code does not say it.

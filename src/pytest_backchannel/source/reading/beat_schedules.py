@@ -94,7 +94,7 @@ def _mapping(node: ast.expr) -> dict[str, ast.expr]:
 
 def _periodic(scopes: Scopes, call: ast.Call) -> Iterator[RawBeat]:
     """``sender.add_periodic_task(schedule, signature, args, kwargs, name, **options)``."""
-    given = dict(zip(("schedule", "sig", "args", "kwargs", "name"), call.args, strict=False))
+    given: dict[str, ast.expr] = dict(zip(("schedule", "sig", "args", "kwargs", "name"), call.args, strict=False))
     given.update({one.arg: one.value for one in call.keywords if one.arg is not None})
     if "schedule" not in given or "sig" not in given:
         return

@@ -22,7 +22,7 @@ def arguments_of(method: str, args: list[ast.expr], keywords: list[ast.keyword])
     if method in CALLS_LIKE_THE_TASK:
         return Arguments(positional=_plain(args), named=_named(keywords))
     given = {one.arg: one.value for one in keywords if one.arg is not None}
-    of_task = dict(zip(("args", "kwargs"), args, strict=False))
+    of_task: dict[str, ast.expr] = dict(zip(("args", "kwargs"), args, strict=False))
     of_task.update({name: given[name] for name in ("args", "kwargs") if name in given})
     hidden = any(one.arg is None for one in keywords)
     return Arguments(

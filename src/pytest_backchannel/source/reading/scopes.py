@@ -38,7 +38,11 @@ class Scopes:
         self._read_module()
 
     def _read_module(self) -> None:
-        for node in (*self.file.of_kind(ast.Import), *self.file.of_kind(ast.ImportFrom)):
+        statements: list[ast.Import | ast.ImportFrom] = [
+            *self.file.of_kind(ast.Import),
+            *self.file.of_kind(ast.ImportFrom),
+        ]
+        for node in statements:
             if self.file.function_of(node) is None:
                 found, stars = imported(node, self.file.package)
                 self.imports.update(found)
@@ -158,7 +162,7 @@ class Scopes:
         ):
             child, above = above, self.file.parent(above)
         if above is None or above not in around:
-            return child is node or any(part is statement for part in around.values())
+            return any(part is statement for part in around.values())
         return _same_block(above, child, around[above])
 
 

@@ -27,7 +27,7 @@ def routes(scopes: Scopes) -> Iterator[RawRoute]:
 
 
 def _path(scopes: Scopes, call: ast.Call, kind: str) -> Iterator[RawRoute]:
-    given = dict(zip(("route", "view", "kwargs", "name"), call.args, strict=False))
+    given: dict[str, ast.expr] = dict(zip(("route", "view", "kwargs", "name"), call.args, strict=False))
     given.update({one.arg: one.value for one in call.keywords if one.arg is not None})
     pattern = given.get("route", given.get("regex"))
     view = given.get("view")
