@@ -109,6 +109,7 @@ class EnqueueSite:
         resolved: whether the task was found in the tree.
         called: False where the method is only passed on, as in ``on_commit(partial(send.delay, 7))``.
         workflow: the innermost ``chain``, ``group``, ``chord`` or ``|`` that the signature is written into, else empty.
+        applied: what a workflow that is applied here is: ``chain``, ``group`` or ``chord``; else empty.
         builder: for an enqueue whose receiver is a call of a function of the project that returns a signature or a
             workflow: the dotted name of that function, as in ``send_invoice(7).delay()``; else empty.
         arguments: what the call gives to the task.
@@ -124,6 +125,7 @@ class EnqueueSite:
     resolved: bool = False
     called: bool = True
     workflow: str = ""
+    applied: str = ""
     builder: str = ""
     arguments: Arguments = field(default_factory=Arguments)
     around: Surroundings = field(default_factory=Surroundings)

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from ..channel_facts import Branch, ConsumerDef, ConsumerMethod, Dispatch, GroupUse, Handler, WebSocketRoute
+from ..channel_facts import (
+    Branch,
+    ConsumerDef,
+    ConsumerMethod,
+    Dispatch,
+    GroupUse,
+    Handler,
+    WebSocketRoute,
+    handler_name,
+)
 from ..reading.file_facts import FileFacts, FunctionFacts, RawBranch
 from .symbols import Symbols
 
@@ -33,6 +42,7 @@ _OF_CHANNELS = frozenset(
 def consumers(symbols: Symbols, uses: list[GroupUse]) -> dict[str, ConsumerDef]:
     """By dotted name, sorted by file and line."""
     sent = {name for use in uses if use.action.endswith("send") and (name := use.handler) is not None}
+    sent.update(handler_name(one) for facts in symbols.all_facts() for one in facts.message_types)
     found = [
         one
         for facts in symbols.all_facts()

@@ -9,13 +9,23 @@ from ..reading.file_facts import ClassFacts, FileFacts, FunctionFacts, RawBeat, 
 from ..task_facts import BeatEntry, EnqueueSite, TaskDef
 from .link_tasks import Tasks, numbered
 
+OTHER_QUEUES = frozenset({"arq", "dispatcherd", "django_rq", "django_tasks", "dramatiq", "huey", "procrastinate", "rq"})
+"""Libraries whose decorators make something with a ``delay`` or ``apply_async`` that is not Celery's."""
+
 
 def enqueue_sites(tasks: Tasks) -> list[EnqueueSite]:
     """Sorted by file and line, each with its key."""
     found = [site for facts in tasks.symbols.all_facts() for site in _of_file(tasks, facts)]
     found.sort(key=lambda site: (site.place.path, site.place.line, site.place.end_line))
-    keys = numbered([f"enqueue:{site.place.function}->{site.task or site.target}" for site in found])
+    keys = numbered([f"enqueue:{site.place.function}->{_enqueued(site)}" for site in found])
     return [replace(site, key=key) for site, key in zip(found, keys, strict=True)]
+
+
+def _enqueued(site: EnqueueSite) -> str:
+    """What a key says is enqueued; arguments may change, and the place stays the same."""
+    if site.kind == "workflow":
+        return site.builder or site.applied
+    return site.task or site.target
 
 
 def _of_file(tasks: Tasks, facts: FileFacts) -> Iterator[EnqueueSite]:
@@ -37,6 +47,7 @@ def _of_file(tasks: Tasks, facts: FileFacts) -> Iterator[EnqueueSite]:
             resolved=task is not None,
             called=raw.called,
             workflow=raw.workflow,
+            applied=raw.applied,
             builder=builder,
             arguments=raw.arguments,
             around=replace(raw.around, in_on_commit=True) if raw.method.endswith("_on_commit") else raw.around,
@@ -84,9 +95,11 @@ def _may_be_a_task(tasks: Tasks, facts: FileFacts, raw: RawEnqueue) -> bool:
     if raw.dotted is None:
         return raw.target.partition(".")[0] not in ("self", "cls") or "." in raw.target
     thing = tasks.symbols.thing(tasks.symbols.follow(raw.dotted))
-    # An undecorated function has no delay(), and a class's own delay() is its own affair.
-    is_other = isinstance(thing, ClassFacts) or (isinstance(thing, FunctionFacts) and not thing.decorators)
-    return not is_other
+    # A class's own delay() is its own affair, an undecorated function has none, and other queues have one, too.
+    if isinstance(thing, FunctionFacts):
+        made_by = [tasks.symbols.follow(one).partition(".")[0] for one in thing.decorators]
+        return bool(made_by) and not OTHER_QUEUES.intersection(made_by)
+    return not isinstance(thing, ClassFacts)
 
 
 def beat_entries(tasks: Tasks) -> list[BeatEntry]:

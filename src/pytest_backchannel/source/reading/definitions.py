@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from ..task_facts import Parameter
 from .file_facts import ClassFacts, FunctionFacts, Value
-from .group_uses import returned_message
+from .of_channels.group_uses import returned_message
 from .scopes import Scopes
 from .source_file import FUNCTIONS, Function, literal, text_of, written
 from .templates import Template, is_none, returned, template
@@ -36,7 +36,7 @@ def functions(scopes: Scopes) -> dict[str, FunctionFacts]:
             returned_calls=tuple(_returned_calls(scopes, returns.get(function, []))),
             message_type=messages.get(function, (None, None))[0],
             message_keys=messages.get(function, (None, None))[1],
-            builds_signature=any(_builds_signature(scopes, one.value) for one in returns.get(function, [])),
+            builds_signature=any(builds_signature(scopes, one.value) for one in returns.get(function, [])),
             calls_retry=tuple(retries.get(function, ([], []))[0]),
             raises_retry=tuple(retries.get(function, ([], []))[1]),
             self_calls=tuple(uses.get(function, ([], []))[0]),
@@ -85,13 +85,13 @@ def _returned_message(scopes: Scopes, returns: list[ast.Return]) -> tuple[Templa
     return found.pop() if len(found) == 1 else (None, None)
 
 
-def _builds_signature(scopes: Scopes, node: ast.expr | None) -> bool:
+def builds_signature(scopes: Scopes, node: ast.expr | None) -> bool:
     """Whether it is a signature or a workflow, by what is written: ``a.s(1)``, ``a.s() | b.s()``, ``chain(…)``."""
     if isinstance(node, ast.Name):
         value = scopes.value(node)
-        return value is not None and _builds_signature(scopes, value)
+        return value is not None and builds_signature(scopes, value)
     if isinstance(node, ast.BinOp):
-        return isinstance(node.op, ast.BitOr) and any(_builds_signature(scopes, x) for x in (node.left, node.right))
+        return isinstance(node.op, ast.BitOr) and any(builds_signature(scopes, x) for x in (node.left, node.right))
     if not isinstance(node, ast.Call):
         return False
     if isinstance(node.func, ast.Attribute) and node.func.attr in SIGNATURES:

@@ -80,6 +80,7 @@ class RawEnqueue:
     certain: bool
     called: bool
     workflow: str
+    applied: str
     arguments: Arguments
     around: Surroundings
 
@@ -173,4 +174,5 @@ class FileFacts:
     routers: tuple[RawRouter, ...] = ()
     settings: tuple[SettingDef, ...] = ()
     registered: tuple[str, ...] = ()
+    message_types: tuple[str, ...] = ()
     unread: Unread | None = None

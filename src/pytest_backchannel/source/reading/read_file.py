@@ -8,17 +8,17 @@ import warnings
 from pathlib import Path
 
 from ..places import Unread
-from .beat_schedules import beat_entries
 from .definitions import classes, functions, values
-from .enqueue_sites import enqueue_sites
 from .file_facts import FileFacts
-from .group_uses import group_uses
-from .json_dispatches import branches
+from .of_channels.group_uses import group_uses, message_types
+from .of_channels.json_dispatches import branches
+from .of_channels.websocket_routes import routers, routes
+from .of_tasks.beat_schedules import beat_entries
+from .of_tasks.enqueue_sites import enqueue_sites
+from .of_tasks.settings_said import settings
+from .of_tasks.task_decorators import registered, tasks
 from .scopes import Scopes
-from .settings_said import settings
 from .source_file import SourceFile
-from .task_decorators import registered, tasks
-from .websocket_routes import routers, routes
 
 LARGEST = 2_000_000
 """Bytes; a larger file is generated, and is not read."""
@@ -83,6 +83,7 @@ def facts_of(tree: ast.Module, *, relative: str, module: str) -> FileFacts:
         routers=tuple(routers(scopes)),
         settings=tuple(settings(file)),
         registered=tuple(registered(scopes)),
+        message_types=tuple(message_types(file)),
     )
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from ..task_facts import Arguments
+from ...task_facts import Arguments
+from ..file_facts import RawBeat
+from ..scopes import Scopes
+from ..source_file import text_of, written
+from ..surroundings import last_name
+from ..templates import Template, template
 from .call_arguments import arguments_of
 from .enqueue_sites import dotted_target, target_of
-from .file_facts import RawBeat
-from .scopes import Scopes
-from .source_file import text_of, written
-from .surroundings import last_name
-from .templates import Template, template
 
 
 def beat_entries(scopes: Scopes) -> Iterator[RawBeat]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ast
 
-from ..task_facts import Arguments
-from .source_file import written
+from ...task_facts import Arguments
+from ..source_file import written
 
 CALLS_LIKE_THE_TASK = frozenset({"delay", "delay_on_commit", "s", "si", "map", "starmap"})
 """Methods whose arguments are the task's own."""

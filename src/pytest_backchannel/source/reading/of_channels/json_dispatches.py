@@ -6,10 +6,10 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from .file_facts import RawBranch
+from ..file_facts import RawBranch
+from ..scopes import Scopes
+from ..source_file import FUNCTIONS, Function
 from .json_branches import Finder
-from .scopes import Scopes
-from .source_file import FUNCTIONS, Function
 
 DECODERS = frozenset({"loads", "decode_json"})
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from ..task_facts import Arguments
+from ...task_facts import Arguments
+from ..definitions import builds_signature, workflow_name
+from ..file_facts import RawEnqueue
+from ..scopes import Scopes
+from ..source_file import written
+from ..surroundings import last_name, surroundings
+from ..templates import Template, template
 from .call_arguments import arguments_of
-from .definitions import workflow_name
-from .file_facts import RawEnqueue
-from .scopes import Scopes
-from .source_file import written
-from .surroundings import last_name, surroundings
-from .templates import Template, template
 
 KINDS = {
     **dict.fromkeys(("delay", "apply_async", "delay_on_commit", "apply_async_on_commit"), "enqueue"),
@@ -49,12 +49,12 @@ def _of_method(scopes: Scopes, attribute: ast.Attribute) -> Iterator[RawEnqueue]
     dotted, name = dotted_target(scopes, receiver)
     call = parent if called and isinstance(parent, ast.Call) else None
     kind = KINDS[attribute.attr]
-    workflow = _is_workflow(scopes, receiver)
-    if workflow and kind != "enqueue":
+    applied = _workflow(scopes, receiver)
+    if applied and kind != "enqueue":
         return
     yield RawEnqueue(
         place=scopes.file.place(call or attribute),
-        kind="workflow" if workflow else kind,
+        kind="workflow" if applied else kind,
         method=attribute.attr,
         target=written(attribute.value),
         dotted=dotted,
@@ -62,6 +62,7 @@ def _of_method(scopes: Scopes, attribute: ast.Attribute) -> Iterator[RawEnqueue]
         certain=kind == "enqueue" and (called or _handed_on(scopes, attribute)),
         called=called,
         workflow=workflow_around(scopes, call or attribute),
+        applied=applied,
         arguments=_arguments(scopes, attribute, call),
         around=surroundings(scopes, call or attribute),
     )
@@ -115,14 +116,13 @@ def dotted_target(scopes: Scopes, node: ast.expr) -> tuple[str | None, Template 
     return scopes.dotted(node), None
 
 
-def _is_workflow(scopes: Scopes, node: ast.expr) -> bool:
+def _workflow(scopes: Scopes, node: ast.expr) -> str:
+    """``chain``, ``group`` or ``chord``, where an expression is one; else empty."""
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
-        return True
-    if isinstance(node, ast.Call):
-        return workflow_name(scopes, node) is not None or (
-            isinstance(node.func, ast.Call) and _is_workflow(scopes, node.func)
-        )
-    return False
+        return "chain" if builds_signature(scopes, node) else ""
+    if not isinstance(node, ast.Call):
+        return ""
+    return workflow_name(scopes, node) or (_workflow(scopes, node.func) if isinstance(node.func, ast.Call) else "")
 
 
 def _by_name(scopes: Scopes, call: ast.Call) -> Iterator[RawEnqueue]:
@@ -146,6 +146,7 @@ def _by_name(scopes: Scopes, call: ast.Call) -> Iterator[RawEnqueue]:
         certain=True,
         called=last_name(call.func) != "partial",
         workflow=workflow_around(scopes, call),
+        applied="",
         arguments=arguments_of(method, args[1:], keywords),
         around=surroundings(scopes, call),
     )
@@ -169,7 +170,8 @@ def _workflow_called(scopes: Scopes, call: ast.Call) -> Iterator[RawEnqueue]:
     receiver = call.func
     if isinstance(receiver, ast.Name):
         receiver = scopes.value(receiver) or receiver
-    if isinstance(receiver, ast.Attribute) or not _is_workflow(scopes, receiver):
+    applied = _workflow(scopes, receiver)
+    if not applied:
         return
     if isinstance(receiver, ast.Call) and isinstance(receiver.func, ast.Call):
         return
@@ -183,6 +185,7 @@ def _workflow_called(scopes: Scopes, call: ast.Call) -> Iterator[RawEnqueue]:
         certain=True,
         called=True,
         workflow=workflow_around(scopes, call),
+        applied=applied,
         arguments=Arguments(positional=None, named=None),
         around=surroundings(scopes, call),
     )

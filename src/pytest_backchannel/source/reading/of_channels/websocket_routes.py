@@ -5,11 +5,11 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from .file_facts import RawRoute, RawRouter
-from .scopes import Scopes
-from .source_file import FUNCTIONS, text_of, written
-from .surroundings import last_name
-from .templates import Template, template
+from ..file_facts import RawRoute, RawRouter
+from ..scopes import Scopes
+from ..source_file import FUNCTIONS, text_of, written
+from ..surroundings import last_name
+from ..templates import Template, template
 
 _PATHS = frozenset({"path", "re_path", "url"})
 

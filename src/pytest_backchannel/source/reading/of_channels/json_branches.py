@@ -6,9 +6,9 @@ import ast
 from collections.abc import Iterator
 from dataclasses import replace
 
-from .file_facts import RawBranch
-from .scopes import Scopes
-from .source_file import Function, text_of
+from ..file_facts import RawBranch
+from ..scopes import Scopes
+from ..source_file import Function, text_of
 
 _TAKES = frozenset({"get", "pop"})
 

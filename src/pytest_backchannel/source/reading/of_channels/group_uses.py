@@ -5,11 +5,11 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from .file_facts import RawGroupUse
-from .scopes import Scopes
-from .source_file import text_of, written
-from .surroundings import last_name, surroundings
-from .templates import Template, template
+from ..file_facts import RawGroupUse
+from ..scopes import Scopes
+from ..source_file import SourceFile, text_of, written
+from ..surroundings import last_name, surroundings
+from ..templates import Template, template
 
 ACTIONS = {"group_add": "add", "group_discard": "discard", "group_send": "send"}
 _THROUGH = frozenset({"async_to_sync", "sync_to_async"})
@@ -17,12 +17,42 @@ _THROUGH = frozenset({"async_to_sync", "sync_to_async"})
 
 def group_uses(scopes: Scopes) -> Iterator[RawGroupUse]:
     """In the order of the source."""
+    yield from _appended(scopes)
     for attribute in scopes.file.of_kind(ast.Attribute):
         action = ACTIONS.get(attribute.attr)
         if action is None and attribute.attr == "send" and _is_layer(scopes, attribute.value):
             action = "channel_send"
         if action is not None:
             yield from _use(scopes, attribute, action)
+
+
+def _appended(scopes: Scopes) -> Iterator[RawGroupUse]:
+    """``self.groups.append(…)``: Channels joins these groups when the socket opens."""
+    for call in scopes.file.of_kind(ast.Call):
+        if isinstance(call.func, ast.Attribute) and call.func.attr == "append" and len(call.args) == 1:
+            receiver, owner = call.func.value, scopes.file.class_of(call)
+            is_own = isinstance(receiver, ast.Attribute) and isinstance(receiver.value, ast.Name)
+            if owner is not None and is_own and written(receiver) == "self.groups":
+                yield RawGroupUse(
+                    place=scopes.file.place(call),
+                    action="add",
+                    group=template(scopes, call.args[0]),
+                    group_source=written(call.args[0]),
+                    class_name=scopes.file.qualname(owner),
+                    message_type=None,
+                    message_ref=None,
+                    message_keys=None,
+                    through="groups",
+                    around=surroundings(scopes, call),
+                )
+
+
+def message_types(file: SourceFile) -> Iterator[str]:
+    """The literal ``type`` of every dictionary: a function that sends whatever it is given may be given any of them."""
+    for node in file.of_kind(ast.Dict):
+        for key, value in zip(node.keys, node.values, strict=True):
+            if text_of(key) == "type" and (name := text_of(value)) is not None:
+                yield name
 
 
 def _is_layer(scopes: Scopes, node: ast.expr) -> bool:

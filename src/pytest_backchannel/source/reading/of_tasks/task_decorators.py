@@ -5,10 +5,10 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from .file_facts import RawTask
-from .scopes import Scopes
-from .source_file import Function, SourceFile, literal, written
-from .templates import template
+from ..file_facts import RawTask
+from ..scopes import Scopes
+from ..source_file import Function, SourceFile, literal, written
+from ..templates import template
 
 
 def tasks(scopes: Scopes) -> Iterator[RawTask]:

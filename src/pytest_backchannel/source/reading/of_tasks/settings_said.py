@@ -6,12 +6,13 @@ import ast
 import re
 from collections.abc import Iterator
 
-from ..index import SettingDef
-from .source_file import FUNCTIONS, SourceFile, literal, written
-from .surroundings import last_name
+from ...index import SettingDef
+from ..source_file import FUNCTIONS, SourceFile, literal, written
+from ..surroundings import last_name
 
 _NAMES = re.compile(
-    r"(CELERY|CELERYD|CELERYBEAT|BROKER|EMAIL)_\w+|CHANNEL_LAYERS|ASGI_APPLICATION|(\w+_)?BEAT_SCHEDULE"
+    r"(CELERY|CELERYD|CELERYBEAT|BROKER)_\w+|(\w+_)?BEAT_SCHEDULE|CHANNEL_LAYERS|ASGI_APPLICATION"
+    r"|EMAIL_(BACKEND|HOST|PORT|TIMEOUT|USE_TLS|USE_SSL|FILE_PATH)"
 )
 
 
