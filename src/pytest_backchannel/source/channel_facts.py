@@ -22,6 +22,8 @@ class Handler:
             underscores reaches the same method: compare by :func:`handler_name`.
         place: the file and line of its ``def``.
         is_async: whether it is ``async def``.
+        sent: whether some place of the tree sends a message of its type, or has a literal one. Where none does, the
+            method may be a helper that only looks like a handler, or be reached from outside of the tree.
     """
 
     key: str
@@ -29,6 +31,7 @@ class Handler:
     message_type: str
     place: Place
     is_async: bool
+    sent: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,13 +144,13 @@ class GroupUse:
         key: what names it in a baseline, such as ``group_send:billing.live.announce->invoice.{}#1``.
         place: the file and line of the call.
         action: ``add``, ``discard``, ``send``, or ``channel_send`` (``channel_layer.send``).
-        group: the group's name (for ``channel_send`` the channel's) as a pattern: ``invoice_{}``. ``{}`` alone: the code
-            does not say.
+        group: the group's name (for ``channel_send`` the channel's) as a pattern: ``invoice_{}``. ``{}`` alone: the
+            code does not say.
         group_source: the same, as it is written.
         consumer: the dotted name of the class around it, if that is a consumer; else empty.
         message_type: the literal ``type`` of the message as a pattern; None where it is not known.
         message_keys: the keys of the message; None where they are not all literal.
-        through: ``async_to_sync`` where it is called through that, else empty.
+        through: ``async_to_sync`` where it is called through that, ``groups`` for ``self.groups.append(…)``.
         around: what the code around it says.
     """
 

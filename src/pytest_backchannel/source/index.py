@@ -14,6 +14,8 @@ from .task_facts import BeatEntry, EnqueueSite, TaskDef
 class SettingDef:
     """A setting of Celery, Channels or mail that a settings module assigns, or ``app.conf`` is given.
 
+    A URL may hold a password: mask what is shown of the value. The password of the mail server is left out.
+
     Attributes:
         name: as it is written, such as ``CELERY_TASK_ACKS_LATE``; for ``app.conf.x = …`` it is ``conf.x``.
         value: of a literal (a tuple for a list); None where it is none, or is None.
@@ -89,9 +91,14 @@ class SourceIndex:
         ]
 
     def unhandled(self) -> list[GroupUse]:
-        """The sends to a group whose type is known, and for which no consumer of the tree has a handler."""
+        """The sends to a group whose type is known, and for which no consumer of the tree has a handler.
+
+        Left out are groups that something else than a consumer joins: it may read the layer by itself.
+        """
+        read_otherwise = {use.group for use in self.group_uses if use.action == "add" and not use.consumer}
         return [
             use
             for use in self.group_uses
-            if use.action == "send" and use.message_type and use.handler and not self.consumers_of(use.message_type)
+            if use.action == "send" and use.message_type and use.handler and use.group not in read_otherwise
+            if not self.consumers_of(use.message_type)
         ]

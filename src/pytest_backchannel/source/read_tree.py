@@ -2,23 +2,89 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+from ..errors import BackchannelError
+from .files import PythonFile, python_files
 from .index import SourceIndex
+from .linking.link_consumers import consumers, with_routes
+from .linking.link_enqueues import beat_entries, enqueue_sites
+from .linking.link_groups import group_uses
+from .linking.link_routes import routes
+from .linking.link_tasks import Tasks
+from .linking.symbols import Symbols
+from .reading.file_facts import FileFacts
+from .reading.read_file import read_file
+
+WORTH_PROCESSES = 400
+"""Files; fewer are read sooner than a second process is started."""
+_CHUNK = 64
 
 
 def read_tree(root: Path | str, *, tests: bool = False, processes: int = 1) -> SourceIndex:
     """Read every Python file of a project.
 
     Args:
-        root: the project's folder. Virtual environments, installed packages, migrations and hidden folders are left
-            out.
+        root: the project's folder, or one file. Virtual environments, installed packages, migrations and hidden folders
+            are left out.
         tests: whether to read the project's tests, too.
-        processes: in how many processes to parse; 1 parses in this one.
+        processes: in how many processes to parse, where there are many files; 1 parses in this one.
+
+    Raises:
+        BackchannelError: there is no such folder.
 
     Example:
         >>> index = read_tree("example")  # doctest: +SKIP
         >>> sorted(index.tasks)  # doctest: +SKIP
         ['billing.tasks.generate_pdf', …]
     """
-    return SourceIndex(root=str(root), files=0, parsed=0)
+    folder = Path(root)
+    if not folder.exists():
+        raise BackchannelError(f"there is no folder {str(root)!r} whose code could be read; give the project's folder")
+    files = python_files(folder, tests=tests)
+    facts = _read(files, processes)
+    return link(str(root), files, facts)
+
+
+def _read(files: list[PythonFile], processes: int) -> list[FileFacts]:
+    if processes > 1 and len(files) >= WORTH_PROCESSES:
+        with ProcessPoolExecutor(max_workers=processes) as pool:
+            found = list(pool.map(_read_one, files, chunksize=_CHUNK))
+    else:
+        found = [_read_one(file) for file in files]
+    return [one for one in found if one is not None]
+
+
+def _read_one(file: PythonFile) -> FileFacts | None:
+    return read_file(file.path, relative=file.relative, module=file.module)
+
+
+def link(root: str, files: list[PythonFile], facts: list[FileFacts]) -> SourceIndex:
+    """Follow the names of all files, and put together what they say.
+
+    Args:
+        root: what the index is of.
+        files: every file of the tree; one that was not read is read when a name leads there.
+        facts: of those that were read.
+    """
+    symbols = Symbols(files, {one.module: one for one in facts})
+    tasks = Tasks(symbols)
+    uses = group_uses(symbols)
+    routed = routes(symbols)
+    return SourceIndex(
+        root=root,
+        files=len(files),
+        parsed=len(facts),
+        tasks=dict(sorted(tasks.by_name.items())),
+        duplicates=tuple(tasks.duplicates),
+        enqueues=tuple(enqueue_sites(tasks)),
+        beat=tuple(beat_entries(tasks)),
+        consumers=with_routes(consumers(symbols, uses), routed),
+        group_uses=tuple(uses),
+        routes=tuple(routed),
+        settings=tuple(
+            sorted((one for each in facts for one in each.settings), key=lambda one: (one.place.path, one.place.line))
+        ),
+        unread=tuple(one.unread for one in symbols.all_facts() if one.unread is not None),
+    )

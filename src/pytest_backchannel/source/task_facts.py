@@ -99,15 +99,17 @@ class EnqueueSite:
         key: what names it in a baseline, such as ``enqueue:billing.views.email->billing.tasks.send#1``: who enqueues
             what, and which of several such places it is, in their order.
         place: the file and line of the call.
-        kind: ``enqueue`` (``delay``, ``apply_async``, ``send_task``, the ``…_on_commit`` methods), ``signature`` (``s``,
-            ``si``, ``signature``, ``subtask``, ``map``, ``starmap``, ``chunks``), ``retry``, or ``direct`` (``apply``,
+        kind: ``enqueue`` (``delay``, ``apply_async``, ``send_task``, the ``…_on_commit`` methods); ``signature``
+            (``s``, ``si``, ``signature``, ``subtask``, ``map``, ``starmap``, ``chunks``); ``workflow`` (a chain, group,
+            chord or signature that is applied, and no single task is known); ``retry``; or ``direct`` (``apply``,
             which runs it at once).
-        method: the method as it is written, such as ``delay_on_commit``.
+        method: the method as it is written, such as ``delay_on_commit``; ``()`` for a workflow that is called.
         target: the receiver as it is written, or the name that ``send_task`` is given.
         task: the Celery name of the task, None where the code does not say it.
         resolved: whether the task was found in the tree.
         called: False where the method is only passed on, as in ``on_commit(partial(send.delay, 7))``.
         workflow: the innermost ``chain``, ``group``, ``chord`` or ``|`` that the signature is written into, else empty.
+        applied: what a workflow that is applied here is: ``chain``, ``group`` or ``chord``; else empty.
         builder: for an enqueue whose receiver is a call of a function of the project that returns a signature or a
             workflow: the dotted name of that function, as in ``send_invoice(7).delay()``; else empty.
         arguments: what the call gives to the task.
@@ -123,6 +125,7 @@ class EnqueueSite:
     resolved: bool = False
     called: bool = True
     workflow: str = ""
+    applied: str = ""
     builder: str = ""
     arguments: Arguments = field(default_factory=Arguments)
     around: Surroundings = field(default_factory=Surroundings)

@@ -1,0 +1,120 @@
+"""The Python files of a project, each with the dotted name by which the project imports it."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+SKIPPED = frozenset(
+    {
+        "__pycache__",
+        "build",
+        "dist",
+        "env",
+        "migrations",
+        "node_modules",
+        "site-packages",
+        "south_migrations",
+        "venv",
+        "virtualenv",
+    }
+)
+"""Folders that are not the project's own code. Hidden ones, and those with a ``pyvenv.cfg``, are skipped too."""
+
+TESTS = re.compile(r"tests?|testing|testsuite|conftest\.py|test_.*\.py|.*_tests?\.py|tests\.py")
+"""Names of files and folders that are the project's tests."""
+
+_IMPORT_ROOTS = ("manage.py", "pyproject.toml", "setup.py", "setup.cfg")
+
+
+@dataclass(frozen=True)
+class PythonFile:
+    """One of them.
+
+    Attributes:
+        path: where it is.
+        relative: its path within the tree, with forward slashes.
+        module: its dotted name.
+    """
+
+    path: Path
+    relative: str
+    module: str
+
+
+def python_files(root: Path, *, tests: bool = False) -> list[PythonFile]:
+    """Every file below a folder, sorted by its path.
+
+    Args:
+        root: the folder; a single file is allowed, too.
+        tests: whether to take the project's tests, too.
+    """
+    if root.is_file():
+        return [PythonFile(root, root.name, root.stem)]
+    folders = _Folders(root)
+    found = list(_walk(root, root, folders, tests=tests))
+    return sorted(found, key=lambda file: file.relative)
+
+
+def _walk(root: Path, folder: Path, folders: _Folders, *, tests: bool) -> Iterator[PythonFile]:
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError:
+        return
+    names = {entry.name for entry in entries}
+    if "pyvenv.cfg" in names:
+        return
+    folders.seen(folder, names)
+    for entry in entries:
+        if entry.name.startswith(".") or (not tests and TESTS.fullmatch(entry.name)):
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            if entry.name not in SKIPPED:
+                yield from _walk(root, Path(entry.path), folders, tests=tests)
+        elif entry.name.endswith(".py") and entry.is_file():
+            path = Path(entry.path)
+            yield PythonFile(path, path.relative_to(root).as_posix(), folders.module(path))
+
+
+class _Folders:
+    """Which folders are packages, and from which ones the project imports."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._names: dict[Path, set[str]] = {}
+
+    def seen(self, folder: Path, names: set[str]) -> None:
+        self._names[folder] = names
+
+    def module(self, path: Path) -> str:
+        """The dotted name of a file: from the folder above its topmost package.
+
+        Where a folder in between has no ``__init__.py`` (a namespace package), from the folder that has ``manage.py``,
+        is called ``src``, or is the whole tree.
+        """
+        start = self._import_root(path.parent)
+        parts = list(path.relative_to(start).with_suffix("").parts)
+        if parts[-1] == "__init__" and len(parts) > 1:
+            parts.pop()
+        return ".".join(parts)
+
+    def _import_root(self, folder: Path) -> Path:
+        above = [folder, *(one for one in folder.parents if one in self._names)]
+        packages = [one for one in above if "__init__.py" in self._names.get(one, ())]
+        if packages and packages[-1] != self._root:
+            outermost = packages[-1].parent
+            if outermost == self._root or self._is_root(outermost):
+                return outermost
+        elif packages:
+            return self._root
+        marked = next((one for one in above if self._is_root(one)), None)
+        if packages and (marked is None or len(packages[-1].parent.parts) < len(marked.parts)):
+            return packages[-1].parent
+        return marked or self._root
+
+    def _is_root(self, folder: Path) -> bool:
+        names = self._names.get(folder, set())
+        return folder == self._root or folder.name == "src" or any(name in names for name in _IMPORT_ROOTS)
