@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -18,12 +19,9 @@ from ...questions.report.seen.log_facts import note_log
 from ...questions.report.story_tree import story_data
 from ..queues import has_real_broker
 
-# What is watched once a library is loaded, and by which modules: each has install() and remove().
+# What is watched of which library, and by which modules: each has install() and remove().
 _SEEN = "pytest_backchannel.questions.report.seen"
-_WATCHES = {
-    "celery.app.task": ("bodies", "call_sites", "mocked_tasks", "celery_signals"),
-    "channels.routing": ("sockets",),
-}
+_WATCHES = {"celery": ("bodies", "call_sites", "mocked_tasks", "celery_signals"), "channels": ("sockets",)}
 
 
 class Gathering:
@@ -39,16 +37,19 @@ class Gathering:
         self.watch()
 
     def watch(self) -> None:
-        """Watch what is loaded by now."""
-        for library in [library for library in self._missing if library in sys.modules]:
+        """Watch, once Django is set up: a body may be the first to import Channels' routing, and goes through it."""
+        if not self._missing or not _is_set_up():
+            return
+        for library in [library for library in self._missing if find_spec(library) is not None]:
             for name in self._missing.pop(library):
                 module = import_module(f"{_SEEN}.{name}")
                 module.install()
                 self._installed.append(module)
+        self._missing.clear()
 
     def end_body(self, item: pytest.Item) -> None:
         """The body has ended, and what it has patched by pytest's own ``monkeypatch`` is still there."""
-        if "celery.app.task" in sys.modules:
+        if "celery" in sys.modules:
             _look_at_patches(item)
 
     def end(self, item: pytest.Item) -> list[facts.Fact]:
@@ -72,6 +73,11 @@ class Gathering:
         facts.take()
         while self._installed:
             self._installed.pop().remove()
+
+
+def _is_set_up() -> bool:
+    apps: Any = sys.modules.get("django.apps")
+    return apps is not None and apps.apps.ready
 
 
 def story(report: pytest.TestReport) -> list[dict[str, Any]]:

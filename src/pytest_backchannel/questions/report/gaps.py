@@ -117,10 +117,6 @@ def _not_delivered(item: Item, facet: Facet) -> str:
     return f"no group send ever arrived{why}" if item.reached("sent") else "never sent to"
 
 
-def _not_handled(item: Item, facet: Facet) -> str:
-    return "never handled by a consumer" if item.about.get("handlers") else "no consumer of the project handles it"
-
-
 def _hook(item: Item, facet: Facet) -> str:
     return f"its {facet.name.partition(':')[2]} has never run"
 
@@ -129,7 +125,7 @@ _KINDS: dict[tuple[str, str], _Kind] = {
     ("task", "run"): _Kind(100, _never_run, "Nothing of what it does is tested."),
     ("task", "mock_fits"): _Kind(97, _misfit, "In production this call fails: a mock accepts whatever it is given."),
     ("message", "handled"): _Kind(
-        96, _not_handled, "A consumer that gets a message without a handler dies, and its connection with it."
+        96, "no consumer of the project handles it", "A consumer that gets a message without a handler dies, and its connection with it."
     ),
     ("group", "delivered"): _Kind(93, _not_delivered, "If the names of the group differ, nobody hears anything."),
     ("group", "sent"): _Kind(70, "never sent to", "What is said there is tested by nothing."),

@@ -46,6 +46,7 @@ def _route_of(path: str, routes: list[KnownRoute]) -> KnownRoute | None:
 
 
 def _socket_item(route: KnownRoute, routes: list[KnownRoute], paths: list[str], known: Known, done: Done) -> Item:
+    routed = {other.consumer for other in routes}
     only_one = sum(other.consumer == route.consumer for other in routes) == 1
 
     def tests(through: str, *outcomes: str) -> set[str]:
@@ -53,8 +54,9 @@ def _socket_item(route: KnownRoute, routes: list[KnownRoute], paths: list[str], 
         for path in paths:
             for outcome in outcomes:
                 for consumer, tests in done.details(f"socket:{path}", f"{through}:{outcome}").items():
-                    # By its consumer too: a test's own router, or a class alone, may have any path.
-                    if consumer in (route.consumer, "") and (consumer or through == "application"):
+                    # By its consumer too: a test's own router may have any path. Who refuses before it is reached is
+                    # a consumer of the middleware's, or none.
+                    if consumer == route.consumer or (outcome == "refused" and consumer not in routed):
                         found |= tests
         return found
 

@@ -37,7 +37,7 @@ def group_items(known: Known, done: Done) -> Iterator[Item]:
         yield Item(
             key=f"group:{pattern}",
             kind="group",
-            title=pattern,
+            title=pattern if pattern != ANYTHING else "groups that are named at run time",
             where=sends.get(pattern),
             about={"pattern": pattern},
             facets=dict(facets),
@@ -77,7 +77,8 @@ def message_items(known: Known, done: Done) -> Iterator[Item]:
         if not re.fullmatch(r"[\w.]+", kind) or not (takers or kind in sends):
             continue
         facets = [
-            facet("handled", done.tests(f"message:{kind}", "handled"), wanted=kind in sends),
+            # Where there is a handler, it is asked for by itself.
+            facet("handled", done.tests(f"message:{kind}", "handled"), wanted=kind in sends and not takers),
             facet("sent", done.tests(f"message:{kind}", "sent")),
         ]
         yield Item(
