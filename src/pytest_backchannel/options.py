@@ -246,7 +246,7 @@ def _read(config: pytest.Config) -> Options:
 
 
 def _reports(config: pytest.Config) -> tuple[tuple[str, str], ...]:
-    given = list(config.getoption("--backchannel-report"))
+    given: list[str] = [*(config.getoption("--backchannel-report") or ())]
     if config.getoption("--backchannel-fail-under") is not None and not given:
         given = ["term"]
     if not given:

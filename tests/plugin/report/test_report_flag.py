@@ -219,7 +219,9 @@ def test_a_baseline(suite):
     result = suite.test(PLAIN, "--backchannel-report=term", "--backchannel-baseline=baseline.txt")
     assert result.ret == 0
     result.stdout.fnmatch_lines(["Reached * %): no gaps, and * of the baseline."])
-    result = suite.test("def test_it():\n    pass\n", "--backchannel-report=term", "--backchannel-baseline=baseline.txt")
+    result = suite.test(
+        "def test_it():\n    pass\n", "--backchannel-report=term", "--backchannel-baseline=baseline.txt"
+    )
     assert result.ret == 1
     result.stdout.fnmatch_lines([TITLE, "add: never run*", "FAILED: 1 gap not in baseline.txt."])
     assert len(sentences(result)) == 3
@@ -245,7 +247,10 @@ def test_a_project_that_cannot_be_loaded(suite):
     [
         ("--backchannel-report=xml", "*--backchannel-report=xml: choose one of term, html, json, github*"),
         ("--backchannel-report=term:x", "*--backchannel-report=term:x: term writes no file: give 'term' alone*"),
-        ("--backchannel-fail-under=lots", "*--backchannel-fail-under = 'lots': give a number from 0 to 100, such as 85*"),
+        (
+            "--backchannel-fail-under=lots",
+            "*--backchannel-fail-under = 'lots': give a number from 0 to 100, such as 85*",
+        ),
         ("--backchannel-fail-under=101", "*--backchannel-fail-under = '101': give a number*"),
     ],
 )
@@ -295,7 +300,11 @@ def test_the_story_of_a_failed_test(suite):
     shown = command(suite, "show", "test_it")
     assert shown.ret == 1
     shown.stdout.fnmatch_lines(
-        ["test_it.py::test_it: failed: AssertionError: on purpose", "*0 s  enqueued shop.tasks.add(1, 2)*", "*SUCCESS 3*"]
+        [
+            "test_it.py::test_it: failed: AssertionError: on purpose",
+            "*0 s  enqueued shop.tasks.add(1, 2)*",
+            "*SUCCESS 3*",
+        ]
     )
     xml = (suite.path / "junit.xml").read_text()
     assert 'name="backchannel_story"' in xml

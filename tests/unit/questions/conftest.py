@@ -30,5 +30,3 @@ def seen():
     finally:
         for module in reversed(modules):
             module.remove()
-
-

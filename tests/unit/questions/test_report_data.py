@@ -10,14 +10,15 @@ from questions_support import known_project, task
 from pytest_backchannel.errors import BackchannelError, UnreadableReport
 from pytest_backchannel.events import Event, EventLog, Location
 from pytest_backchannel.questions.report import facts
+from pytest_backchannel.questions.report.as_data import from_data, steps_of, to_data
 from pytest_backchannel.questions.report.baseline import baseline_text, closed, read_baseline
 from pytest_backchannel.questions.report.combining import combined
 from pytest_backchannel.questions.report.formats import github_warnings, json_file, load, terminal_text
 from pytest_backchannel.questions.report.items.done import Done
 from pytest_backchannel.questions.report.making import make_report
-from pytest_backchannel.questions.report.model import Place, Step, TestRun, from_data, to_data
+from pytest_backchannel.questions.report.model import Place, Step, TestRun
 from pytest_backchannel.questions.report.story import story
-from pytest_backchannel.questions.report.story_tree import steps_of, steps_text, story_data
+from pytest_backchannel.questions.report.story_tree import steps_text, story_data
 
 TASK = "task:shop.tasks.ship"
 PROJECT = known_project(tasks=[task(acks_late=True, autoretries=True), task("shop.tasks.bill")])
@@ -26,7 +27,9 @@ FACTS = {
     "test_b": [(TASK, "retried", ""), (TASK, "mocked", "delay"), (TASK, "misfit", "ship(1, 2) does not fit")],
     "test_c": [("task:shop.tasks.bill", "function", ""), (TASK, "mocked", "delay")],
 }
-STORY = (Step(at=0.0, text="ran ship(1)", where=Place(file="a.py", line=3), broke=True, steps=(Step(at=1.5, text="x"),)),)
+STORY = (
+    Step(at=0.0, text="ran ship(1)", where=Place(file="a.py", line=3), broke=True, steps=(Step(at=1.5, text="x"),)),
+)
 
 
 def report(*tests, baseline=(), **values):
@@ -79,7 +82,8 @@ def test_a_file_that_is_none(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "shards", [[["test_a"], ["test_b"], ["test_c"]], [["test_c", "test_a"], ["test_b"]], [["test_b"], ["test_a", "test_c"]]]
+    "shards",
+    [[["test_a"], ["test_b"], ["test_c"]], [["test_c", "test_a"], ["test_b"]], [["test_b"], ["test_a", "test_c"]]],
 )
 def test_shards_are_the_whole(shards):
     whole = report()

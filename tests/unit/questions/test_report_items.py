@@ -176,9 +176,7 @@ def test_two_routes_of_one_consumer_are_told_apart_by_their_paths():
 
 def test_handlers_and_helpers():
     methods = {"connect": 2, "room_said": 5, "describe": 9, "receive": 11, "receive_json": 12}
-    known = known_project(
-        routes=[route(handlers=["describe", "room_said"], helpers=["describe"], methods=methods)]
-    )
+    known = known_project(routes=[route(handlers=["describe", "room_said"], helpers=["describe"], methods=methods)])
     connected = [through("application:accepted"), (f"handler:{ROOM}.websocket_connect", "run")]
     assert sentences(known, connected) == ["Room.receive_json: never run", "Room.room_said: never run"]
     run = [(f"handler:{ROOM}.room_said", "run"), (f"handler:{ROOM}.websocket_receive", "run")]
@@ -212,8 +210,7 @@ def use(group="room_{}", kind="room.said", action="send"):
 
 def messages(*uses):
     index = SourceIndex(root="/site", files=1, parsed=1, group_uses=uses)
-    known = known_project(routes=[route(handlers=["room_said"])], index=index)
-    return known
+    return known_project(routes=[route(handlers=["room_said"])], index=index)
 
 
 CONNECTED = [through("application:accepted"), (f"handler:{ROOM}.room_said", "run")]

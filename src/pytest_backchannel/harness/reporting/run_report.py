@@ -12,13 +12,13 @@ import pytest
 
 from ...errors import BackchannelError, InventoryFailed
 from ...options import options_of
+from ...questions.report.as_data import steps_of
 from ...questions.report.baseline import closed, read_baseline
 from ...questions.report.facts import Fact
 from ...questions.report.formats import load
 from ...questions.report.items.done import Done, Known
 from ...questions.report.making import make_report
 from ...questions.report.model import Report, TestRun
-from ...questions.report.story_tree import steps_of
 from ..fresh.fresh_worker import child_arguments
 
 if TYPE_CHECKING:

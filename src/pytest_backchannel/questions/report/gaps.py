@@ -125,7 +125,9 @@ _KINDS: dict[tuple[str, str], _Kind] = {
     ("task", "run"): _Kind(100, _never_run, "Nothing of what it does is tested."),
     ("task", "mock_fits"): _Kind(97, _misfit, "In production this call fails: a mock accepts whatever it is given."),
     ("message", "handled"): _Kind(
-        96, "no consumer of the project handles it", "A consumer that gets a message without a handler dies, and its connection with it."
+        96,
+        "no consumer of the project handles it",
+        "A consumer that gets a message without a handler dies, and its connection with it.",
     ),
     ("group", "delivered"): _Kind(93, _not_delivered, "If the names of the group differ, nobody hears anything."),
     ("group", "sent"): _Kind(70, "never sent to", "What is said there is tested by nothing."),

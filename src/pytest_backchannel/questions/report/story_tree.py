@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ...events import EventLog, Location
-from .model import Place, Step
+from .model import Step
 from .story import Told, folded, line_text
 
 MOST_STEPS = 300
@@ -47,20 +47,6 @@ def _step_data(told: Told, start: float) -> dict[str, Any]:
         "times": told.times,
         "steps": [],
     }
-
-
-def steps_of(data: Iterable[Mapping[str, Any]]) -> tuple[Step, ...]:
-    """The steps of such data."""
-    return tuple(
-        Step(
-            **{
-                **step,
-                "where": Place(**step["where"]) if step["where"] else None,
-                "steps": steps_of(step["steps"]),
-            }
-        )
-        for step in data
-    )
 
 
 def steps_text(steps: Iterable[Step]) -> str:

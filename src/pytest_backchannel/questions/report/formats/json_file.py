@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ....errors import UnreadableReport
-from ..model import Report, from_data, to_data
+from ..as_data import from_data, to_data
+from ..model import Report
 
 TARGET = "backchannel-report.json"
 

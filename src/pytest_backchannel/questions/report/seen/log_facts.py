@@ -65,9 +65,9 @@ class _Reader:
         note(f"task:{event.task}", "killed")
 
     def worker_killed(self, event: Any) -> None:
-        killed = self.by_id.get(event.cause)
-        if killed is not None and hasattr(killed, "task"):
-            note(f"task:{killed.task}", "killed")
+        task = getattr(self.by_id.get(event.cause), "task", "")
+        if task:
+            note(f"task:{task}", "killed")
 
     # --------------------------------------------------------------- messages
 
