@@ -9,8 +9,9 @@ from importlib import import_module
 
 from . import __version__
 
-# Of each subcommand its module of commands/, which has an add_parser() that sets three defaults: `run`, which takes the parsed options;
-# `parser`, which says how the subcommand is used; `hint`, what to say to an argument that it does not know.
+# Of each subcommand its module of commands/, which has an add_parser() that sets three defaults: `run`, which takes the
+# parsed options; `parser`, which says how the subcommand is used; `hint`, what to say to an argument that it does not
+# know.
 SUBCOMMANDS = {"demo": "demo", "report": "report_files", "smoke": "smoke"}
 
 

@@ -81,6 +81,11 @@ SUITE = """
 """
 
 
+@pytest.fixture(autouse=True)
+def not_on_github(monkeypatch):
+    monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
+
+
 @pytest.fixture
 def suite(project):
     project.ini("asyncio_mode = auto", "backchannel_async_db = off")
