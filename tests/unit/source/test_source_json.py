@@ -65,7 +65,8 @@ elif {condition.format("leave")}:
         ),
         ('if content["type"] != "join":\n    return\nawait self.join(content)', ("type", "if", [("join", ())], False)),
         (
-            'match content["type"]:\n    case "join" | "enter":\n        await self.join(content)\n    case _:\n        pass',
+            'match content["type"]:\n    case "join" | "enter":\n        await self.join(content)\n'
+            "    case _:\n        pass",
             ("type", "match", [("join", ("join",)), ("enter", ("join",))], True),
         ),
         (
@@ -136,7 +137,7 @@ def test_a_message_and_a_value_are_followed_into_other_methods(read):
         'if content["text"] == content["other"]: ...',
         'if self.state == "open": ...',
         'event = {"type": "x"}\nif event["type"] == "x": ...',
-        'if content: ...\nif len(content) == 3: ...',
+        "if content: ...\nif len(content) == 3: ...",
     ],
 )
 def test_other_comparisons_are_none(read, body):
