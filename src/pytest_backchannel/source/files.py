@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 SKIPPED = frozenset(
@@ -55,8 +55,17 @@ def python_files(root: Path, *, tests: bool = False) -> list[PythonFile]:
     if root.is_file():
         return [PythonFile(root, root.name, root.stem)]
     folders = _Folders(root)
-    found = list(_walk(root, root, folders, tests=tests))
-    return sorted(found, key=lambda file: file.relative)
+    found = sorted(_walk(root, root, folders, tests=tests), key=lambda file: file.relative)
+    return list(_told_apart(found))
+
+
+def _told_apart(files: list[PythonFile]) -> Iterator[PythonFile]:
+    """Of two projects in one tree, each with a module of the same name, the second goes by its path."""
+    taken: set[str] = set()
+    for file in files:
+        by_path = file.relative.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+        yield file if file.module not in taken else replace(file, module=by_path)
+        taken.add(file.module)
 
 
 def _walk(root: Path, folder: Path, folders: _Folders, *, tests: bool) -> Iterator[PythonFile]:

@@ -79,6 +79,16 @@ def test_a_folder_without_an_init_is_named_from_where_manage_py_is(tmp_path, wri
     ]
 
 
+def test_two_projects_in_one_tree_are_told_apart(tmp_path, write):
+    write("one/shop/__init__.py", "two/shop/__init__.py", text="")
+    write("one/shop/tasks.py")
+    write("two/shop/tasks.py", text=TASK + "def view(): send.delay()")
+    write("two/shop/views.py", text="from .tasks import send\ndef view(): send.delay()")
+    index = read_tree(tmp_path)
+    assert list(index.tasks) == ["shop.tasks.send", "two.shop.tasks.send"]
+    assert [site.task for site in index.enqueues] == ["two.shop.tasks.send", "shop.tasks.send"]
+
+
 def test_an_import_may_name_a_module_by_the_end_of_its_name(tmp_path, write):
     write("site/manage.py", text="")
     write("site/apps/shop/__init__.py", text="")
