@@ -18,8 +18,8 @@ from .channel_facts import (
 )
 from .index import SettingDef, SourceIndex
 from .places import Place, Surroundings, Unread
-from .read_tree import read_tree
 from .task_facts import Arguments, BeatEntry, EnqueueSite, Parameter, TaskDef
+from .whole_tree import read_tree
 
 __all__ = [
     "ANYTHING",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 SKIPPED = frozenset(
@@ -27,7 +27,7 @@ SKIPPED = frozenset(
 TESTS = re.compile(r"tests?|testing|testsuite|conftest\.py|test_.*\.py|.*_tests?\.py|tests\.py")
 """Names of files and folders that are the project's tests."""
 
-_IMPORT_ROOTS = ("manage.py", "pyproject.toml", "setup.py", "setup.cfg")
+_MARKS = ("manage.py", "pyproject.toml", "setup.py", "setup.cfg")
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,17 @@ def python_files(root: Path, *, tests: bool = False) -> list[PythonFile]:
     if root.is_file():
         return [PythonFile(root, root.name, root.stem)]
     folders = _Folders(root)
-    found = list(_walk(root, root, folders, tests=tests))
-    return sorted(found, key=lambda file: file.relative)
+    found = sorted(_walk(root, root, folders, tests=tests), key=lambda file: file.relative)
+    return list(_told_apart(found))
+
+
+def _told_apart(files: list[PythonFile]) -> Iterator[PythonFile]:
+    """Of two projects in one tree, each with a module of the same name, the second goes by its path."""
+    taken: set[str] = set()
+    for file in files:
+        by_path = file.relative.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+        yield file if file.module not in taken else replace(file, module=by_path)
+        taken.add(file.module)
 
 
 def _walk(root: Path, folder: Path, folders: _Folders, *, tests: bool) -> Iterator[PythonFile]:
@@ -92,8 +101,8 @@ class _Folders:
     def module(self, path: Path) -> str:
         """The dotted name of a file: from the folder above its topmost package.
 
-        Where a folder in between has no ``__init__.py`` (a namespace package), from the folder that has ``manage.py``,
-        is called ``src``, or is the whole tree.
+        Where folders without an ``__init__.py`` (namespace packages) lie above that, from the folder that has
+        ``manage.py`` or is called ``src``.
         """
         start = self._import_root(path.parent)
         parts = list(path.relative_to(start).with_suffix("").parts)
@@ -104,17 +113,17 @@ class _Folders:
     def _import_root(self, folder: Path) -> Path:
         above = [folder, *(one for one in folder.parents if one in self._names)]
         packages = [one for one in above if "__init__.py" in self._names.get(one, ())]
-        if packages and packages[-1] != self._root:
-            outermost = packages[-1].parent
-            if outermost == self._root or self._is_root(outermost):
-                return outermost
-        elif packages:
+        if not packages:
+            return next((one for one in above if self._is_marked(one, _MARKS)), self._root)
+        if packages[-1] == self._root:
             return self._root
-        marked = next((one for one in above if self._is_root(one)), None)
-        if packages and (marked is None or len(packages[-1].parent.parts) < len(marked.parts)):
-            return packages[-1].parent
-        return marked or self._root
+        outermost = packages[-1].parent
+        if self._is_marked(outermost, _MARKS):
+            return outermost
+        # Folders without an __init__.py may lie between it and where the project imports from: Django is started there.
+        started = next((one for one in above if self._is_marked(one, ("manage.py",))), None)
+        return started if started is not None and started in outermost.parents else outermost
 
-    def _is_root(self, folder: Path) -> bool:
+    def _is_marked(self, folder: Path, marks: tuple[str, ...]) -> bool:
         names = self._names.get(folder, set())
-        return folder == self._root or folder.name == "src" or any(name in names for name in _IMPORT_ROOTS)
+        return folder.name == "src" or any(name in names for name in marks)

@@ -131,8 +131,18 @@ def _is_retry(scopes: Scopes, function: Function, call: ast.Call) -> bool:
     receiver = call.func.value
     first = [*function.args.posonlyargs, *function.args.args][:1]
     if isinstance(receiver, ast.Name) and first and receiver.id == first[0].arg:
-        return True
+        return isinstance(scopes.file.parent(function), ast.ClassDef) or is_bound(function)
     return scopes.dotted(receiver) in ("celery.current_task", f"{scopes.file.dotted_name(function)}")
+
+
+def is_bound(function: Function) -> bool:
+    """Whether a decorator says ``bind=True``."""
+    return any(
+        keyword.arg == "bind" and literal(keyword.value) == (True, True)
+        for decorator in function.decorator_list
+        if isinstance(decorator, ast.Call)
+        for keyword in decorator.keywords
+    )
 
 
 def _uses_of_self(scopes: Scopes) -> dict[Function, tuple[list[tuple[str, int]], list[str]]]:

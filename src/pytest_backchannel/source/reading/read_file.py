@@ -24,7 +24,7 @@ LARGEST = 2_000_000
 """Bytes; a larger file is generated, and is not read."""
 
 _WORTH_PARSING = re.compile(
-    rb"celery|shared_task|apply_async|send_task|periodic_task|_on_commit|beat_schedule|BEAT_SCHEDULE|CELERY_|BROKER_"
+    rb"celery|shared_task|apply_async|send_task|periodic_task|_on_commit|beat_schedule|BEAT_SCHEDULE|CELERY_|BROKER_|app\.conf\b"
     rb"|\.delay\b|\.s\(|\.si\(|\.subtask\(|\.signature\(|\.starmap\(|\.chunks\("
     rb"|@[\w.]*task\b|class \w+\([^)]*Task"
     rb"|channels\b|channel_layer|CHANNEL_LAYERS|group_send|group_add|group_discard|Consumer|as_asgi|URLRouter"

@@ -112,7 +112,22 @@ class Scopes:
             if name in scope.parameters:
                 return self._self_or_none(function, scope, name)
             function = self.file.function_of(function)
+        if self.file.function_of(node) is None and (owner := self._class_that_binds(node)) is not None:
+            return f"{self.file.dotted_name(owner)}.{name}"
         return self.imports.get(name) or f"{self.file.module}.{name}"
+
+    def _class_that_binds(self, node: ast.Name) -> ast.ClassDef | None:
+        """The class in whose body a name stands, where that body has assigned or defined it."""
+        owner = self.file.class_of(node)
+        for statement in owner.body if owner is not None else ():
+            if statement.lineno >= node.lineno:
+                break
+            targets = statement.targets if isinstance(statement, ast.Assign) else []
+            if any(node.id in target_names(one) for one in targets):
+                return owner
+            if isinstance(statement, FUNCTIONS) and statement.name == node.id:
+                return owner
+        return None
 
     def _self_or_none(self, function: Function, scope: Scope, name: str) -> str | None:
         """The class, where the name is the first parameter of one of its methods."""

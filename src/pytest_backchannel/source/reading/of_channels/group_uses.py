@@ -67,20 +67,15 @@ def _is_layer(scopes: Scopes, node: ast.expr) -> bool:
 def _use(scopes: Scopes, attribute: ast.Attribute, action: str) -> Iterator[RawGroupUse]:
     """``layer.group_send(…)`` or ``async_to_sync(layer.group_send)(…)``."""
     file = scopes.file
-    call = file.parent(attribute)
+    wrapper = file.parent(attribute)
     through = ""
-    args: list[ast.expr] = []
-    if isinstance(call, ast.Call) and call.func is not attribute:
-        wrapper = last_name(call.func)
-        if wrapper == "partial" and call.args[0] is attribute:
-            args = call.args[1:]
-        elif wrapper in _THROUGH:
-            through, call = wrapper, _called_later(scopes, call)
-        else:
-            return
-    if not isinstance(call, ast.Call):
+    method: ast.expr = attribute
+    if isinstance(wrapper, ast.Call) and wrapper.func is not attribute and last_name(wrapper.func) in _THROUGH:
+        through, method = last_name(wrapper.func), wrapper
+    call = _call_of(scopes, method)
+    if call is None:
         return
-    args = args or call.args
+    args = call.args[1:] if last_name(call.func) == "partial" else call.args
     given = {one.arg: one.value for one in call.keywords}
     names = ("channel" if action == "channel_send" else "group", "message")
     group = args[0] if args else given.get(names[0])
@@ -103,19 +98,20 @@ def _use(scopes: Scopes, attribute: ast.Attribute, action: str) -> Iterator[RawG
     )
 
 
-def _called_later(scopes: Scopes, wrapped: ast.Call) -> ast.AST | None:
-    """The call of what ``async_to_sync`` gave: at once, or by the variable it was kept in."""
+def _call_of(scopes: Scopes, method: ast.expr) -> ast.Call | None:
+    """The call of a method: at once, by ``partial``, or by the variable it was kept in."""
     file = scopes.file
-    above = file.parent(wrapped)
+    above = file.parent(method)
     if isinstance(above, ast.Call):
-        return above
+        is_partial = last_name(above.func) == "partial" and above.args[:1] == [method]
+        return above if above.func is method or is_partial else None
     if not isinstance(above, ast.Assign) or not isinstance(above.targets[0], ast.Name):
         return None
     name = above.targets[0].id
     calls = [
         call
         for call in file.of_kind(ast.Call)
-        if isinstance(call.func, ast.Name) and call.func.id == name and scopes.value(call.func) is wrapped
+        if isinstance(call.func, ast.Name) and call.func.id == name and scopes.value(call.func) is method
     ]
     return calls[0] if len(calls) == 1 else None
 

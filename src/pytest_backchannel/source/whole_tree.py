@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 from ..errors import BackchannelError
@@ -49,7 +50,8 @@ def read_tree(root: Path | str, *, tests: bool = False, processes: int = 1) -> S
 
 def _read(files: list[PythonFile], processes: int) -> list[FileFacts]:
     if processes > 1 and len(files) >= WORTH_PROCESSES:
-        with ProcessPoolExecutor(max_workers=processes) as pool:
+        # Not by fork: a process that asks may have threads, and a test run has many.
+        with ProcessPoolExecutor(max_workers=processes, mp_context=get_context("spawn")) as pool:
             found = list(pool.map(_read_one, files, chunksize=_CHUNK))
     else:
         found = [_read_one(file) for file in files]
