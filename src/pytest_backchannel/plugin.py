@@ -391,6 +391,9 @@ class _ReportsRun:
                 terminalreporter.write_line(line)
         elif self._run.report is not None:
             terminalreporter.section("backchannel: what no test has reached")
+            left_out = len(terminalreporter.stats.get("deselected", ()))
+            if left_out:
+                terminalreporter.write_line(f"By the tests that ran: {left_out} more were deselected.")
             for line in self._run.lines:
                 terminalreporter.write_line(line)
 

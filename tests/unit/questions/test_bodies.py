@@ -174,6 +174,22 @@ def test_a_class_based_task(app, seen):
     assert whats(seen) >= {"eager", "succeeded", "hook:on_success"}
 
 
+def test_a_task_that_overrides_its_call(app, seen):
+    class Calling(Task):
+        def __call__(self, *args, **kwargs):
+            return super().__call__(*args, **kwargs)
+
+    @app.task(name="t", base=Calling)
+    def t():
+        return 1
+
+    assert t.delay().get() == 1
+    assert "eager" in whats(seen)
+    assert "function" not in whats(seen)
+    assert t() == 1
+    assert "function" in whats(seen)
+
+
 # ------------------------------------------------------------------ what is left
 
 

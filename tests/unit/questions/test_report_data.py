@@ -183,6 +183,14 @@ def test_annotations_are_escaped():
     assert "\n" not in line
 
 
+def test_annotations_are_relative_to_the_repository(tmp_path, monkeypatch):
+    (tmp_path / "site" / "shop").mkdir(parents=True)
+    (tmp_path / "site" / "shop" / "tasks.py").touch()
+    monkeypatch.setenv("GITHUB_WORKSPACE", str(tmp_path))
+    monkeypatch.chdir(tmp_path / "site")
+    assert github_warnings.write(report(), "")[0].startswith("::warning file=site/shop/tasks.py,line=3,")
+
+
 def test_a_format_that_is_none():
     with pytest.raises(BackchannelError, match="there is no format 'xml': choose one of 'term', 'html'"):
         load("xml")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 
 from ..model import Gap, Report
@@ -20,9 +21,18 @@ def _annotations(gaps: Sequence[Gap]) -> Iterator[str]:
     for gap in gaps:
         place = ""
         if gap.where is not None:
-            place = f"file={_property(gap.where.file)},line={max(gap.where.line, 1)},"
+            place = f"file={_property(_of_repository(gap.where.file))},line={max(gap.where.line, 1)},"
         text = _data(f"{gap.sentence}. {gap.hurts}".strip())
         yield f"::warning {place}title=backchannel::{text}"
+
+
+def _of_repository(file: str) -> str:
+    """A file relative to the repository, where that is known; pytest may have been started in a folder of it."""
+    repository = os.environ.get("GITHUB_WORKSPACE")
+    if not repository or not os.path.exists(file):
+        return file
+    relative = os.path.relpath(os.path.realpath(file), os.path.realpath(repository))
+    return file if relative.startswith("..") else relative.replace(os.sep, "/")
 
 
 def _data(text: str) -> str:

@@ -43,9 +43,9 @@ def _call_item(site: EnqueueSite, known: Known, done: Done, busy: set[str]) -> I
         tests &= busy  # a signature that nobody applies enqueues nothing
     name, found = facet("enqueued", tests, wanted=True)
     mocked = done.tests(subject, "mocked", "replaced")
-    if found.is_gap and mocked:
+    if mocked:
         found = replace(found, notes=(Note(text="mocked away", tests=tuple(sorted(mocked))),))
-    elif found.is_gap and _is_put_off(site) and _from_nowhere(subject, done):
+    if found.is_gap and _is_put_off(site) and _from_nowhere(subject, done):
         found = replace(found, state=NOT_KNOWN)
     caller = site.place.inside.replace(".<locals>", "") or site.place.module
     return Item(

@@ -139,5 +139,5 @@ def beat_items(known: Known, done: Done) -> Iterator[Item]:
             kind="beat",
             title=entry.name,
             about=about,
-            facets=dict([facet("task_run", done.tests(f"task:{entry.task}", *WAYS)), facet("fired", ())]),
+            facets=dict([facet("task_run", done.tests(f"task:{entry.task}", *WAYS))]),
         )

@@ -138,13 +138,21 @@ def _watched(task: Any, before: Callable[..., Any]) -> Callable[..., Any]:
 
 def _way(task: Any) -> str:
     """How a body was called: as a function, eagerly, by the stepped worker, or by a worker in a thread."""
-    request = task.request_stack.top
+    requests = task.request_stack.stack
+    request = requests[-1] if requests else None
+    if request is not None and request.called_directly and len(requests) > 1 and _has_own_call(task):
+        # Celery calls a task that overrides __call__ itself, whose own __call__ then looks like a call of a function.
+        request = requests[-2]
     if request is None or request.called_directly:
         return "function"
     if request.is_eager:
         return "eager"
     stepped: Any = sys.modules.get("pytest_backchannel.tasks.stepped.installation")
     return "stepped" if stepped is not None and stepped.is_installed(task.app) else "thread"
+
+
+def _has_own_call(task: Any) -> bool:
+    return overriding(type(task), "__call__") is not None
 
 
 _adopters: list[Bodies] = tracked("watches of tasks for the report", [], of_the_run=True)
