@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -63,12 +64,9 @@ def only(report: Report, tests: set[str]) -> Report:
             notes=tuple(note for note in notes if note.tests),
         )  # fmt: skip
 
-    items = [
-        Item(**{**vars(item), "facets": {name: facet(one) for name, one in item.facets.items()}})
-        for item in report.items
-    ]
+    items = [replace(item, facets={name: facet(one) for name, one in item.facets.items()}) for item in report.items]
     kept = [test for test in report.tests if test.id in tests]
-    return Report(**{**vars(report), "items": items, "tests": kept, "gaps": gaps_of(items)})
+    return replace(report, items=items, tests=kept, gaps=gaps_of(items))
 
 
 def alone(report: Report, *tests: str) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from questions_support import known_project, task
@@ -42,7 +43,7 @@ def report(*tests, baseline=(), **values):
 def test_there_and_back():
     made = report()
     failed = TestRun(id="test_d", outcome="failed", message="assert 1 == 2", story=STORY)
-    made = type(made)(**{**vars(made), "tests": [*made.tests, failed]})
+    made = replace(made, tests=[*made.tests, failed])
     data = json.loads(json.dumps(to_data(made)))
     assert from_data(data) == made
     assert data["summary"]["failed"] == 1
@@ -108,14 +109,14 @@ def test_each_test_alone_closes_what_opens_without_it():
 
 def test_of_two_runs_of_a_test_the_worse_one_is_told():
     made = report("test_a")
-    failed = type(made)(**{**vars(made), "tests": [TestRun(id="test_a", outcome="failed", story=STORY)]})
+    failed = replace(made, tests=[TestRun(id="test_a", outcome="failed", story=STORY)])
     assert combined([made, failed]).tests == failed.tests
     assert combined([failed, made]).tests == failed.tests
 
 
 def test_reports_of_different_projects():
     other = make_report(known_project(), Done({}), [])
-    other = type(other)(**{**vars(other), "project": {**other.project, "settings": "other.settings"}})
+    other = replace(other, project={**other.project, "settings": "other.settings"})
     with pytest.raises(UnreadableReport, match="of different projects .*'other.settings'"):
         combined([report(), other])
     with pytest.raises(UnreadableReport, match="there is no report"):
@@ -165,9 +166,20 @@ def test_the_terminal_shows_no_more_than_it_should():
     assert lines[-2] == "… and 4 more: --backchannel-report=json has all of them."
 
 
+def test_what_many_have_in_common_is_told_once():
+    tasks = [task(f"shop.tasks.t{number}") for number in range(9)]
+    made = make_report(known_project(tasks=tasks), Done({}), [])
+    assert list(terminal_text.lines(made)) == [
+        "never run (9): t0, t1, t2, t3, t4, t5 and 3 more",
+        "    Nothing of what it does is tested.",
+        "    → t0.delay(order_id); task_queue.run()",
+        "Reached 0 of 27 (0 %): 9 gaps.",
+    ]
+
+
 def test_what_is_not_known_is_said_first():
     made = report()
-    made = type(made)(**{**vars(made), "not_known": ["refused: a database"]})
+    made = replace(made, not_known=["refused: a database"])
     assert next(terminal_text.lines(made)) == "Not known: refused: a database"
 
 

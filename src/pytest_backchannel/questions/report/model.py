@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 REACHED, OPEN, NOT_KNOWN = "reached", "open", "not_known"
@@ -212,7 +213,11 @@ class Report:
         Raises:
             KeyError: there is none of this key.
         """
-        return {item.key: item for item in self.items}[key]
+        return self._by_key[key]
+
+    @cached_property
+    def _by_key(self) -> dict[str, Item]:
+        return {item.key: item for item in self.items}
 
 
 def sorted_items(items: Iterable[Item]) -> list[Item]:
