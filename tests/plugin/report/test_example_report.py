@@ -17,7 +17,7 @@ import pytest
 from pytest_backchannel.questions.report.combining import combined
 from pytest_backchannel.questions.report.formats import json_file
 from pytest_backchannel.questions.report.gaps import gaps_of
-from pytest_backchannel.questions.report.model import NOT_KNOWN, OPEN, REACHED, Facet, Item, Note, Report
+from pytest_backchannel.questions.report.model import NOT_KNOWN, OPEN, REACHED, Facet, Note, Report
 
 ROOT = Path(__file__).parents[3]
 EXAMPLE = ROOT / "example"
