@@ -45,23 +45,18 @@ def _lines(steps: str) -> list[str]:
     except (tokenize.TokenError, SyntaxError):
         return [steps]
     lines: list[str] = []
-    depth, brackets, start, in_with = 0, 0, 0, False
+    depth, brackets, start, heads = 0, 0, 0, False
     for token in tokens:
-        if (
-            token.type == tokenize.NAME
-            and token.string in ("with", "for", "if")
-            and not steps[start : token.start[1]].strip(" async")
-        ):
-            in_with = True
+        if token.type == tokenize.NAME and token.string in ("with", "for", "if"):
+            heads = heads or steps[start : token.start[1]].strip() in ("", "async")
         if token.type != tokenize.OP:
             continue
         brackets += (token.string in "([{") - (token.string in ")]}")
-        ends = token.string == ";" or (token.string == ":" and in_with)
-        if brackets or not ends:
+        opens = token.string == ":" and heads
+        if brackets or not (opens or token.string == ";"):
             continue
-        end = token.start[1] if token.string == ";" else token.end[1]
-        lines.append(_INDENT * depth + steps[start:end].strip())
-        depth += token.string == ":"
-        start, in_with = token.end[1], False
+        lines.append(_INDENT * depth + steps[start : token.end[1] if opens else token.start[1]].strip())
+        depth += opens
+        start, heads = token.end[1], False
     lines.append(_INDENT * depth + steps[start:].strip())
     return [line for line in lines if line.strip()]
