@@ -225,6 +225,14 @@ def test_a_group_to_which_nothing_came():
     assert sentences(known, [*CONNECTED, *lost, *done]) == []
 
 
+def test_on_a_layer_that_is_not_watched_nothing_is_said():
+    made = report(messages(use()), [*CONNECTED, ("layer:default", "unseen", "channels_redis.core.RedisChannelLayer")])
+    assert made.gaps == []
+    assert made.item("group:room_{}").facets["delivered"].state == NOT_KNOWN
+    [line] = made.not_known
+    assert line.startswith("groups: the channel layer 'default' of the tests is channels_redis")
+
+
 def test_a_type_that_nobody_handles():
     found = sentences(messages(use(kind="room.sayd")), [*CONNECTED, ("group:room_7", "delivered")])
     assert found == ["room.sayd: no consumer of the project handles it"]

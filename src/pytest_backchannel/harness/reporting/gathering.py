@@ -30,11 +30,14 @@ class Gathering:
     def __init__(self) -> None:
         self._installed: list[Any] = []
         self._missing = dict(_WATCHES)
+        self._unseen: list[tuple[str, str]] = []
 
     def begin(self) -> None:
         """A test begins."""
         facts.begin()
         self.watch()
+        for alias, backend in self._unseen:
+            facts.note(f"layer:{alias}", "unseen", backend)
 
     def watch(self) -> None:
         """Watch, once Django is set up: a body may be the first to import Channels' routing, and goes through it."""
@@ -46,6 +49,8 @@ class Gathering:
                 module.install()
                 self._installed.append(module)
         self._missing.clear()
+        if find_spec("channels") is not None:
+            self._unseen = _unseen_layers()
 
     def end_body(self, item: pytest.Item) -> None:
         """The body has ended, and what it has patched by pytest's own ``monkeypatch`` is still there."""
@@ -78,6 +83,15 @@ class Gathering:
 def _is_set_up() -> bool:
     apps: Any = sys.modules.get("django.apps")
     return apps is not None and apps.apps.ready
+
+
+def _unseen_layers() -> list[tuple[str, str]]:
+    """The layers of the test settings on which no message is watched: all but Channels' own in memory."""
+    from django.conf import settings
+
+    layers = getattr(settings, "CHANNEL_LAYERS", None) or {}
+    backends = [(str(alias), str(layer.get("BACKEND"))) for alias, layer in layers.items()]
+    return [(alias, backend) for alias, backend in backends if backend != "channels.layers.InMemoryChannelLayer"]
 
 
 def story(report: pytest.TestReport) -> list[dict[str, Any]]:
