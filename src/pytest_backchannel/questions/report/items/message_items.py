@@ -69,9 +69,7 @@ def _pattern(group: str, named: list[str], sends: dict[str, Place | None]) -> st
 def unseen_layers(done: Done) -> list[str]:
     """Why what became of group sends is not known: a line for each layer of the tests that is not watched."""
     return [
-        f"groups: the channel layer {alias!r} of the tests is {backend}, on which no message is watched"
-        for alias in done.subjects("layer")
-        for backend in sorted(done.details(f"layer:{alias}", "unseen"))
+        f"groups: {why}" for alias in done.subjects("layer") for why in sorted(done.details(f"layer:{alias}", "unseen"))
     ]
 
 
