@@ -129,8 +129,10 @@ def test_what_is_put_off_and_comes_from_nowhere_is_not_known():
 
 
 def test_what_may_have_been_enqueued_in_a_worker_process_is_not_known():
-    assert sentences(called(site(kind="signature")), [*RAN, (TASK, "real"), (TASK, "enqueued"), at(99)]) != []
-    assert sentences(called(site(kind="signature")), [*RAN, (TASK, "real"), (TASK, "enqueued")]) == []
+    told = [*RAN, (TASK, "real"), (TASK, "enqueued"), at(99)]
+    assert sentences(called(site()), told) == ["buy → ship: never enqueued from there"]
+    assert sentences(called(site()), told[:-1]) == []
+    assert sentences(called(site(kind="signature")), told) == []
 
 
 # ------------------------------------------------------------------------ routes

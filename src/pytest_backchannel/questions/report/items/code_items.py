@@ -61,8 +61,9 @@ def _call_item(site: EnqueueSite, known: Known, done: Done, busy: set[str]) -> I
 def _is_perhaps(site: EnqueueSite, subject: str, done: Done) -> bool:
     """Whether a test may have come by, and it can't be told."""
     at = {test for tests in done.details(subject, "enqueued_at").values() for test in tests}
-    # In a worker process, by the code of another task.
-    if done.tests(subject, "real") - at:
+    # In a worker process, by the code of another task: that tells who enqueues, and not who makes a signature.
+    in_worker = done.tests(subject, "real")
+    if in_worker and (site.kind == "signature" or in_worker - at):
         return True
     return _is_put_off(site) and bool(done.tests(subject, "enqueued") - at)
 
