@@ -310,9 +310,9 @@ class _Gathers:
         self._gathering = Gathering()
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_setup(self) -> None:
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """What happens from now on is of this test."""
-        self._gathering.begin()
+        self._gathering.begin(item)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:

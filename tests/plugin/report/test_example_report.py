@@ -17,7 +17,7 @@ import pytest
 from pytest_backchannel.questions.report.combining import combined
 from pytest_backchannel.questions.report.formats import json_file
 from pytest_backchannel.questions.report.gaps import gaps_of
-from pytest_backchannel.questions.report.model import NOT_KNOWN, OPEN, REACHED, Facet, Note, Report
+from pytest_backchannel.questions.report.model import NOT_KNOWN, OPEN, REACHED, Facet, Item, Note, Report
 
 ROOT = Path(__file__).parents[3]
 EXAMPLE = ROOT / "example"
@@ -64,7 +64,13 @@ def only(report: Report, tests: set[str]) -> Report:
             notes=tuple(note for note in notes if note.tests),
         )  # fmt: skip
 
-    items = [replace(item, facets={name: facet(one) for name, one in item.facets.items()}) for item in report.items]
+    def kept_of(item: Item) -> Item:
+        facets = {name: facet(one) for name, one in item.facets.items()}
+        if "mock_fits" in facets and not facets["mock_fits"].tests:
+            del facets["mock_fits"]  # it is asked for only where a mock was called
+        return replace(item, facets=facets)
+
+    items = [kept_of(item) for item in report.items]
     kept = [test for test in report.tests if test.id in tests]
     return replace(report, items=items, tests=kept, gaps=gaps_of(items))
 
@@ -75,7 +81,7 @@ def alone(report: Report, *tests: str) -> set[str]:
         f"{item.key}#{facet.name}"
         for item in report.items
         for facet in item.facets.values()
-        if facet.wanted and facet.tests and set(facet.tests) <= set(tests)
+        if facet.wanted and facet.tests and facet.name != "mock_fits" and set(facet.tests) <= set(tests)
     }
 
 

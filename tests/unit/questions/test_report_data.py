@@ -170,7 +170,7 @@ def test_what_many_have_in_common_is_told_once():
     tasks = [task(f"shop.tasks.t{number}") for number in range(9)]
     made = make_report(known_project(tasks=tasks), Done({}), [])
     assert list(terminal_text.lines(made)) == [
-        "never run (9): t0, t1, t2, t3, t4, t5 and 3 more",
+        "9 tasks never run: t0, t1, t2, t3, t4, t5 and 3 more",
         "    Nothing of what it does is tested.",
         "    → t0.delay(order_id); task_queue.run()",
         "Reached 0 of 27 (0 %): 9 gaps.",

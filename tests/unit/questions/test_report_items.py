@@ -77,13 +77,6 @@ def test_a_mock_is_no_run_and_its_calls_have_to_fit():
     assert found == ["ship: a mock took what no task could: ship(1, 2) does not fit"]
 
 
-def test_what_was_sent_to_a_silent_worker_is_not_known():
-    made = report(known_project(tasks=[task(acks_late=True)]), [(TASK, "enqueued"), (TASK, "perhaps")])
-    assert made.gaps == []
-    assert made.item(TASK).facets["run"].state == NOT_KNOWN
-    assert made.wanted == 0
-
-
 def test_tasks_of_others_are_not_asked_for():
     tasks = [task("celery.backend_cleanup"), task("dep.tasks.send", file="/v/site-packages/dep/tasks.py")]
     assert report(known_project(tasks=tasks)).items == []
@@ -133,6 +126,13 @@ def test_what_is_put_off_and_comes_from_nowhere_is_not_known():
     assert sentences(put_off, [*RAN, (TASK, "enqueued")]) == []
     assert sentences(put_off, [*RAN, (TASK, "enqueued"), at(99)]) == ["buy → ship: never enqueued from there"]
     assert sentences(called(site()), [*RAN, (TASK, "enqueued")]) == ["buy → ship: never enqueued from there"]
+
+
+def test_what_may_have_been_enqueued_in_a_worker_process_is_not_known():
+    told = [*RAN, (TASK, "real"), (TASK, "enqueued"), at(99)]
+    assert sentences(called(site()), told) == ["buy → ship: never enqueued from there"]
+    assert sentences(called(site()), told[:-1]) == []
+    assert sentences(called(site(kind="signature")), told) == []
 
 
 # ------------------------------------------------------------------------ routes
@@ -223,6 +223,14 @@ def test_a_group_to_which_nothing_came():
     assert sentences(known, [*CONNECTED, *lost]) == ["room_{}: no group send ever arrived (lost: no_members)"]
     done = [("group:room_7", "delivered", "room.said"), ("message:room.said", "handled")]
     assert sentences(known, [*CONNECTED, *lost, *done]) == []
+
+
+def test_on_a_layer_that_is_not_watched_nothing_is_said():
+    made = report(messages(use()), [*CONNECTED, ("layer:default", "unseen", "its layer is another")])
+    assert made.gaps == []
+    assert made.item("group:room_{}").facets["delivered"].state == NOT_KNOWN
+    [line] = made.not_known
+    assert line == "groups: its layer is another"
 
 
 def test_a_type_that_nobody_handles():

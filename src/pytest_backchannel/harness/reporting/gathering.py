@@ -7,8 +7,10 @@ carries it from its workers: a worker that dies takes nothing with it but the te
 from __future__ import annotations
 
 import sys
+import tempfile
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +24,8 @@ from ..queues import has_real_broker
 # What is watched of which library, and by which modules: each has install() and remove().
 _SEEN = "pytest_backchannel.questions.report.seen"
 _WATCHES = {"celery": ("bodies", "call_sites", "mocked_tasks", "celery_signals"), "channels": ("sockets",)}
+# With one of these, tasks may run in another process, and send from there.
+_REAL = frozenset({"worker_process", "redis_server", "rabbitmq_server"})
 
 
 class Gathering:
@@ -30,11 +34,16 @@ class Gathering:
     def __init__(self) -> None:
         self._installed: list[Any] = []
         self._missing = dict(_WATCHES)
+        self._unseen: list[tuple[str, str]] = []
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
 
-    def begin(self) -> None:
+    def begin(self, item: pytest.Item) -> None:
         """A test begins."""
         facts.begin()
+        self._let_workers_report(item)
         self.watch()
+        for alias, backend in self._unseen:
+            facts.note(f"layer:{alias}", "unseen", backend)
 
     def watch(self) -> None:
         """Watch, once Django is set up: a body may be the first to import Channels' routing, and goes through it."""
@@ -46,6 +55,8 @@ class Gathering:
                 module.install()
                 self._installed.append(module)
         self._missing.clear()
+        if find_spec("channels") is not None:
+            self._unseen = _unseen_layers()
 
     def end_body(self, item: pytest.Item) -> None:
         """The body has ended, and what it has patched by pytest's own ``monkeypatch`` is still there."""
@@ -61,12 +72,29 @@ class Gathering:
         log = events.log_in_use()
         if log is not None:
             note_log(log, real=has_real_broker(item))
-        found = facts.take()
-        if "worker_process" in getattr(item, "fixturenames", ()) and not has_real_broker(item):
-            # What that worker does is not told: what was sent to it may have run there.
-            sent = {subject for subject, what, _ in found if what == "enqueued"}
-            found += [(subject, "perhaps", "") for subject in sorted(sent)]
-        return found
+        self._take_reports()
+        return facts.take()
+
+    def _let_workers_report(self, item: pytest.Item) -> None:
+        if not _REAL.isdisjoint(getattr(item, "fixturenames", ())):
+            facts.note("layer:worker processes", "unseen", "what worker processes send to groups is not seen")
+        if "worker_process" in getattr(item, "fixturenames", ()):
+            from ...servers.workers.worker_factory import told_into
+
+            self._folder = tempfile.TemporaryDirectory(prefix="backchannel-")
+            folder = Path(self._folder.name)
+            (folder / "faults").mkdir()
+            told_into.value = str(folder / "reports"), str(folder / "faults")
+
+    def _take_reports(self) -> None:
+        if self._folder is not None:
+            from ...questions.report.seen.worker_reports import note_reports
+            from ...servers.workers.worker_factory import told_into
+
+            told_into.value = None
+            note_reports(Path(self._folder.name) / "reports")
+            self._folder.cleanup()
+            self._folder = None
 
     def close(self) -> None:
         """The run has ended: watch no more."""
@@ -78,6 +106,19 @@ class Gathering:
 def _is_set_up() -> bool:
     apps: Any = sys.modules.get("django.apps")
     return apps is not None and apps.apps.ready
+
+
+def _unseen_layers() -> list[tuple[str, str]]:
+    """The layers of the test settings on which no message is watched: all but Channels' own in memory."""
+    from django.conf import settings
+
+    layers = getattr(settings, "CHANNEL_LAYERS", None) or {}
+    backends = [(str(alias), str(layer.get("BACKEND"))) for alias, layer in layers.items()]
+    return [
+        (alias, f"the channel layer {alias!r} of the tests is {backend}, on which no message is watched")
+        for alias, backend in backends
+        if backend != "channels.layers.InMemoryChannelLayer"
+    ]
 
 
 def story(report: pytest.TestReport) -> list[dict[str, Any]]:

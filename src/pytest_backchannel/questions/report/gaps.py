@@ -91,6 +91,8 @@ def _only_function(item: Item, facet: Facet) -> str:
 
 
 def _misfit(item: Item, facet: Facet) -> str:
+    if not facet.notes:
+        return "a mock took what no task could"
     first = facet.notes[0]
     more = f" (and {len(facet.notes) - 1} more)" if len(facet.notes) > 1 else ""
     return f"a mock took what no task could: {first.text}{more}"

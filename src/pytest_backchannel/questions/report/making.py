@@ -9,7 +9,7 @@ from .gaps import gaps_of
 from .items.channel_items import handler_items, route_items
 from .items.code_items import call_items, frame_items
 from .items.done import Done, Known
-from .items.message_items import group_items, message_items
+from .items.message_items import group_items, message_items, unseen_layers
 from .items.task_items import beat_items, task_items
 from .model import Item, Report, TestRun, sorted_items
 
@@ -48,7 +48,7 @@ def make_report(
         items=kept,
         gaps=gaps_of(kept, baseline),
         tests=sorted(tests, key=lambda test: test.id),
-        not_known=list(known.not_known),
+        not_known=[*known.not_known, *unseen_layers(done)],
         omitted=len(items) - len(kept),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ..model import Gap, Report
+from ..model import KINDS, Gap, Report
 
 TARGET = ""
 TITLE = "backchannel: what no test has reached"
@@ -12,6 +12,7 @@ MOST = 20
 """How many gaps are shown; those that many items have in common are one."""
 IN_COMMON = 4
 """From how many items on one thing is told once."""
+_PLURALS = {**{kind: f"{kind}s" for kind in KINDS}, "call": "places", "frame": "kinds of frames"}
 NAMES = 6
 """How many of these items are named."""
 
@@ -60,7 +61,8 @@ def _words(gap: Gap, report: Report) -> str:
 def _alike(gaps: Sequence[Gap], report: Report) -> Iterator[str]:
     names = [report.item(gap.item).title for gap in gaps]
     more = f" and {len(names) - NAMES} more" if len(names) > NAMES else ""
-    yield f"{_words(gaps[0], report)} ({len(gaps)}): {', '.join(names[:NAMES])}{more}"
+    kind = report.item(gaps[0].item).kind
+    yield f"{len(gaps)} {_PLURALS.get(kind, kind)} {_words(gaps[0], report)}: {', '.join(names[:NAMES])}{more}"
     yield from _advice(gaps[0])
 
 

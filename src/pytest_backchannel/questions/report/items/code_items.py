@@ -45,7 +45,7 @@ def _call_item(site: EnqueueSite, known: Known, done: Done, busy: set[str]) -> I
     mocked = done.tests(subject, "mocked", "replaced")
     if mocked:
         found = replace(found, notes=(Note(text="mocked away", tests=tuple(sorted(mocked))),))
-    if found.is_gap and _is_put_off(site) and _from_nowhere(subject, done):
+    if found.is_gap and _is_perhaps(site, subject, done):
         found = replace(found, state=NOT_KNOWN)
     caller = site.place.inside.replace(".<locals>", "") or site.place.module
     return Item(
@@ -58,16 +58,20 @@ def _call_item(site: EnqueueSite, known: Known, done: Done, busy: set[str]) -> I
     )
 
 
+def _is_perhaps(site: EnqueueSite, subject: str, done: Done) -> bool:
+    """Whether a test may have come by, and it can't be told."""
+    at = {test for tests in done.details(subject, "enqueued_at").values() for test in tests}
+    # In a worker process, by the code of another task: that tells who enqueues, and not who makes a signature.
+    in_worker = done.tests(subject, "real")
+    if in_worker and (site.kind == "signature" or in_worker - at):
+        return True
+    return _is_put_off(site) and bool(done.tests(subject, "enqueued") - at)
+
+
 def _is_put_off(site: EnqueueSite) -> bool:
-    """Whether something else may make the call, in another thread, say."""
+    """Whether something else may make the call: in a thread, say, whose stack does not tell who began it."""
     around = site.around
     return not site.called or around.in_on_commit or around.in_lambda or around.in_async
-
-
-def _from_nowhere(subject: str, done: Done) -> bool:
-    """Whether a test has enqueued it from no line of the project: in a thread whose stack does not say who began it."""
-    at = {test for tests in done.details(subject, "enqueued_at").values() for test in tests}
-    return bool(done.tests(subject, "enqueued") - at)
 
 
 # ------------------------------------------------------------------------ frames

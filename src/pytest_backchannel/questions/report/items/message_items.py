@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
-from ..model import Item, Place
+from ..model import NOT_KNOWN, Item, Place
 from .channel_items import consumer_routes
 from .done import Done, Known, facet, notes_of
 from .patterns import is_of_pattern, pattern_of
@@ -21,6 +22,7 @@ def group_items(known: Known, done: Done) -> Iterator[Item]:
     names: dict[str, list[str]] = {pattern: [] for pattern in named}
     for group in done.subjects("group"):
         names.setdefault(_pattern(group, named, sends), []).append(group)
+    unseen = next(done.subjects("layer"), None) is not None
     for pattern, groups in sorted(names.items()):
         sent = {test for group in groups for test in done.tests(f"group:{group}", "sent")}
         delivered = {test for group in groups for test in done.tests(f"group:{group}", "delivered")}
@@ -29,9 +31,12 @@ def group_items(known: Known, done: Done) -> Iterator[Item]:
             for reason, tests in done.details(f"group:{group}", "lost").items():
                 lost.setdefault(reason, set()).update(tests)
         is_sent_to = pattern in sends or bool(sent)
+        arrived = facet("delivered", delivered, wanted=is_sent_to)
+        if arrived[1].is_gap and unseen:
+            arrived = "delivered", replace(arrived[1], state=NOT_KNOWN)
         facets = [
             facet("sent", sent),
-            facet("delivered", delivered, wanted=is_sent_to),
+            arrived,
             facet("lost", {test for tests in lost.values() for test in tests}, notes=notes_of(lost)),
         ]
         yield Item(
@@ -59,6 +64,13 @@ def _pattern(group: str, named: list[str], sends: dict[str, Place | None]) -> st
     if fitting:
         return max(fitting, key=len)
     return ANYTHING if ANYTHING in sends else pattern_of(group)
+
+
+def unseen_layers(done: Done) -> list[str]:
+    """Why what became of group sends is not known: a line for each layer of the tests that is not watched."""
+    return [
+        f"groups: {why}" for alias in done.subjects("layer") for why in sorted(done.details(f"layer:{alias}", "unseen"))
+    ]
 
 
 def message_items(known: Known, done: Done) -> Iterator[Item]:

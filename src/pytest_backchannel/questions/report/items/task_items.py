@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 from ....inventory.celery_inventory import BeatEntry, KnownTask
-from ..model import NOT_KNOWN, Facet, Item
+from ..model import Facet, Item
 from .done import Done, Known, facet, notes_of
 
 WAYS = ("function", "eager", "stepped", "thread", "real")
@@ -52,10 +51,6 @@ def title_of(task: str) -> str:
 
 
 def _task_item(task: KnownTask, known: Known, done: Done) -> Item:
-    facets = dict(_facets(task, f"task:{task.name}", known, done))
-    if done.tests(f"task:{task.name}", "perhaps"):
-        # It was sent to a worker process that says nothing of what it does.
-        facets = {name: _perhaps(one) for name, one in facets.items()}
     return Item(
         key=f"task:{task.name}",
         kind="task",
@@ -70,12 +65,8 @@ def _task_item(task: KnownTask, known: Known, done: Done) -> Item:
             "bound": task.bound,
             "parameters": list(task.parameters),
         },
-        facets=facets,
+        facets=dict(_facets(task, f"task:{task.name}", known, done)),
     )
-
-
-def _perhaps(one: Facet) -> Facet:
-    return replace(one, state=NOT_KNOWN) if one.is_gap and one.name != "mock_fits" else one
 
 
 def _facets(task: KnownTask, subject: str, known: Known, done: Done) -> Iterator[tuple[str, Facet]]:

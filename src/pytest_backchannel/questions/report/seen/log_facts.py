@@ -38,6 +38,7 @@ class _Reader:
         self.begun[event.task_id] = 0
         if self.real and event.where is not None:
             note(f"task:{event.task}", "enqueued")
+            note(f"task:{event.task}", "enqueued_at", f"{event.where.path}:{event.where.line}")
 
     def body_started(self, event: Any) -> None:
         self.begun[event.task_id] += 1
