@@ -15,6 +15,8 @@ from .whole_test import whole_test
 
 NEAR = 6
 """How many tests are named that come near to a gap."""
+_FAR = ("mocked", "mock_fits")
+"""A test in which the task is mocked away is none of them."""
 
 
 @dataclass(frozen=True)
@@ -195,7 +197,7 @@ def _kinds(report: Report) -> Iterable[Kind]:
 
 def _gap(number: int, gap: Gap, report: Report, names: _Names, excerpts: Excerpts) -> ShownGap:
     item = report.item(gap.item)
-    near = Counter(test for facet in item.facets.values() for test in facet.tests)
+    near = Counter(test for facet in item.facets.values() if facet.name not in _FAR for test in facet.tests)
     links = names.links(test for test, _ in sorted(near.items(), key=lambda one: (-one[1], one[0])))
     subject, words = item.title, gap.sentence.removeprefix(f"{item.title}: ")
     return ShownGap(
