@@ -81,7 +81,9 @@ def small_report(name: str = "ship") -> Report:
         TestRun(id="tests/test_other.py::test_later", outcome="skipped"),
     ]
     made = make_report(known, Done(facts), tests, baseline=["task:shop.tasks.idle#run"])
-    return replace(made, items=[replace(item, title=name) if item.key == SHIP else item for item in made.items])
+    return replace(
+        made, root="", items=[replace(item, title=name) if item.key == SHIP else item for item in made.items]
+    )
 
 
 def evil_report() -> Report:

@@ -282,6 +282,19 @@ def test_the_page_is_written_and_its_place_is_told(project, monkeypatch):
     assert text == render(small_report(), project)
 
 
+def test_the_code_is_where_the_root_of_the_run_was(project, tmp_path_factory):
+    """``pytest /srv/shop`` may be run from anywhere."""
+    text = render(replace(small_report(), root=str(project)), tmp_path_factory.mktemp("elsewhere"))
+    assert "3</i>@shared_task" in text
+
+
+def test_without_the_code_places_are_plain_text(tmp_path):
+    page = Parsed(render(small_report(), tmp_path))
+    assert not page.all("figure", class_="excerpt")
+    assert "The code was not at hand when this page was written." in page.elements[0][2]
+    assert {text for _, text in page.all("span", class_="place")} >= {"shop/tasks.py:3", "tests/test_shop.py"}
+
+
 def test_without_jinja_the_extra_is_named(monkeypatch):
     for name in [name for name in sys.modules if name.startswith("pytest_backchannel.questions.report.page")]:
         monkeypatch.delitem(sys.modules, name)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..model import Place
+from ..model import Place, Report
 
 AROUND = 4
 """How many lines are shown before a line, and after it."""
 LONGEST = 300
 """How much of a line is shown, in characters: what is generated may have lines without end."""
+MOST_TRIED = 20
+"""How many files are looked for in each folder."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Excerpts:
         self._files: dict[str, list[str]] = {}
         self._found: dict[Place, Excerpt | None] = {}
 
-    def __iter__(self) -> Iterable[Excerpt]:
+    def __iter__(self) -> Iterator[Excerpt]:
         """In the order of their files and lines."""
         found = (excerpt for excerpt in self._found.values() if excerpt is not None)
         return iter(sorted(found, key=lambda excerpt: (excerpt.place.file, excerpt.place.line)))
@@ -90,17 +92,21 @@ class Excerpts:
             return []
 
 
-def root_of(places: Iterable[Place], start: Path) -> Path:
-    """The folder that the places are relative to: pytest may have been started in a folder below it.
+def root_of(report: Report, start: Path) -> Path:
+    """The folder that the places of a report are relative to.
 
     Args:
-        places: those of a report.
-        start: the current folder.
+        report: one that was read from a file does not know it: it may have been written elsewhere.
+        start: the current folder; pytest may have been started in it, or in one above it.
 
     Returns:
-        The nearest folder, from ``start`` up, in which one of the first places is; ``start`` where none is.
+        What the report says; else the nearest folder, from ``start`` up, in which one of its first places is; else
+        ``start``.
     """
-    files = list(dict.fromkeys(place.file for place in places if not Path(place.file).is_absolute()))[:20]
+    if report.root:
+        return Path(report.root)
+    places = [item.where.file for item in report.items if item.where is not None]
+    files = [file for file in dict.fromkeys(places) if not Path(file).is_absolute()][:MOST_TRIED]
     for folder in (start, *start.parents):
         if any((folder / file).is_file() for file in files):
             return folder

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from ..model import Place, Report
+from ..model import Report
 from .excerpts import Excerpts, root_of
 from .page_data import page_of
 
@@ -23,7 +22,7 @@ def render(report: Report, start: Path) -> str:
         report: what to show.
         start: the current folder; the code of the project is looked for from there.
     """
-    page = page_of(report, Excerpts(root_of(_places(report), start)))
+    page = page_of(report, Excerpts(root_of(report, start)))
     style, script = (files(__package__).joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     environment = Environment(
         loader=PackageLoader(__package__, ""),
@@ -56,7 +55,3 @@ def _policy(style: str, script: str) -> str:
 
 def _hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
-
-
-def _places(report: Report) -> Sequence[Place]:
-    return [item.where for item in report.items if item.where is not None]
