@@ -37,6 +37,8 @@ class Parsed(HTMLParser):
         assert not self._open
 
     def handle_starttag(self, tag, attrs):
+        if tag == "wbr":
+            return
         self.handle_data(" ")
         element = [tag, dict(attrs), ""]
         self.elements.append(element)
@@ -165,6 +167,12 @@ def test_deep_stories_are_no_deeper_than_a_browser_goes(project):
 
 
 # ------------------------------------------------------------- nothing there
+
+
+def test_long_names_break_where_one_would_break_them(project):
+    text = render(small_report("shop.ship_it"), project)
+    assert '<span class="name">shop.<wbr>ship_<wbr>it</span>' in text
+    assert '<span class="name">TestShop::<wbr>test_<wbr>bill</span>' in text
 
 
 def test_an_empty_report(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from importlib.resources import files
 from pathlib import Path
 
@@ -32,12 +33,21 @@ def render(report: Report, start: Path) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["breakable"] = _breakable
     return environment.get_template("page.html.jinja").render(
         page=page,
         style=Markup(style),
         script=Markup(script),
         policy=_policy(style, script),
     )
+
+
+def _breakable(name: str) -> Markup:
+    """A name that may go on in the next line where one would break it by hand: after a dot, a slash, an underscore."""
+    return Markup("<wbr>").join(_PARTS.findall(name))
+
+
+_PARTS = re.compile(r"[^._/:\[]*[._/:\[]+|[^._/:\[]+")
 
 
 def _policy(style: str, script: str) -> str:
