@@ -284,8 +284,9 @@ def test_its_name_is_one(title, name):
 def test_the_page_is_written_and_its_place_is_told(project, monkeypatch):
     (project / "below").mkdir()
     monkeypatch.chdir(project / "below")  # pytest was started there, and its root is above
-    assert html_page.write(small_report(), "out/report") == ["The report as a page: out/report/index.html"]
-    text = (project / "below" / "out" / "report" / "index.html").read_text(encoding="utf-8")
+    written = project / "below" / "out" / "report" / "index.html"
+    assert html_page.write(small_report(), "out/report") == [f"The report as a page: {written}"]
+    text = written.read_text(encoding="utf-8")
     assert "3</i>@shared_task" in text
     assert text == render(small_report(), project)
 

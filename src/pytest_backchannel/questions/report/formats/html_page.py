@@ -13,8 +13,8 @@ FILE = "index.html"
 
 
 def write(report: Report, target: str) -> Sequence[str]:
-    """Write the page into the folder, which is made."""
-    path = Path(target, FILE)
+    """Write the page into the folder, which is made; the whole path is told: a run may be another's, as in a demo."""
+    path = Path(target, FILE).absolute()
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(render(report, Path.cwd()), encoding="utf-8")
     return [f"The report as a page: {path}"]
