@@ -225,8 +225,13 @@ def test_an_item_unfolds_by_click_and_by_key(visit):
     expect(button).to_have_attribute("aria-expanded", "true")
     item.locator("td").first.click()
     expect(more).to_be_hidden()
-    page.locator("[data-unfold='#items']").click()
+    button = page.locator("[data-unfold='#items']")
+    button.click()
     assert page.locator("tbody .more:visible").count() == 6
+    expect(button).to_have_text("Fold all")
+    button.click()
+    assert page.locator("tbody .more:visible").count() == 0
+    expect(page.locator("[data-unfold='#failed']")).to_have_text("Fold all")
 
 
 # ---------------------------------------------------------------- code, copies

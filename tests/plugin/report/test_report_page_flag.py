@@ -22,7 +22,12 @@ SUITE = """
 def test_the_page_has_the_story_and_the_terminal_says_where_it_is(project):
     result = project.test(SUITE, "--backchannel-report=html")
     result.assert_outcomes(passed=1, failed=1)
-    result.stdout.fnmatch_lines(["*= backchannel: what no test has reached =*", f"The report as a page: {project.path}/backchannel-report/index.html"])
+    result.stdout.fnmatch_lines(
+        [
+            "*= backchannel: what no test has reached =*",
+            f"The report as a page: {project.path}/backchannel-report/index.html",
+        ]
+    )
     page = (project.path / "backchannel-report" / "index.html").read_text(encoding="utf-8")
     assert "confirm_order" in page
     assert "what &lt;b&gt;was&lt;/b&gt; wanted" in page

@@ -305,13 +305,17 @@
       const section = document.querySelector(button.dataset.unfold);
       const folds = () => all(":scope details:not(.tests)", section);
       const bodies = () => all("tbody", section);
+      const isAny = () => folds().some((one) => !one.open) || bodies().some(isFolded);
+      const label = () => { button.textContent = isAny() ? "Unfold all" : "Fold all"; };
       if (!folds().length && !bodies().length) button.hidden = true;
       button.addEventListener("click", () => {
-        const unfold = folds().some((one) => !one.open) || bodies().some(isFolded);
+        const unfold = isAny();
         for (const one of folds()) one.open = unfold;
         for (const one of bodies()) fold(one, !unfold);
-        button.textContent = unfold ? "Fold all" : "Unfold all";
+        label();
       });
+      section.addEventListener("toggle", label, true);
+      label();
     }
   }
   function startPrinting() {
