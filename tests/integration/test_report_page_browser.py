@@ -173,13 +173,14 @@ def test_every_control_is_reached_by_tab_and_its_focus_is_seen(visit):
     for _ in range(200):
         page.keyboard.press("Tab")
         found = page.evaluate(
-            "() => { const it = document.activeElement; const style = getComputedStyle(it);"
+            "() => { const it = document.activeElement;"
+            " const style = getComputedStyle(it.matches('.step') ? it.firstElementChild : it);"
             " it.dataset.visited = ''; return [it.tagName, style.outlineStyle, style.outlineWidth]; }"
         )
         if found[0] == "BODY":
             break
         reached.append(found)
-    assert {tag for tag, *_ in reached} >= {"A", "INPUT", "SELECT", "BUTTON", "SUMMARY"}
+    assert {tag for tag, *_ in reached} >= {"A", "INPUT", "SELECT", "BUTTON", "SUMMARY", "LI"}
     assert [one for one in reached if one[1] == "none" or one[2] == "0px"] == []
     missed = page.locator("a:visible, button:visible, select:visible, input:visible, summary:visible").evaluate_all(
         "all => all.filter(one => !('visited' in one.dataset)).map(one => one.outerHTML)"
@@ -189,9 +190,10 @@ def test_every_control_is_reached_by_tab_and_its_focus_is_seen(visit):
 
 def test_arrow_keys_move_in_a_story_and_fold_it(visit):
     page = visit()
-    story = page.locator(".story")
-    request, enqueued = story.locator("summary").nth(0), story.locator("summary").nth(1)
-    retry = story.locator(".leaf", has_text="RETRY ship")
+    story = page.get_by_role("tree", name="What happened behind the request")
+    steps = {name: story.locator(f".step[aria-label*='{name}']") for name in ("request", "RETRY", "group", "frame")}
+    request, retry, group, frame = steps.values()
+    enqueued = story.get_by_role("treeitem", name="enqueued ship")
     request.focus()
     page.keyboard.press("ArrowDown")
     assert is_focused(enqueued)
@@ -201,18 +203,33 @@ def test_arrow_keys_move_in_a_story_and_fold_it(visit):
     assert is_focused(enqueued)
     page.keyboard.press("ArrowLeft")
     expect(retry).to_be_hidden()
+    expect(enqueued).to_have_attribute("aria-expanded", "false")
     page.keyboard.press("ArrowDown")
-    assert is_focused(story.locator(".leaf", has_text="group send"))
+    assert is_focused(group)
     page.keyboard.press("End")
-    assert is_focused(story.locator(".leaf", has_text="frame received"))
+    assert is_focused(frame)
     page.keyboard.press("Home")
     page.keyboard.press("ArrowLeft")
     expect(enqueued).to_be_hidden()
     page.keyboard.press("ArrowDown")
-    assert is_focused(story.locator(".leaf", has_text="frame received"))
+    assert is_focused(frame)
     page.keyboard.press("ArrowUp")
-    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
     expect(enqueued).to_be_visible()
+    assert story.locator("[tabindex='0']").count() == 1
+
+
+def test_a_story_folds_by_click(visit):
+    page = visit()
+    line = page.locator(".story .line", has_text="enqueued ship(1)")
+    retry = page.locator(".story .line", has_text="RETRY ship")
+    line.click()
+    expect(retry).to_be_hidden()
+    page.locator("[data-unfold='#failed']").click()
+    expect(retry).to_be_visible()
+    page.locator(".story").get_by_role("link", name="shop/tasks.py:6").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    expect(retry).to_be_visible()
 
 
 def test_an_item_unfolds_by_click_and_by_key(visit):
@@ -314,7 +331,7 @@ def test_without_script_it_is_a_list_that_can_be_read(visit):
     assert page.locator("tbody .more:visible").count() == 6
     expect(page.locator("#source")).to_be_visible()
     expect(page.locator(".story")).to_contain_text("FAILURE ship")
-    expect(page.locator(".story .leaf", has_text="RETRY ship")).to_be_visible()
+    expect(page.locator(".story .line", has_text="RETRY ship")).to_be_visible()
 
 
 def test_a_large_page_filters_while_one_types(visit):

@@ -31,7 +31,7 @@ def test_the_page_has_the_story_and_the_terminal_says_where_it_is(project):
     page = (project.path / "backchannel-report" / "index.html").read_text(encoding="utf-8")
     assert "confirm_order" in page
     assert "what &lt;b&gt;was&lt;/b&gt; wanted" in page
-    story = page[page.index('<div class="story"') : page.index('<section id="items"')]
+    story = page[page.index('<ol class="story"') : page.index('<section id="items"')]
     assert "shop.tasks.confirm_order" in story
     assert "def confirm_order(" in page
 

@@ -136,8 +136,9 @@ def test_a_failed_test_has_its_message_and_its_story(page):
     assert "tests/test_shop.py:1" in ship
     assert "0.020 s RETRY ship × 3" in ship
     assert "30.0 s ✗ broke here: FAILURE ship" in ship
-    summaries = [text for _, text in page.all("summary") if " s " in f" {text}"]
-    assert any("request POST /orders/ shop/tasks.py:6" in text for text in summaries)
+    steps = [text for _, text in page.all("li", class_="step")]
+    assert steps[0].startswith("0 s request POST /orders/ shop/tasks.py:6 0.010 s enqueued ship(1) 0.020 s RETRY ship")
+    assert steps[-1] == "31.0 s frame received"
 
 
 def test_each_test_has_its_line_and_what_it_reached(page):

@@ -165,10 +165,21 @@
 
   // -------------------------------------------------------------- items
 
-  const isFolded = (body) => body.querySelector(".more").hidden;
-  function fold(body, folded) {
-    body.querySelector(".more").hidden = folded;
-    body.querySelector("th button").setAttribute("aria-expanded", String(!folded));
+  // What folds: details, an item of the table, a step of a story.
+  const folding = (inside = document) => all("details, tbody, .step[aria-expanded]", inside);
+  function isFolded(one) {
+    if (one.matches("details")) return !one.open;
+    return one.matches("tbody") ? one.querySelector(".more").hidden : one.lastElementChild.hidden;
+  }
+  function fold(one, folded) {
+    if (one.matches("details")) one.open = !folded;
+    else if (one.matches("tbody")) {
+      one.querySelector(".more").hidden = folded;
+      one.querySelector("th button").setAttribute("aria-expanded", String(!folded));
+    } else {
+      one.lastElementChild.hidden = folded;
+      one.setAttribute("aria-expanded", String(!folded));
+    }
   }
   function startItems() {
     for (const body of all("table.items tbody")) {
@@ -187,9 +198,7 @@
   // -------------------------------------------------------------- links
 
   function reveal(element) {
-    for (let one = element.parentElement; one; one = one.parentElement) if (one.matches("details")) one.open = true;
-    if (element.matches("details")) element.open = true;
-    if (element.matches("tbody")) fold(element, false);
+    for (let one = element; one; one = one.parentElement) if (one.matches("details, tbody")) fold(one, false);
   }
   function goTo(id, filter) {
     const target = document.getElementById(id);
@@ -258,36 +267,51 @@
 
   // ------------------------------------------------------------ stories
 
-  // Arrow keys as in a tree: up and down over what is seen; right unfolds, or goes in; left folds, or goes out.
+  // A tree, as ARIA has it: up and down over what is seen; right unfolds, or goes in; left folds, or goes out.
   function startStories() {
     for (const story of all(".story")) {
-      const steps = () => all("summary, .leaf", story).filter((step) => {
-        const inside = step.matches("summary") ? step.parentElement.parentElement : step.parentElement;
-        return !inside.closest("details:not([open])");
+      const steps = all(".step", story);
+      story.setAttribute("role", "tree");
+      for (const inner of all("ol", story)) inner.setAttribute("role", "group");
+      for (const step of steps) {
+        step.setAttribute("role", "treeitem");
+        step.setAttribute("aria-label", step.firstElementChild.textContent.trim().replace(/\s+/g, " "));
+        if (step.lastElementChild.matches("ol")) step.setAttribute("aria-expanded", "true");
+        step.tabIndex = -1;
+      }
+      steps[0].tabIndex = 0;
+      story.addEventListener("click", (event) => {
+        const step = event.target.closest(".step");
+        if (!step || event.target.closest("a, ol") !== step.parentElement || String(getSelection())) return;
+        if (step.hasAttribute("aria-expanded")) fold(step, !isFolded(step));
       });
-      story.addEventListener("keydown", (event) => {
-        const now = event.target.closest("summary, .leaf");
-        if (!now || event.target !== now || event.ctrlKey || event.metaKey || event.altKey) return;
-        const seen = steps();
-        const at = seen.indexOf(now);
-        const details = now.matches("summary") ? now.parentElement : null;
-        const outer = (details || now).parentElement.parentElement.closest("details");
-        let next = null;
-        if (event.key === "ArrowDown") next = seen[at + 1];
-        else if (event.key === "ArrowUp") next = seen[at - 1];
-        else if (event.key === "Home") next = seen[0];
-        else if (event.key === "End") next = seen.at(-1);
-        else if (event.key === "ArrowRight" && details) {
-          if (details.open) next = seen[at + 1];
-          else details.open = true;
-        } else if (event.key === "ArrowLeft") {
-          if (details?.open) details.open = false;
-          else if (outer && story.contains(outer)) next = outer.querySelector("summary");
-        } else return;
-        event.preventDefault();
-        next?.focus();
+      story.addEventListener("focusin", (event) => {
+        const step = event.target.closest(".step");
+        for (const one of steps) one.tabIndex = one === step ? 0 : -1;
       });
+      story.addEventListener("keydown", (event) => moveInStory(event, story, steps));
     }
+  }
+  function moveInStory(event, story, steps) {
+    const now = event.target;
+    if (!now.matches(".step") || event.ctrlKey || event.metaKey || event.altKey) return;
+    const seen = steps.filter((step) => !step.closest("ol[hidden]"));
+    const at = seen.indexOf(now);
+    const folds = now.hasAttribute("aria-expanded");
+    const outer = now.parentElement === story ? undefined : now.parentElement.parentElement;
+    let next;
+    if (event.key === "ArrowDown") next = seen[at + 1];
+    else if (event.key === "ArrowUp") next = seen[at - 1];
+    else if (event.key === "Home") next = seen[0];
+    else if (event.key === "End") next = seen.at(-1);
+    else if ((event.key === "Enter" || event.key === " ") && folds) fold(now, !isFolded(now));
+    else if (event.key === "ArrowRight" && folds && isFolded(now)) fold(now, false);
+    else if (event.key === "ArrowRight") next = folds ? seen[at + 1] : undefined;
+    else if (event.key === "ArrowLeft" && folds && !isFolded(now)) fold(now, true);
+    else if (event.key === "ArrowLeft") next = outer;
+    else return;
+    event.preventDefault();
+    next?.focus();
   }
 
   // ------------------------------------------------- theme, folds, print
@@ -303,29 +327,28 @@
   function startUnfolding() {
     for (const button of all("[data-unfold]")) {
       const section = document.querySelector(button.dataset.unfold);
-      const folds = () => all(":scope details:not(.tests)", section);
-      const bodies = () => all("tbody", section);
-      const isAny = () => folds().some((one) => !one.open) || bodies().some(isFolded);
-      const label = () => { button.textContent = isAny() ? "Unfold all" : "Fold all"; };
-      if (!folds().length && !bodies().length) button.hidden = true;
+      // The lists of tests are left as they are: there are too many of them.
+      const folds = () => folding(section).filter((one) => !one.matches(".tests"));
+      const label = () => { button.textContent = folds().some(isFolded) ? "Unfold all" : "Fold all"; };
+      button.hidden = !folds().length;
       button.addEventListener("click", () => {
-        const unfold = isAny();
-        for (const one of folds()) one.open = unfold;
-        for (const one of bodies()) fold(one, !unfold);
+        const unfold = folds().some(isFolded);
+        for (const one of folds()) fold(one, !unfold);
         label();
       });
       section.addEventListener("toggle", label, true);
+      section.addEventListener("click", label);
       label();
     }
   }
   function startPrinting() {
     let folded = [];
     window.addEventListener("beforeprint", () => {
-      folded = [...all("details:not([open])"), ...all("tbody").filter((body) => body.querySelector(".more") && isFolded(body))];
-      for (const one of folded) one.matches("details") ? (one.open = true) : fold(one, false);
+      folded = folding().filter(isFolded);
+      for (const one of folded) fold(one, false);
     });
     window.addEventListener("afterprint", () => {
-      for (const one of folded) one.matches("details") ? (one.open = false) : fold(one, true);
+      for (const one of folded) fold(one, true);
     });
   }
 })();
