@@ -262,6 +262,32 @@ def test_signatures_know_the_workflow_that_they_are_written_into(read):
     assert (12, "enqueue", "", "shop.tasks.send") in told
 
 
+def test_callbacks_and_errbacks_are_told(read):
+    index = read(
+        shop__views="""
+        from celery import chord
+        from .tasks import send, total
+        def view():
+            send.apply_async((1,), link=total.s(), link_error=[total.si()])
+            chord([send.s(1)], total.s()).on_error(total.s()).delay()
+            send.s(1).link(total.s())
+            app.add_periodic_task(10, total.s())
+        """,
+        shop__tasks=TASKS,
+    )
+    told = [(one.place.line, one.task[11:], one.callback) for one in index.enqueues if one.kind == "signature"]
+    assert told == [
+        (5, "total", "link"),
+        (5, "total", "link_error"),
+        (6, "send", ""),
+        (6, "total", ""),
+        (6, "total", "link_error"),
+        (7, "send", ""),
+        (7, "total", "link"),
+        (8, "total", "beat"),
+    ]
+
+
 def test_a_function_that_makes_a_workflow_is_named(read):
     index = read(
         shop__tasks=TASKS

@@ -75,6 +75,7 @@ def _consumer(symbols: Symbols, facts: FileFacts, qualname: str, sent: set[str])
         return None
     name = generic.rpartition(".")[2]
     is_async = name.startswith("Async") or generic.startswith("djangochannelsrestframework")
+    dispatches = tuple(_dispatches(symbols, dotted, ancestry))
     methods = dict(_methods(symbols, ancestry))
     return ConsumerDef(
         key=f"consumer:{dotted}",
@@ -94,8 +95,8 @@ def _consumer(symbols: Symbols, facts: FileFacts, qualname: str, sent: set[str])
             )
             for method, function in methods.items()
         },
-        handlers=tuple(_handlers(dotted, methods, is_async, sent)),
-        dispatches=tuple(_dispatches(symbols, dotted, ancestry)),
+        handlers=tuple(_handlers(dotted, methods, dispatches, is_async=is_async, sent=sent)),
+        dispatches=dispatches,
         groups=tuple(symbols.pattern(one) for one in found.groups),
     )
 
@@ -110,8 +111,16 @@ def _methods(symbols: Symbols, ancestry: list[str]) -> Iterator[tuple[str, Funct
                 yield name, method
 
 
-def _handlers(dotted: str, methods: dict[str, FunctionFacts], is_async: bool, sent: set[str]) -> Iterator[Handler]:
-    called = {name for method in methods.values() for name, _ in method.self_calls}
+def _handlers(
+    dotted: str,
+    methods: dict[str, FunctionFacts],
+    dispatches: tuple[Dispatch, ...],
+    *,
+    is_async: bool,
+    sent: set[str],
+) -> Iterator[Handler]:
+    called = {name for method in methods.values() for name in method.self_names}
+    called.update(call for one in dispatches for branch in one.branches for call in branch.calls)
     for name, method in methods.items():
         if not _takes_a_message(name, method, is_async):
             continue

@@ -37,6 +37,7 @@ class FunctionFacts:
     calls_retry: tuple[int, ...] = ()
     raises_retry: tuple[int, ...] = ()
     self_calls: tuple[tuple[str, int], ...] = ()
+    self_names: frozenset[str] = frozenset()
     scope_keys: tuple[str, ...] = ()
 
 
@@ -81,6 +82,7 @@ class RawEnqueue:
     called: bool
     workflow: str
     applied: str
+    callback: str
     arguments: Arguments
     around: Surroundings
 
