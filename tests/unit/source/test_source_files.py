@@ -32,7 +32,9 @@ def modules(folder, **options):
 def test_what_is_not_the_projects_own_code_is_left_out(tmp_path, write):
     write(
         "shop/tasks.py",
-        "shop/migrations/0001.py",
+        "shop/migrations/__init__.py",
+        "shop/migrations/0001_initial.py",
+        "shop/migrations/tasks/moving.py",
         ".venv/lib/x.py",
         "env2/pyvenv.cfg",
         "env2/lib/x.py",
@@ -42,7 +44,7 @@ def test_what_is_not_the_projects_own_code_is_left_out(tmp_path, write):
         "shop/__pycache__/x.py",
         "shop/notes.txt",
     )
-    assert [file.relative for file in python_files(tmp_path)] == ["shop/tasks.py"]
+    assert [file.relative for file in python_files(tmp_path)] == ["shop/migrations/tasks/moving.py", "shop/tasks.py"]
 
 
 def test_tests_are_read_where_they_are_asked_for(tmp_path, write):
