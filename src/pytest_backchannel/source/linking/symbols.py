@@ -41,7 +41,7 @@ class Symbols:
         if module not in self._facts:
             file = self._files.get(module)
             self._facts[module] = (
-                read_file(file.path, relative=file.relative, module=module, always=True) if file is not None else None
+                read_file(file.path, relative=file.relative, module=module, worth=None) if file is not None else None
             )
         return self._facts[module]
 

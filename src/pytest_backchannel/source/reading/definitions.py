@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from ..task_facts import Parameter
 from .file_facts import ClassFacts, FunctionFacts, Value
-from .of_channels.group_uses import returned_message
+from .of_channels.layer_messages import returned_message
 from .scopes import Scopes
 from .source_file import FUNCTIONS, Function, SourceFile, literal, text_of, written
 from .templates import Template, is_none, returned, template
