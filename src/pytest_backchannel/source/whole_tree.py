@@ -74,7 +74,7 @@ def _calls_of_wrappers(facts: list[FileFacts]) -> re.Pattern[bytes] | None:
     if not names:
         return None
     called = "|".join(sorted(map(re.escape, names)))
-    return re.compile(rf"""(?s)\A(?=.*\b({called})\()(?=.*['"]type['"]\s*:)""".encode())
+    return re.compile(rf"""(?s)\A(?=.*\b({called})\b)(?=.*['"]type['"]\s*:)""".encode())
 
 
 def _in_processes(

@@ -51,7 +51,7 @@ def _sent_by_wrappers(symbols: Symbols, facts: FileFacts, wrappers: Mapping[str,
         use, function = wrappers.get(wrapper), symbols.thing(wrapper)
         if use is None or not isinstance(function, FunctionFacts):
             continue
-        names = _parameter_names(symbols, wrapper, function)
+        names = _parameter_names(function)
         given = {
             names[at] if isinstance(at, int) else at: value
             for at, value in raw.arguments.items()
@@ -77,11 +77,10 @@ def _sent_by_wrappers(symbols: Symbols, facts: FileFacts, wrappers: Mapping[str,
         )
 
 
-def _parameter_names(symbols: Symbols, dotted: str, function: FunctionFacts) -> list[str]:
+def _parameter_names(function: FunctionFacts) -> list[str]:
+    """Without the first one of a method, or of a bound task."""
     names = [one.name for one in function.parameters]
-    is_method = symbols.class_facts(dotted.rpartition(".")[0]) is not None
-    is_static = any(one.rpartition(".")[2] == "staticmethod" for one in function.decorators)
-    return names[1:] if is_method and not is_static else names
+    return names[1:] if names[:1] in (["self"], ["cls"]) else names
 
 
 def _known(pattern: str) -> str | None:

@@ -6,10 +6,13 @@ import ast
 from collections.abc import Iterator
 
 from ..file_facts import RawMessage
+from ..of_tasks.call_arguments import CALLS_LIKE_THE_TASK
 from ..scopes import Scopes
 from ..source_file import SourceFile, text_of
-from ..surroundings import surroundings
+from ..surroundings import last_name, surroundings
 from ..templates import Template, template
+
+_WRAPPED = frozenset({"async_to_sync", "sync_to_async", "database_sync_to_async"})
 
 
 def messages(scopes: Scopes) -> Iterator[RawMessage]:
@@ -22,7 +25,7 @@ def messages(scopes: Scopes) -> Iterator[RawMessage]:
             if not isinstance(node, ast.Dict | ast.Name) or any(isinstance(one, ast.Starred) for one in call.args):
                 continue
             message_type, keys, _ = message_of(scopes, node)
-            dotted = scopes.dotted(call.func) if message_type is not None else None
+            dotted = scopes.dotted(_callee(call.func)) if message_type is not None else None
             if message_type is None or dotted is None:
                 continue
             owner = file.class_of(call)
@@ -36,6 +39,13 @@ def messages(scopes: Scopes) -> Iterator[RawMessage]:
                 class_name=file.qualname(owner) if owner is not None else "",
                 around=surroundings(scopes, call),
             )
+
+
+def _callee(function: ast.expr) -> ast.expr:
+    """What is called in the end: ``tell`` of ``async_to_sync(tell)(…)`` and of ``tell.delay(…)``."""
+    if isinstance(function, ast.Call) and last_name(function.func) in _WRAPPED and len(function.args) == 1:
+        return function.args[0]
+    return function.value if isinstance(function, ast.Attribute) and function.attr in CALLS_LIKE_THE_TASK else function
 
 
 def message_types(file: SourceFile) -> Iterator[str]:
