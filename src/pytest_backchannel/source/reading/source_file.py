@@ -12,6 +12,7 @@ Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 Node = TypeVar("Node", bound=ast.AST)
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+_LEAVES = (ast.Name, ast.Constant)
 LONGEST_SOURCE = 200
 """What is quoted as it is written is cut after so many characters."""
 
@@ -43,12 +44,17 @@ class SourceFile:
         while stack:
             node = stack.pop()
             self._of_kind.setdefault(type(node), []).append(node)
+            if isinstance(node, _LEAVES):
+                continue
             outer = self._functions.get(node)
             children: list[ast.AST] = []
-            for name, value in ast.iter_fields(node):
+            for name in node._fields:
+                value = getattr(node, name, None)
+                if value is None or isinstance(value, str | ast.expr_context):
+                    continue
                 inner = node if name == "body" and isinstance(node, FUNCTIONS) else outer
                 for child in value if isinstance(value, list) else (value,):
-                    if isinstance(child, ast.AST) and not isinstance(child, ast.expr_context):
+                    if isinstance(child, ast.AST):
                         self._parents[child] = node
                         if inner is not None:
                             self._functions[child] = inner
