@@ -120,6 +120,25 @@ class Chat(AsyncJsonWebsocketConsumer):
     assert handlers(index) == [("tell", True)]
 
 
+def test_a_decorated_method_is_a_handler_where_its_type_is_sent(read):
+    index = read(
+        chat__consumers=ASYNC
+        + """
+class Chat(AsyncJsonWebsocketConsumer):
+    async def connect(self):
+        await self.channel_layer.group_send("all", {"type": "tell"})
+        await self.channel_layer.group_send("all", {"type": "kept"})
+    @logged
+    async def tell(self, event): ...
+    @logged
+    async def other(self, event): ...
+    @database_sync_to_async
+    def kept(self, event): ...
+"""
+    )
+    assert handlers(index) == [("tell", True)]
+
+
 def test_a_type_with_underscores_or_dots_reaches_the_same_handler(read):
     index = read(
         chat__consumers=ASYNC + "class Chat(AsyncJsonWebsocketConsumer):\n    async def chat_message(self, event): ...",

@@ -161,6 +161,13 @@ def test_what_stands_around_a_call_is_told(read):
             transaction.on_commit(later)
             send.delay(7)
 
+        class View:
+            @method_decorator(transaction.atomic(using="other"))
+            def post(self):
+                try:
+                    send.delay(9)
+                except* OSError: ...
+
         async def asynchronous():
             await send.adelay(8)
             send.delay(8)
@@ -182,7 +189,8 @@ def test_what_stands_around_a_call_is_told(read):
         (18, True, []),
         (23, True, ["in_on_commit"]),
         (25, True, ["in_atomic"]),
-        (29, True, ["in_async"]),
+        (31, True, ["in_atomic", "in_try"]),
+        (36, True, ["in_async"]),
     ]
     assert index.enqueues[2].arguments.positional == ("3",)
 

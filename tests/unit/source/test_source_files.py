@@ -154,6 +154,12 @@ def test_circles_of_imports_and_of_classes_end(tmp_path, write):
     assert [(site.target, site.resolved) for site in index.enqueues] == [("x", False), ("A", False)]
 
 
+def test_a_name_that_is_put_together_of_itself_ends(tmp_path, write):
+    write("names.py", text='NAME = f"{NAME}{NAME}{NAME}"')
+    write("live.py", text="from names import NAME\ndef f(layer): layer.group_send(NAME, {})")
+    assert read_tree(tmp_path).group_uses[0].group == "{}"
+
+
 def test_several_processes_find_the_same(tmp_path, write, monkeypatch):
     monkeypatch.setattr("pytest_backchannel.source.whole_tree.WORTH_PROCESSES", 1)
     write(*(f"shop{n}/tasks.py" for n in range(5)))

@@ -21,6 +21,7 @@ from .symbols import Symbols
 _LIBRARIES = frozenset(
     {"channels", "djangochannelsrestframework", "channelsmultiplexer", "strawberry", "channels_graphql_ws"}
 )
+_NO_METHODS = frozenset({"property", "cached_property", "staticmethod", "classmethod"})
 # Channels 4.2–4.3: the methods of its generic consumers, none of which is a handler of the project's own.
 _OF_CHANNELS = frozenset(
     {
@@ -124,7 +125,7 @@ def _handlers(
     for name, method in methods.items():
         if not _takes_a_message(name, method, is_async):
             continue
-        if name in called and name not in sent:
+        if name not in sent and (name in called or method.decorators):
             continue  # a helper that looks like one
         yield Handler(
             key=f"handler:{dotted}.{name}",
@@ -137,7 +138,9 @@ def _handlers(
 
 
 def _takes_a_message(name: str, method: FunctionFacts, is_async: bool) -> bool:
-    if name.startswith("_") or name in _OF_CHANNELS or method.is_async != is_async or method.decorators:
+    if name.startswith("_") or name in _OF_CHANNELS or method.is_async != is_async:
+        return False
+    if _NO_METHODS.intersection(one.rpartition(".")[2] for one in method.decorators):
         return False
     plain = [one for one in method.parameters if one.kind.startswith("positional")]
     required = [one for one in plain if one.default is None]

@@ -198,7 +198,8 @@ class Scopes:
         child: ast.AST = statement
         above = self.file.parent(statement)
         while above not in around and (
-            isinstance(above, ast.With | ast.AsyncWith) or (isinstance(above, ast.Try) and child in above.body)
+            isinstance(above, ast.With | ast.AsyncWith)
+            or (isinstance(above, ast.Try | ast.TryStar) and child in above.body)
         ):
             child, above = above, self.file.parent(above)
         if above is None or above not in around:

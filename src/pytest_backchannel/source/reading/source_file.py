@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-from functools import lru_cache
 from typing import TypeAlias, TypeVar
 
 from ..places import Place
@@ -129,7 +128,6 @@ def _in_body(function: Function, child: ast.AST) -> bool:
     return child not in function.decorator_list and child is not function.args and child is not function.returns
 
 
-@lru_cache(maxsize=4096)
 def written(node: ast.AST) -> str:
     """A node as it is written, in the short form that ``ast`` gives it."""
     text = " ".join(ast.unparse(node).split())
