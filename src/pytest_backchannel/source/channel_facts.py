@@ -58,7 +58,7 @@ class Dispatch:
     Attributes:
         consumer: the dotted name of the consumer's class.
         field: the key of the message that is looked at, such as ``type``.
-        style: ``if``, ``match`` or ``table``.
+        style: ``if``, ``match``, ``table``, or ``action`` (``@action()`` of djangochannelsrestframework).
         branches: one for each literal value.
         has_default: whether another value is answered by an ``else``, a ``case _`` or a default.
         place: the file and line of the first comparison.

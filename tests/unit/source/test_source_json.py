@@ -153,6 +153,23 @@ def test_a_message_and_a_value_are_followed_into_other_methods(read):
     ]
 
 
+def test_actions_of_the_rest_framework_for_channels_are_branches(read):
+    index = read(
+        chat__consumers="""
+        from djangochannelsrestframework.decorators import action
+        from djangochannelsrestframework.generics import GenericAsyncAPIConsumer
+
+        class Chat(GenericAsyncAPIConsumer):
+            @action()
+            async def join(self, pk, **kwargs): ...
+            async def told(self, event): ...
+        """
+    )
+    consumer = index.consumers["chat.consumers.Chat"]
+    assert [told(one) for one in consumer.dispatches] == [("action", "action", [("join", ("join",))], False)]
+    assert [one.name for one in consumer.handlers] == ["told"]
+
+
 @pytest.mark.parametrize(
     "body",
     [

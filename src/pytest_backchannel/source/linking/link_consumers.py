@@ -76,8 +76,8 @@ def _consumer(symbols: Symbols, facts: FileFacts, qualname: str, sent: set[str])
         return None
     name = generic.rpartition(".")[2]
     is_async = name.startswith("Async") or generic.startswith("djangochannelsrestframework")
-    dispatches = tuple(_dispatches(symbols, dotted, ancestry))
     methods = dict(_methods(symbols, ancestry))
+    dispatches = (*_dispatches(symbols, dotted, ancestry), *_actions(symbols, dotted, methods))
     return ConsumerDef(
         key=f"consumer:{dotted}",
         name=dotted,
@@ -167,6 +167,27 @@ def _dispatches(symbols: Symbols, dotted: str, ancestry: list[str]) -> Iterator[
                 has_default=any(raw.has_default for raw in some),
                 place=some[0].place,
             )
+
+
+def _actions(symbols: Symbols, dotted: str, methods: dict[str, FunctionFacts]) -> Iterator[Dispatch]:
+    """What ``@action()`` of djangochannelsrestframework makes: the method for ``{"action": "its name"}``."""
+    actions = [
+        (name, method)
+        for name, method in methods.items()
+        if "djangochannelsrestframework.decorators.action" in map(symbols.follow, method.decorators)
+    ]
+    if actions:
+        yield Dispatch(
+            consumer=dotted,
+            field="action",
+            style="action",
+            branches=tuple(
+                Branch(key=f"json:{dotted}.action={name}", value=name, line=method.place.line, calls=(name,))
+                for name, method in actions
+            ),
+            has_default=False,
+            place=actions[0][1].place,
+        )
 
 
 def _branches(dotted: str, some: list[RawBranch]) -> Iterator[Branch]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from ..reading.file_facts import ClassFacts, FileFacts, FunctionFacts, RawTask, Value
-from ..task_facts import Parameter, TaskDef
+from ..task_facts import TaskDef
 from .symbols import Symbols
 
 _DECORATORS = frozenset(
@@ -169,7 +168,7 @@ class Tasks:
             dotted=dotted,
             place=found.place,
             kind="class",
-            parameters=_without_self(run.parameters) if run is not None else (),
+            parameters=run.parameters[1:] if run is not None else (),
             bound=True,
             is_async=run is not None and run.is_async,
             base=self.symbols.follow(found.bases[0]) if found.bases else "",
@@ -181,10 +180,6 @@ class Tasks:
         )
 
 
-def _without_self(parameters: tuple[Parameter, ...]) -> tuple[Parameter, ...]:
-    return parameters[1:]
-
-
 def numbered(keys: list[str]) -> list[str]:
     """Each key with the number that it has among its equals: ``…#1``, ``…#2``."""
     seen: dict[str, int] = {}
@@ -193,8 +188,3 @@ def numbered(keys: list[str]) -> list[str]:
         seen[key] = seen.get(key, 0) + 1
         found.append(f"{key}#{seen[key]}")
     return found
-
-
-def renamed(task: TaskDef, key: str) -> TaskDef:
-    """The same task with another key."""
-    return replace(task, key=key)
