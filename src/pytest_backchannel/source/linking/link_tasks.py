@@ -12,9 +12,6 @@ _DECORATORS = frozenset(
     {"celery.shared_task", "celery.app.shared_task", "celery.task", "celery.task.task", "celery.decorators.task"}
     | {"celery.current_app.task", "celery.task.periodic_task", "celery.decorators.periodic_task"}
 )
-_BASES = frozenset(
-    {"celery.Task", "celery.app.task.Task", "celery.task.Task", "celery.task.base.Task", "celery.task.PeriodicTask"}
-)
 _APPS = frozenset({"celery.Celery", "celery.app.base.Celery", "celery.app.Celery"})
 
 
@@ -136,16 +133,18 @@ class Tasks:
             if not self._is_task_class(ancestry) or found.options.get("abstract") is True:
                 continue
             run = self._run(ancestry)
-            if run is not None and "run" in found.methods or dotted in self._registered:
+            if (run is not None and "run" in found.methods) or dotted in self._registered:
                 yield self._class(facts, dotted, qualname, found, run)
 
     def _is_task_class(self, ancestry: list[str]) -> bool:
-        return any(
-            one in _BASES
-            or (one.endswith(".Task") and not self.symbols.is_ours(one) and self.is_app(one[:-5]))
-            or (one.endswith(".Task") and self.is_app(one.removesuffix(".Task")))
-            for one in ancestry[1:]
-        )
+        """Whether a class comes from ``celery.Task``, another one of Celery's, or ``app.Task``."""
+        for one in ancestry[1:]:
+            root, _, name = one.rpartition(".")
+            if name.endswith("Task") and root.partition(".")[0] == "celery":
+                return True
+            if name == "Task" and root and self.is_app(root):
+                return True
+        return False
 
     def _run(self, ancestry: list[str]) -> FunctionFacts | None:
         for one in ancestry:
