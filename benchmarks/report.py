@@ -2,9 +2,9 @@
 
     python benchmarks/report.py [TESTS]
 
-Under callgrind it takes some minutes; where valgrind is missing, it is processor time. The processes that read the project beside the tests are not counted. The suite
-is what suites are: half of the tests use the database alone, the others a view whose task is mocked, a task in eager
-mode, and a communicator.
+Under callgrind it takes some minutes; where valgrind is missing, it is processor time. The processes that read the
+project beside the tests are not counted. The suite is what suites are: half of the tests use the database alone, the
+others a view whose task is mocked, a task in eager mode, and a communicator.
 """
 
 from __future__ import annotations
