@@ -1,0 +1,1 @@
+"""What one file says of tasks: which it defines and enqueues, what beat is to enqueue, and the settings of both."""
