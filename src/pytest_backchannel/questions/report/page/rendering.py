@@ -15,6 +15,8 @@ from ..model import Report
 from .excerpts import Excerpts, root_of
 from .page_data import page_of
 
+_PACKAGE = __name__.rpartition(".")[0]
+
 
 def render(report: Report, start: Path) -> str:
     """The page of a report.
@@ -24,9 +26,9 @@ def render(report: Report, start: Path) -> str:
         start: the current folder; the code of the project is looked for from there.
     """
     page = page_of(report, Excerpts(root_of(report, start)))
-    style, script = (files(__package__).joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
+    style, script = (files(_PACKAGE).joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     environment = Environment(
-        loader=PackageLoader(__package__, ""),
+        loader=PackageLoader(_PACKAGE, ""),
         # Everything is somebody's text: a task's name, a test's id, a message. Only our own style and script are not.
         autoescape=True,
         undefined=StrictUndefined,
