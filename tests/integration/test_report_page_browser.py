@@ -14,6 +14,7 @@ from pytest_backchannel.questions.report.page.rendering import render
 pytestmark = [pytest.mark.celery_integration, pytest.mark.slow]
 
 ARTIFACTS = Path(__file__).parents[2] / "artifacts"
+LOADING = 60_000  # milliseconds; of the large page, on a machine that does much else
 SIZES = {"width": 1100, "height": 800}
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
@@ -54,7 +55,7 @@ def visit(browser, written, request):
         page.on("console", lambda message: said.append(message.text))
         page.on("pageerror", lambda error: said.append(str(error)))
         page.on("request", lambda one: asked.append(one.url.partition("#")[0]))
-        page.goto(written[name] + hash)
+        page.goto(written[name] + hash, timeout=LOADING)
         return page
 
     yield start
