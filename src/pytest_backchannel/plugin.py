@@ -390,7 +390,9 @@ class _ReportsRun:
         except BackchannelError:
             session.exitstatus = pytest.ExitCode.INTERRUPTED
             return
-        if not fine:
+        if not self._run.written:
+            session.exitstatus = pytest.ExitCode.INTERRUPTED
+        elif not fine:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:

@@ -36,6 +36,18 @@ def test_the_page_has_the_story_and_the_terminal_says_where_it_is(project):
     assert "def confirm_order(" in page
 
 
+def test_where_it_can_t_be_written_is_said(project):
+    (project.path / "taken").write_text("a file")
+    result = project.test(
+        SUITE, "--backchannel-report=html:taken", "--backchannel-report=json:no/such/folder.json", "-k", "fine"
+    )
+    assert result.ret == 2
+    result.stdout.fnmatch_lines_random(
+        ["FAILED: the report as html can't be written: *taken*Fix: another place for it.", "*1 passed*"]
+    )
+    result.stdout.no_fnmatch_line("*INTERNALERROR*")
+
+
 def test_a_folder_of_ones_own_and_a_page_of_several_runs(project):
     project.test(SUITE, "--backchannel-report=html:out/page", "--backchannel-report=json")
     assert (project.path / "out" / "page" / "index.html").exists()
