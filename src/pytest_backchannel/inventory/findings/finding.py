@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -86,6 +87,17 @@ class Production:
 
 
 Rule = Callable[[Production], Iterator[Finding]]
+
+
+def of_celery(rule: Callable[[CeleryInventory], Iterator[Finding]]) -> Rule:
+    """A rule that looks at what a worker has, and at nothing else: it is silent where that is not known."""
+
+    @functools.wraps(rule)
+    def judge(production: Production) -> Iterator[Finding]:
+        if production.celery is not None:
+            yield from rule(production.celery)
+
+    return judge
 
 
 def own_tasks(celery: CeleryInventory) -> list[KnownTask]:
