@@ -36,8 +36,11 @@ def first_line(error: BaseException) -> str:
 
 def short(file: str) -> str:
     """The path of a file from where the process runs, if it is below."""
-    here = os.path.join(os.getcwd(), "")
-    return file.removeprefix(here)
+    try:
+        relative = os.path.relpath(file)
+    except ValueError:  # another drive
+        return file
+    return file if relative.startswith("..") else relative
 
 
 def shown(error: BaseException) -> list[str]:
