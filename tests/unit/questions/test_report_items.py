@@ -118,7 +118,7 @@ def test_a_signature_counts_where_something_was_enqueued():
 
 def test_a_place_whose_task_is_mocked():
     found = sentences(called(site()), [*RAN, (TASK, "mocked", "delay")])
-    assert found == ["buy → ship: never enqueued from there, and mocked away in 1 test"]
+    assert found == ["buy → ship: never enqueued from there (its task is mocked away in 1 test)"]
 
 
 def test_what_is_put_off_and_comes_from_nowhere_is_not_known():

@@ -110,7 +110,8 @@ def _not_connected(item: Item, facet: Facet) -> str:
 
 def _not_enqueued(item: Item, facet: Facet) -> str:
     mocked = facet.notes[0].tests if facet.notes else ()
-    return "never enqueued from there" + (f", and mocked away in {_tests(mocked)}" if mocked else "")
+    # Which place called the mock is not known: it may have been another one.
+    return "never enqueued from there" + (f" (its task is mocked away in {_tests(mocked)})" if mocked else "")
 
 
 def _not_delivered(item: Item, facet: Facet) -> str:
@@ -137,7 +138,7 @@ _KINDS: dict[tuple[str, str], _Kind] = {
         90, _not_connected, "Its URL pattern, its middleware and what they put into the scope are tested by nothing."
     ),
     ("route", "run"): _Kind(88, "its consumer never ran", "Nothing of what it does is tested."),
-    ("handler", "run"): _Kind(86, "never run", "What it sends to the browser is tested by nothing."),
+    ("handler", "run"): _Kind(86, "never run", "What it does with such a message is tested by nothing."),
     ("task", "succeeded"): _Kind(84, "never succeeded", "It has only ever failed in the tests."),
     ("task", "exhausted"): _Kind(
         74, "never out of retries", "What is left behind when the last retry fails is what people see."
