@@ -3,8 +3,9 @@
     python benchmarks/report.py [TESTS]
 
 Under callgrind it takes some minutes; where valgrind is missing, it is processor time. Modules are compiled before, as
-in every run but the first. The processes that read the project beside the tests are not counted. The suite is what suites are: half of the tests use the database alone, the
-others a view whose task is mocked, a task in eager mode, and a communicator.
+in every run but the first. The processes that read the project beside the tests are not counted. The suite is what
+suites are: half of the tests use the database alone, the others a view whose task is mocked, a task in eager mode, and
+a communicator.
 """
 
 from __future__ import annotations
