@@ -24,6 +24,7 @@ from ..fresh.fresh_worker import child_arguments
 if TYPE_CHECKING:
     from ...inventory.child_process import Ahead
     from ...source import SourceIndex
+    from ...source.tree_beside import TreeBeside
 
 Say = Callable[[str], None]
 
@@ -49,6 +50,7 @@ class RunReport:
         self._facts: dict[str, list[Fact]] = {}
         self._tests: dict[str, _Test] = {}
         self._ahead: Ahead | None = None
+        self._code: TreeBeside | None = None
         self.failed: InventoryFailed | None = None
         self.report: Report | None = None
         self.lines: list[str] = []
@@ -80,13 +82,17 @@ class RunReport:
         given, settings = child_arguments(self._config), self._settings()
         if given["folder"] is not None and settings and not self._config.getoption("collectonly", False):
             from ...inventory.child_process import Ahead
+            from ...source.tree_beside import TreeBeside
 
             self._ahead = Ahead(settings, kinds=_kinds(), **given)
+            self._code = TreeBeside(self._config.rootpath)
 
     def close(self) -> None:
         """End what still asks."""
         if self._ahead is not None:
             self._ahead.end()
+        if self._code is not None:
+            self._code.end()
 
     def _settings(self) -> str:
         """The settings module under which the project is read: production's, where they are named."""
@@ -124,9 +130,11 @@ class RunReport:
         )
 
     def _index(self, say: Say) -> SourceIndex:
+        say("backchannel: reading the project's code …")
+        if self._code is not None:
+            return self._code.index()
         from ...source import read_tree
 
-        say("backchannel: reading the project's code …")
         return read_tree(self._config.rootpath)
 
     # -------------------------------------------------------------------- the end
