@@ -214,12 +214,14 @@ def test_what_an_import_may_do_is_no_refusal(site):
     """Names of this host, an event loop, forms and querysets that nobody evaluates, a closed connection."""
     site.ready(
         """
-        import asyncio, socket
+        import asyncio, contextlib, socket
         from django import forms
         from django.db import close_old_connections, connection, models
         from .models import Order
 
         socket.gethostbyname("localhost"), socket.getaddrinfo("127.0.0.1", 80)
+        with contextlib.suppress(OSError):
+            socket.socket(socket.AF_INET6).bind(("::1", 0))  # as urllib3 asks whether there is IPv6
         asyncio.new_event_loop().close()
         assert connection.vendor == "postgresql"
         type("OrderForm", (forms.ModelForm,), {"Meta": type("Meta", (), {"model": Order, "fields": ["reference"]})})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from .code_to_paste import code_for
@@ -75,14 +75,10 @@ def _kind(item: Item, facet: Facet) -> _Kind:
 # ------------------------------------------------------------------------- words
 
 
-def _tests(tests: Sequence[str]) -> str:
-    return f"{len(tests)} test{'' if len(tests) == 1 else 's'}"
-
-
 def _never_run(item: Item, facet: Facet) -> str:
     mocked = item.facets.get("mocked")
     if mocked is not None and mocked.tests:
-        return f"never run, and mocked away in {_tests(mocked.tests)}"
+        return "never run, and mocked away"
     return "never run"
 
 
@@ -111,7 +107,7 @@ def _not_connected(item: Item, facet: Facet) -> str:
 def _not_enqueued(item: Item, facet: Facet) -> str:
     mocked = facet.notes[0].tests if facet.notes else ()
     # Which place called the mock is not known: it may have been another one.
-    return "never enqueued from there" + (f" (its task is mocked away in {_tests(mocked)})" if mocked else "")
+    return "never enqueued from there" + (" (its task is mocked away)" if mocked else "")
 
 
 def _not_delivered(item: Item, facet: Facet) -> str:
