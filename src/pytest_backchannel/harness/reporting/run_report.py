@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import importlib.util
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -155,6 +157,10 @@ class RunReport:
         Raises:
             InventoryFailed: what the project is can't be said.
         """
+        with _no_collection():
+            return self._finish(say)
+
+    def _finish(self, say: Say) -> bool:
         options = options_of(self._config)
         tests = [
             TestRun(id=test, outcome=one.outcome, message=one.message, story=one.story)
@@ -168,17 +174,20 @@ class RunReport:
         report = self.report = make_report(
             known, Done(self._facts), tests, omit=options.report_omit, baseline=self.baseline
         )
-        written = list(dict.fromkeys(options.reports))
+        self._write(report)
+        verdicts = list(self._verdicts(report))
+        self.lines += verdicts
+        self._say_closed(report)
+        return not verdicts
+
+    def _write(self, report: Report) -> None:
+        written = list(dict.fromkeys(options_of(self._config).reports))
         for name, target in sorted(written, key=lambda one: one[0] not in ("term", "github")):
             try:
                 self.lines += load(name).write(report, target)
             except OSError as error:
                 self.written = False
                 self.lines.append(f"FAILED: the report as {name} can't be written: {error}. Fix: another place for it.")
-        verdicts = list(self._verdicts(report))
-        self.lines += verdicts
-        self._say_closed(report)
-        return not verdicts
 
     def _verdicts(self, report: Report) -> Iterator[str]:
         """Why the run fails."""
@@ -196,6 +205,18 @@ class RunReport:
                 f"{len(gone)} of the baseline closed, such as {gone[0]}: write it anew, by 'backchannel report "
                 "baseline'."
             )
+
+
+@contextlib.contextmanager
+def _no_collection() -> Generator[None]:
+    """Without the garbage collector: to look through all that the project has loaded takes as long as the report."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _kinds() -> list[str]:
