@@ -41,6 +41,7 @@ class Options:
         report_omit: patterns of what the report leaves out.
         fail_under: the share of what is wanted that has to be reached, 0 to 100; None where it does not matter.
         baseline: the file of the gaps that are known; empty where there is none.
+        contract: the file in which to record what is sent and accepted; empty for none.
     """
 
     celery_app: str
@@ -62,6 +63,7 @@ class Options:
     report_omit: tuple[str, ...]
     fail_under: float | None
     baseline: str
+    contract: str
 
 
 _KEY = pytest.StashKey[Options]()
@@ -175,6 +177,12 @@ def add_question_options(parser: pytest.Parser) -> None:
         help="The gaps that are known, as 'backchannel report baseline' writes them: only new ones are told, and fail "
         "the run.",
     )
+    parser.getgroup("backchannel", "pytest-backchannel").addoption(
+        "--backchannel-contract",
+        default="",
+        metavar="FILE",
+        help="Record what the project sends and what it accepts, for 'backchannel contract check'.",
+    )
 
 
 def add_server_options(parser: pytest.Parser) -> None:
@@ -242,6 +250,7 @@ def _read(config: pytest.Config) -> Options:
         report_omit=tuple(_ini(config, "backchannel_report_omit", "a pattern a line, such as task:shop.legacy.*")),
         fail_under=_fail_under(config),
         baseline=str(config.getoption("--backchannel-baseline") or ""),
+        contract=str(config.getoption("--backchannel-contract") or ""),
     )
 
 

@@ -81,6 +81,10 @@ def pytest_configure(config: pytest.Config) -> None:
         manager.register(_Production(), "backchannel-production")
     if options_of(config).odd_values:
         manager.register(_OddValues(), "backchannel-odd-values")
+    if options_of(config).contract:
+        manager.register(_WatchesSends(config), "backchannel-sends")
+        if not hasattr(config, "workerinput"):
+            manager.register(_RecordsContract(config), "backchannel-contract")
     if options_of(config).reports:
         manager.register(_Gathers(), "backchannel-gathers")
         if not hasattr(config, "workerinput"):
@@ -400,6 +404,117 @@ class _ReportsRun:
     def pytest_unconfigure(self) -> None:
         """Leave no process behind."""
         self._run.close()
+
+
+# ------------------------------------------------------------- the contract
+
+
+class _WatchesSends:
+    """With ``--backchannel-contract``: note what each test sends.
+
+    Args:
+        config: of the run.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        from .harness.recording_contract import Watch
+
+        self._watch = Watch(config)
+        self._config = config
+        self._deselected = 0
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self) -> None:
+        """What is sent from now on is of this test."""
+        self._watch.begin()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_call(self) -> None:
+        """Watch also what a fixture has loaded."""
+        self._watch.watch()
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, object, object]:
+        """When the fixtures are gone, take what was noted."""
+        try:
+            return (yield)
+        finally:
+            item.stash[_SENT] = self._watch.end(item)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Carry it to where the contract is made: plain values, which pytest-xdist sends."""
+        report = yield
+        if call.when == "teardown":
+            report.backchannel_sent = item.stash.get(_SENT, [])  # type: ignore[attr-defined]
+        return report
+
+    def pytest_deselected(self, items: list[pytest.Item]) -> None:
+        """Count what is left out."""
+        self._deselected += len(items)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self) -> None:
+        """Tell the process of the run what this worker has left out: each of them leaves out the same."""
+        output: dict[str, Any] | None = getattr(self._config, "workeroutput", None)
+        if output is not None:
+            output["backchannel_deselected"] = self._deselected
+        elif self._deselected:
+            contract: Any = self._config.pluginmanager.get_plugin("backchannel-contract")
+            contract.deselected(self._deselected)
+
+    def pytest_unconfigure(self) -> None:
+        """Watch no more."""
+        self._watch.close()
+
+
+_SENT = pytest.StashKey["list[list[Any]]"]()
+
+
+class _RecordsContract:
+    """With ``--backchannel-contract``: write it, in the process that has the reports of all tests.
+
+    Args:
+        config: of the run.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        from .harness.recording_contract import ContractRun
+
+        self._run = ContractRun(config)
+        self._collected_only = bool(config.getoption("collectonly", False))
+        self._deselected = 0
+
+    def deselected(self, count: int) -> None:
+        """Take how many tests were left out."""
+        self._deselected = max(count, self._deselected)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take what a report carries."""
+        self._run.add(report)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """A worker of pytest-xdist has ended, and says what it has left out."""
+        self.deselected(int((getattr(node, "workeroutput", None) or {}).get("backchannel_deselected", 0)))
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """Write the file; what was asked for and can't be had fails the run."""
+        if self._deselected:
+            self._run.left_out("were deselected", self._deselected)
+        if not self._run.finish(exitstatus):
+            session.exitstatus = exitstatus or pytest.ExitCode.INTERRUPTED
+        elif self._collected_only:
+            session.exitstatus = pytest.ExitCode.OK
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Say what was written."""
+        terminalreporter.section("backchannel: contract")
+        for line in self._run.lines:
+            terminalreporter.write_line(line)
 
 
 # ------------------------------------------------------ once there is a need

@@ -1,0 +1,209 @@
+"""Records the contract of a project while its suite runs, whatever that is written with."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .. import events
+from ..errors import BackchannelError, InventoryFailed
+from ..options import options_of
+from ..questions.contract.watching import noted
+from ..questions.contract.watching.log_sends import note_log
+from ..source.files import TESTS
+from .fresh.fresh_worker import child_arguments
+from .queues import has_real_broker
+
+_WATCHES = ("sent_tasks", "mocked_sends")
+_WATCHING = "pytest_backchannel.questions.contract.watching"
+
+
+class Watch:
+    """What is noted in this process, from the first test to the last."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._installed: list[Any] = []
+        self._is_test = _test_files(config.rootpath)
+        self._is_ready = False
+
+    def begin(self) -> None:
+        """A test begins."""
+        noted.begin(self._is_test)
+        self.watch()
+
+    def watch(self) -> None:
+        """Watch, once Celery is loaded and Django set up."""
+        apps: Any = sys.modules.get("django.apps")
+        if self._is_ready or "celery" not in sys.modules or apps is None or not apps.apps.ready:
+            return
+        self._is_ready = True
+        for name in _WATCHES:
+            module = import_module(f"{_WATCHING}.{name}")
+            module.install()
+            self._installed.append(module)
+
+    def end(self, item: pytest.Item) -> list[list[Any]]:
+        """A test has ended, and its fixtures are gone.
+
+        Returns:
+            What it has sent.
+        """
+        found, log = noted.take(), events.log_in_use()
+        if found is None:
+            return []
+        if log is not None:
+            note_log(log, found, real=has_real_broker(item))
+        return found.as_data()
+
+    def close(self) -> None:
+        """The run has ended: watch no more."""
+        noted.take()
+        while self._installed:
+            self._installed.pop().remove()
+
+
+def _test_files(root: Path) -> Callable[[str], bool]:
+    @lru_cache(maxsize=4096)
+    def is_test(path: str) -> bool:
+        real = Path(os.path.realpath(path))
+        if not real.is_relative_to(folder):
+            return False
+        return any(TESTS.fullmatch(part) for part in real.relative_to(folder).parts)
+
+    folder = Path(os.path.realpath(root))
+    return is_test
+
+
+class ContractRun:
+    """What the process of the run, and not a worker of pytest-xdist, knows of all tests.
+
+    Args:
+        config: of the run.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._sent: list[Any] = []
+        self._tests = 0
+        self._left_out: dict[str, int] = {}
+        self.lines: list[str] = []
+        self.path = Path(config.invocation_params.dir, options_of(config).contract)
+        if not self.path.parent.is_dir():
+            raise pytest.UsageError(
+                f"--backchannel-contract={options_of(config).contract}: there is no folder {self.path.parent}"
+            )
+
+    def add(self, report: pytest.TestReport) -> None:
+        """Take what the report of one phase of a test says."""
+        self._sent += getattr(report, "backchannel_sent", ())
+        self._tests += report.when == "teardown"
+        if report.failed:
+            self.left_out("failed")
+        elif report.skipped:
+            self.left_out("were skipped" if not hasattr(report, "wasxfail") else "were expected to fail")
+
+    def left_out(self, why: str, count: int = 1) -> None:
+        """Some tests did not run to their end.
+
+        Args:
+            why: what became of them.
+            count: how many.
+        """
+        self._left_out[why] = self._left_out.get(why, 0) + count
+
+    def finish(self, exitstatus: int) -> bool:
+        """Write the file, where the run came to its end.
+
+        Args:
+            exitstatus: pytest's, of the run.
+
+        Returns:
+            Whether it was written.
+        """
+        collected_only = bool(self._config.getoption("collectonly", False))
+        if not collected_only and (
+            not self._tests or exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+        ):
+            self.lines.append(f"{self.path} was not written: the run did not come to its end")
+            return False
+        try:
+            self._write(list(self._why_not_all(collected_only)))
+        except (BackchannelError, OSError) as error:
+            self.lines.append(f"{self.path} was not written: {' '.join(str(error).split())}")
+            return False
+        return True
+
+    def _why_not_all(self, collected_only: bool) -> Iterator[str]:
+        if collected_only:
+            yield "no test ran"
+        elif not _covers_the_suite(self._config):
+            yield "only a part of the suite was asked for"
+        for why, count in self._left_out.items():
+            yield f"{count} test{'' if count == 1 else 's'} {why.replace('were', 'was') if count == 1 else why}"
+
+    def _write(self, why_not_all: list[str]) -> None:
+        from ..questions.contract.contract_file import as_text, read
+        from ..questions.contract.making_contract import make_contract
+
+        earlier = read(self.path) if why_not_all and self.path.exists() else None
+        project, not_known = self._project()
+        tasks, messages = noted.from_data(self._sent)
+        contract = make_contract(project, tasks, messages, earlier=earlier)
+        text = as_text(contract)
+        before = self.path.read_text(encoding="utf-8") if self.path.exists() else ""
+        self.path.write_text(text, encoding="utf-8")
+        state = "unchanged" if text == before else "written anew" if before else "written"
+        self.lines.append(
+            f"{self.path}: {state}: {len(contract.tasks)} kinds of messages for tasks, {len(contract.messages)} on "
+            f"channel layers; {len(contract.accepts.tasks)} tasks, {len(contract.accepts.routes)} routes"
+        )
+        if why_not_all:
+            kept = "what tests had seen before was kept" if earlier is not None else "there may be more messages"
+            self.lines.append(f"{', '.join(why_not_all)}: {kept}")
+        self.lines += [f"not known: {text}" for text in not_known]
+
+    def _project(self) -> tuple[Any, list[str]]:
+        from ..inventory.child_process import asgi_inventory_of, celery_inventory_of
+        from ..questions.contract.from_project import Project
+        from ..source import read_tree
+
+        options, given = options_of(self._config), child_arguments(self._config)
+        settings = options.production_settings or os.environ.get("DJANGO_SETTINGS_MODULE", "")
+        if not settings:
+            raise InventoryFailed("there is no settings module: set DJANGO_SETTINGS_MODULE")
+        celery, not_known = None, list[str]()
+        if importlib.util.find_spec("celery") is not None:
+            try:
+                celery = celery_inventory_of(settings, **given)
+                not_known += celery.unknown
+            except InventoryFailed as error:
+                if error.why != "NoCeleryApp":
+                    raise
+                not_known.append(f"tasks: {' '.join(str(error).split())}")
+        asgi = asgi_inventory_of(settings, **given)
+        if asgi.failure is not None:
+            not_known.append(f"routes: {asgi.application} can't be imported: {asgi.failure.text}")
+        root = self._config.rootpath
+        project = Project(
+            root=root, index=read_tree(root), celery=celery, asgi=asgi, worker_queues=options.worker_queues
+        )
+        return project, [*not_known, *asgi.unknown]
+
+
+def _covers_the_suite(config: pytest.Config) -> bool:
+    """Whether no test was left out by what the command line names."""
+    if config.args_source != pytest.Config.ArgsSource.ARGS:
+        return True
+    named = [Path(config.invocation_params.dir, arg.partition("::")[0]).resolve() for arg in config.args]
+    if any("::" in arg for arg in config.args):
+        return False
+    wanted = [Path(config.rootpath, path).resolve() for path in config.getini("testpaths")] or [config.rootpath]
+    return all(any(folder.is_relative_to(one) for one in named) for folder in wanted)

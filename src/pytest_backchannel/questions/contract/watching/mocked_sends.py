@@ -1,0 +1,93 @@
+"""Calls of Mocks in the place of a task, or of one of its methods that enqueue: what the code would have sent."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+from unittest import mock
+from unittest.mock import NonCallableMock
+
+from ....active import Replaced, Replacement
+from .noted import noting
+from .sent_tasks import note_call
+
+_LIKE_THE_TASK = ("delay", "delay_on_commit")
+_WITH_OPTIONS = ("apply_async", "apply_async_on_commit")
+
+
+def install() -> None:
+    """Look at patches from now on; Celery is loaded."""
+    _patches.install()
+
+
+def remove() -> None:
+    """Look at them no more."""
+    _patches.remove()
+
+
+def look_at(target: Any, attribute: str, stands_there: Any, original: Any) -> None:
+    """Note the calls of what stands in the place of a task, or of one of its methods.
+
+    Args:
+        target: whose attribute is replaced.
+        attribute: its name.
+        stands_there: what stands there; only a Mock tells what it was called with.
+        original: what stood there before.
+    """
+    stands_there = getattr(stands_there, "mock", stands_there) if callable(stands_there) else stands_there
+    if not isinstance(stands_there, NonCallableMock):
+        return
+    if (task := _task(target)) is not None:
+        _note(task, attribute, stands_there)
+    elif (task := _task(original)) is not None:
+        for method in (*_LIKE_THE_TASK, *_WITH_OPTIONS):
+            child = vars(stands_there).get("_mock_children", {}).get(method)
+            if isinstance(child, NonCallableMock):
+                _note(task, method, child)
+
+
+def _task(value: Any) -> Any:
+    from celery.app.task import Task
+
+    try:
+        return value if isinstance(value, Task) and not isinstance(value, NonCallableMock) and value.name else None
+    except Exception:  # a lazy object of the project's that can't be looked at here
+        return None
+
+
+def _note(task: Any, method: str, stands_there: Any) -> None:
+    for call in getattr(stands_there, "call_args_list", ()):
+        if method in _LIKE_THE_TASK:
+            note_call(task, tuple(call.args), dict(call.kwargs), {})
+        elif method in _WITH_OPTIONS:
+            given = dict(zip(("args", "kwargs"), call.args, strict=False)) | dict(call.kwargs)
+            args, kwargs = given.pop("args", None), given.pop("kwargs", None)
+            if isinstance(args, list | tuple | None) and isinstance(kwargs, dict | None):
+                note_call(task, tuple(args or ()), dict(kwargs or {}), given)
+
+
+# --- private API: unittest.mock._patch.__exit__ and its attributes target, attribute and temp_original, seen on Python
+# --- 3.11–3.14, as in questions/report/seen/mocked_tasks.py.
+
+_MISSING = object()
+
+
+def _exit(patch: Any, *exc_info: Any) -> Any:
+    if noting() is not None and getattr(patch, "is_started", True):
+        target, attribute = getattr(patch, "target", None), getattr(patch, "attribute", None)
+        if isinstance(attribute, str):
+            # Not by getattr(), which might call code of the project's.
+            there = vars(target).get(attribute, _MISSING) if hasattr(target, "__dict__") else _MISSING
+            if there is not _MISSING:
+                look_at(target, attribute, there, getattr(patch, "temp_original", None))
+    return _patches.originals["__exit__"](patch, *exc_info)
+
+
+def _replacements() -> list[Replacement]:
+    patch_class: Any = getattr(mock, "_patch")  # noqa: B009  (the type stubs know it as a generic class)
+    return [Replacement(patch_class, "__exit__", functools.wraps(vars(patch_class)["__exit__"])(_exit))]
+
+
+_patches = Replaced("patches for the contract", _replacements, of_the_run=True)
+
+# --- end of private API

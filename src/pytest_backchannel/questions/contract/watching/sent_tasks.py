@@ -1,0 +1,144 @@
+"""Messages for tasks: what reaches ``send_task``, and what eager mode runs in place of it."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Mapping, Sequence
+from inspect import signature
+from types import FrameType
+from typing import Any
+
+from ....active import Replaced, Replacement
+from ....events import OWN_FOLDER
+from ..contents import TaskSend
+from ..from_project import serializer_name
+from .noted import NOT_KNOWN, noting
+
+MOST_FRAMES = 60
+"""How far up the sender of a message is looked for."""
+# What stands between the line that sends and the message.
+_ON_THE_WAY = ("celery", "kombu", "vine", "billiard")
+
+
+def install() -> None:
+    """Watch from now on; Celery is loaded."""
+    _celery.install()
+
+
+def remove() -> None:
+    """Watch no more."""
+    _celery.remove()
+
+
+def note_call(task: Any, args: Sequence[Any], kwargs: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+    """Note one message for a registered task, if such a call can be made.
+
+    Args:
+        task: the task.
+        args: its positional arguments.
+        kwargs: its keyword arguments.
+        options: those of ``apply_async``.
+    """
+    found = noting()
+    if found is None or str(task.name).startswith("celery."):
+        return
+    one = _of(str(task.name), args, kwargs, options, own_serializer=getattr(task, "serializer", None))
+    if one not in found.tasks and _fits(task, args, kwargs):
+        found.tasks.add(one)
+
+
+def _of(
+    name: str, args: Sequence[Any], kwargs: Mapping[str, Any], options: Mapping[str, Any], own_serializer: object
+) -> TaskSend:
+    queue = options.get("queue")
+    elsewhere = options.get("exchange") or options.get("routing_key")
+    serializer = options.get("serializer")
+    later = options.get("eta") is not None or options.get("countdown") is not None
+    return TaskSend(
+        task=name,
+        args=len(args),
+        kwargs=tuple(sorted(map(str, kwargs))),
+        queue=str(getattr(queue, "name", queue)) if queue else NOT_KNOWN if elsewhere else "",
+        # That of the settings of the tests is not said: production's counts.
+        serializer=serializer_name(serializer) if serializer != own_serializer else "",
+        headers=(*(["eta"] if later else []), *(["expires"] if options.get("expires") is not None else [])),
+        run=True,
+    )
+
+
+def _fits(task: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
+    try:
+        signature(task.run).bind(*args, **kwargs)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _sent_by_a_test(frame: FrameType | None) -> bool:
+    """Whether the line that sends stands in a test: past Celery, nothing of the project's or of Django's is between."""
+    found = noting()
+    for _ in range(MOST_FRAMES):
+        if frame is None or found is None:
+            return False
+        package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+        path = frame.f_code.co_filename
+        if package not in _ON_THE_WAY and not (path.startswith(OWN_FOLDER) and "questions" in path):
+            return found.is_test(path)
+        frame = frame.f_back
+    return False
+
+
+def _apply_async(task: Any, args: Any = None, kwargs: Any = None, *more: Any, **options: Any) -> Any:
+    __tracebackhide__ = True
+    # What is not eager reaches send_task().
+    if noting() is not None and task.app.conf.task_always_eager and not _sent_by_a_test(sys._getframe(1)):
+        note_call(task, tuple(args or ()), dict(kwargs or {}), options)
+    return _celery.originals["apply_async"](task, args, kwargs, *more, **options)
+
+
+def _apply(step: Any, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
+    """In eager mode, each part of a workflow is applied; a worker would be sent a message."""
+    __tracebackhide__ = True
+    app = step.app
+    if noting() is not None and app.conf.task_always_eager and not _sent_by_a_test(sys._getframe(1)):
+        merged_args, merged_kwargs, merged = step._merge(args, kwargs, options)
+        task = app.tasks.get(step.task)
+        if task is not None:
+            note_call(task, tuple(merged_args or ()), dict(merged_kwargs or {}), merged)
+    return _celery.originals["apply"](step, args, kwargs, **options)
+
+
+def _send_task(app: Any, name: Any, args: Any = None, kwargs: Any = None, *more: Any, **options: Any) -> Any:
+    __tracebackhide__ = True
+    found = noting()
+    if found is not None and not str(name).startswith("celery.") and not _sent_by_a_test(sys._getframe(1)):
+        given = dict(zip(("countdown", "eta"), more, strict=False)) | options
+        task = app.tasks.get(str(name))
+        if task is not None:
+            note_call(task, tuple(args or ()), dict(kwargs or {}), given)
+        else:
+            found.tasks.add(_of(str(name), tuple(args or ()), dict(kwargs or {}), given, None))
+    return _celery.originals["send_task"](app, name, args, kwargs, *more, **options)
+
+
+# --- private API: Signature._merge, seen on celery 5.5–5.7: the arguments of a signature with those of its call. A test
+# --- of tests/unit/questions/test_contract_watching.py fails where it is another.
+
+
+def _replacements() -> list[Replacement]:
+    from celery import Celery
+    from celery.app.task import Task
+    from celery.canvas import Signature
+
+    ours: list[tuple[Any, str, Any]] = [
+        (Task, "apply_async", _apply_async),
+        (Signature, "apply", _apply),
+        (Celery, "send_task", _send_task),
+    ]
+    return [Replacement(owner, name, functools.wraps(vars(owner)[name])(function)) for owner, name, function in ours]
+
+
+_celery = Replaced("what is sent, for the contract", _replacements, of_the_run=True)
+
+# --- end of private API
