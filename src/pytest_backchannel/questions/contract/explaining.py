@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from ...source import Place, SourceIndex
@@ -10,7 +10,7 @@ from .comparing import WAITING, Break
 from .contents import Contract
 
 _TWO_DEPLOYS = "two deploys: first the code that accepts both, then the code that sends the new one"
-WAYS_OUT = {
+WAYS_OUT: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "task": {
         "waiting": (
             "keep a task of the old name, which calls the new one, for one release",

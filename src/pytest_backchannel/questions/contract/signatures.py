@@ -6,6 +6,7 @@ import ast
 import inspect
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 
 def misfit(signature: str, args: int, kwargs: Sequence[str]) -> str | None:
@@ -56,7 +57,7 @@ def parse(text: str) -> inspect.Signature | None:
 
 def _parameters(given: ast.arguments) -> list[inspect.Parameter]:
     kinds = inspect.Parameter
-    plain = [(one, kinds.POSITIONAL_ONLY) for one in given.posonlyargs]
+    plain: list[tuple[ast.arg, Any]] = [(one, kinds.POSITIONAL_ONLY) for one in given.posonlyargs]
     plain += [(one, kinds.POSITIONAL_OR_KEYWORD) for one in given.args]
     required = len(plain) - len(given.defaults)
     found = [

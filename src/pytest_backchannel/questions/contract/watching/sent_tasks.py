@@ -19,6 +19,8 @@ MOST_FRAMES = 60
 """How far up the sender of a message is looked for."""
 # What stands between the line that sends and the message.
 _ON_THE_WAY = ("celery", "kombu", "vine", "billiard")
+# What of Celery sends by itself: the next step of a workflow, a retry, a beat entry.
+_SENDS_ITSELF = ("celery.app.trace", "celery.worker", "celery.beat")
 
 
 def install() -> None:
@@ -76,15 +78,16 @@ def _fits(task: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
 
 
 def _sent_by_a_test(frame: FrameType | None) -> bool:
-    """Whether the line that sends stands in a test: past Celery, nothing of the project's or of Django's is between."""
+    """Whether the line that sends stands in a test: only Celery and this plugin are between, and no worker and beat."""
     found = noting()
     for _ in range(MOST_FRAMES):
         if frame is None or found is None:
             return False
-        package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
-        path = frame.f_code.co_filename
-        if package not in _ON_THE_WAY and not (path.startswith(OWN_FOLDER) and "questions" in path):
-            return found.is_test(path)
+        module = str(frame.f_globals.get("__name__", ""))
+        if module.startswith(_SENDS_ITSELF):
+            return False
+        if module.partition(".")[0] not in _ON_THE_WAY and not frame.f_code.co_filename.startswith(OWN_FOLDER):
+            return found.is_test(frame.f_code.co_filename)
         frame = frame.f_back
     return False
 

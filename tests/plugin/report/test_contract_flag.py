@@ -1,0 +1,147 @@
+"""``--backchannel-contract``, on suites that are written with whatever they are written with."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+SUITE = """
+    from unittest.mock import patch
+
+    from shop.tasks import add, confirm_order
+
+    def test_mock(client, db, django_capture_on_commit_callbacks):
+        with patch("shop.views.confirm_order") as task, django_capture_on_commit_callbacks(execute=True):
+            client.get("/orders/1/confirm/")
+"""
+OF_THE_TEST = """
+    from shop.tasks import add
+
+    def test_eager(settings):
+        settings.CELERY_TASK_ALWAYS_EAGER = True
+        add.delay(1, 2)
+
+    def test_queue(task_queue):
+        add.delay(1, y=2)
+        task_queue.run()
+"""
+SENDERS = """
+    from celery import chain
+    from shop.tasks import add
+
+    def plus():
+        return add.delay(1, 2)
+
+    def later():
+        return add.apply_async((1,), {"y": 2}, countdown=5, queue="slow")
+
+    def workflow():
+        return chain(add.s(1, 2), add.s(y=3)).delay()
+"""
+
+
+def contract(project):
+    return json.loads((project.path / "contract.json").read_text())
+
+
+def sent(project, task="shop.tasks.add"):
+    return [
+        {name: value for name, value in one.items() if name not in ("task", "serializer")}
+        for one in contract(project)["sends"]["tasks"]
+        if one["task"] == task and one["seen"] == "run"
+    ]
+
+
+def run(project, text, *arguments):
+    return project.test(text, "--backchannel-contract=contract.json", *arguments)
+
+
+def senders(project):
+    (project.path / "shop" / "senders.py").write_text("\n".join(line[4:] for line in SENDERS.splitlines()))
+
+
+def test_a_mock_says_what_would_have_been_sent(project):
+    run(project, SUITE).assert_outcomes(passed=1)
+    assert len(sent(project, "shop.tasks.confirm_order")) == 1
+
+
+def test_what_a_test_sends_itself_is_not_the_projects(project):
+    run(project, OF_THE_TEST).assert_outcomes(passed=2)
+    assert sent(project) == []
+
+
+@pytest.mark.parametrize("eager", [True, False])
+def test_eager_and_the_simulated_broker_say_the_same(project, eager):
+    senders(project)
+    setup = "settings.CELERY_TASK_ALWAYS_EAGER = True" if eager else "request.getfixturevalue('task_queue')"
+    text = f"""
+        from shop import senders
+
+        def test_all(settings, request):
+            queue = {setup if not eager else "None"}
+            {setup if eager else ""}
+            senders.plus(), senders.later(), senders.workflow()
+            queue and queue.run()
+    """
+    run(project, text).assert_outcomes(passed=1)
+    assert sent(project) == [
+        {"args": 1, "kwargs": ["y"], "queue": "celery", "seen": "run"},
+        {"args": 1, "kwargs": ["y"], "queue": "slow", "headers": ["eta"], "seen": "run"},
+        {"args": 2, "queue": "celery", "seen": "run"},
+    ]
+
+
+def test_a_part_of_the_suite_adds_to_the_file_and_takes_nothing_away(project):
+    senders(project)
+    text = """
+        from shop import senders
+
+        def test_plus(task_queue):
+            senders.plus()
+
+        def test_later(task_queue):
+            senders.later()
+    """
+    result = run(project, text)
+    result.stdout.fnmatch_lines(["*contract.json: written: *"])
+    whole = (project.path / "contract.json").read_text()
+    result = run(project, text, "-k", "plus")
+    result.stdout.fnmatch_lines(
+        ["*contract.json: unchanged: *", "1 test was deselected: what tests had seen before was kept"]
+    )
+    assert (project.path / "contract.json").read_text() == whole
+    # A whole run says what there is.
+    run(project, text.replace("senders.later()", "pass")).assert_outcomes(passed=2)
+    assert len(sent(project)) == 1
+
+
+def test_an_interrupted_run_writes_nothing(project):
+    result = run(project, "def test_one():\n        raise KeyboardInterrupt\n")
+    result.stdout.fnmatch_lines(["*contract.json was not written: the run did not come to its end"])
+    assert not (project.path / "contract.json").exists()
+
+
+def test_xdist(project):
+    senders(project)
+    text = """
+        from shop import senders
+
+        def test_plus(task_queue):
+            senders.plus()
+
+        def test_later(task_queue):
+            senders.later()
+    """
+    result = run(project, text, "-n", "2", "-p", "xdist", "-k", "plus or later")
+    result.assert_outcomes(passed=2)
+    assert len(sent(project)) == 2
+    assert "deselected:" not in result.stdout.str()
+    result = run(project, text, "-n", "2", "-p", "xdist", "-k", "plus")
+    result.stdout.fnmatch_lines(["1 test was deselected: *"])
+
+
+def test_a_folder_that_is_not_there(project):
+    result = project.test("def test_one(): pass", "--backchannel-contract=none/contract.json")
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["*--backchannel-contract=none/contract.json: there is no folder *"])
