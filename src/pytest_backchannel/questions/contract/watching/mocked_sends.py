@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from types import FunctionType
 from typing import Any
 from unittest import mock
 from unittest.mock import NonCallableMock
@@ -34,7 +35,8 @@ def look_at(target: Any, attribute: str, stands_there: Any, original: Any) -> No
         stands_there: what stands there; only a Mock tells what it was called with.
         original: what stood there before.
     """
-    stands_there = getattr(stands_there, "mock", stands_there) if callable(stands_there) else stands_there
+    if isinstance(stands_there, FunctionType):
+        stands_there = getattr(stands_there, "mock", stands_there)  # of autospec=True: a function that has its Mock
     if not isinstance(stands_there, NonCallableMock):
         return
     if (task := _task(target)) is not None:
