@@ -16,14 +16,14 @@ import pytest
 from .. import events
 from ..errors import BackchannelError, InventoryFailed
 from ..options import options_of
-from ..questions.contract.watching import noted
-from ..questions.contract.watching.log_sends import note_log
+from ..questions.contract.sends_noted import noted
+from ..questions.contract.sends_noted.log_sends import note_log
 from ..source.files import TESTS
 from .fresh.fresh_worker import child_arguments
 from .queues import has_real_broker
 
 _WATCHES = ("sent_tasks", "mocked_sends")
-_WATCHING = "pytest_backchannel.questions.contract.watching"
+_WATCHING = "pytest_backchannel.questions.contract.sends_noted"
 
 
 class Watch:

@@ -8,8 +8,8 @@ import pytest
 from celery import chain, chord, group
 
 from pytest_backchannel.questions.contract.contents import TaskSend
-from pytest_backchannel.questions.contract.watching import mocked_sends, sent_tasks
-from pytest_backchannel.questions.contract.watching.noted import from_data, noted
+from pytest_backchannel.questions.contract.sends_noted import mocked_sends, sent_tasks
+from pytest_backchannel.questions.contract.sends_noted.noted import from_data, noted
 
 
 @pytest.fixture

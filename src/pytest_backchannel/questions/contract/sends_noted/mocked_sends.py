@@ -62,7 +62,7 @@ def _note(task: Any, method: str, stands_there: Any) -> None:
         if method in _LIKE_THE_TASK:
             note_call(task, tuple(call.args), dict(call.kwargs), {})
         elif method in _WITH_OPTIONS:
-            given = dict(zip(("args", "kwargs"), call.args, strict=False)) | dict(call.kwargs)
+            given: dict[str, Any] = dict(zip(("args", "kwargs"), call.args, strict=False)) | dict(call.kwargs)
             args, kwargs = given.pop("args", None), given.pop("kwargs", None)
             if isinstance(args, list | tuple | None) and isinstance(kwargs, dict | None):
                 note_call(task, tuple(args or ()), dict(kwargs or {}), given)

@@ -126,7 +126,7 @@ def _send_task(app: Any, name: Any, args: Any = None, kwargs: Any = None, *more:
 
 
 # --- private API: Signature._merge, seen on celery 5.5–5.7: the arguments of a signature with those of its call. A test
-# --- of tests/unit/questions/test_contract_watching.py fails where it is another.
+# --- of tests/unit/questions/test_sends_noted.py fails where it is another.
 
 
 def _replacements() -> list[Replacement]:
