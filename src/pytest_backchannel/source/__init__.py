@@ -3,6 +3,12 @@
 :func:`read_tree` reads a folder with the standard ``ast``, and gives a :class:`SourceIndex`; nothing of the project is
 imported. The report and the checks read the same index. It claims only what the code says literally: what is computed
 is kept as it is written, and marked as not known.
+
+It cannot see a task that comes as an argument, out of a dictionary, or by ``getattr``; a group's name that an object
+gives (``room.group_name``); a transaction that a caller or ``ATOMIC_REQUESTS`` opens; a message that is handed through
+more than one function; a class or a route that is made at run time; and what installed packages say. A name is
+followed through imports, aliases, re-exports and the classes of the tree, and a variable only where one assignment
+alone can have given it its value.
 """
 
 from .channel_facts import (

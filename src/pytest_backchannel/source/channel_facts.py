@@ -58,7 +58,7 @@ class Dispatch:
     Attributes:
         consumer: the dotted name of the consumer's class.
         field: the key of the message that is looked at, such as ``type``.
-        style: ``if``, ``match`` or ``table``.
+        style: ``if``, ``match``, ``table``, or ``action`` (``@action()`` of djangochannelsrestframework).
         branches: one for each literal value.
         has_default: whether another value is answered by an ``else``, a ``case _`` or a default.
         place: the file and line of the first comparison.
@@ -146,11 +146,13 @@ class GroupUse:
         action: ``add``, ``discard``, ``send``, or ``channel_send`` (``channel_layer.send``).
         group: the group's name (for ``channel_send`` the channel's) as a pattern: ``invoice_{}``. ``{}`` alone: the
             code does not say.
-        group_source: the same, as it is written.
+        group_source: the same, as it is written; for a call of a wrapper, as it is written there.
         consumer: the dotted name of the class around it, if that is a consumer; else empty.
         message_type: the literal ``type`` of the message as a pattern; None where it is not known.
         message_keys: the keys of the message; None where they are not all literal.
         through: ``async_to_sync`` where it is called through that, ``groups`` for ``self.groups.append(…)``.
+        wrapper: for a call of a function of the project that sends the message it is given: the function's dotted name;
+            the place is that of the call. Else empty.
         around: what the code around it says.
     """
 
@@ -163,6 +165,7 @@ class GroupUse:
     message_type: str | None = None
     message_keys: tuple[str, ...] | None = None
     through: str = ""
+    wrapper: str = ""
     around: Surroundings = field(default_factory=Surroundings)
 
     @property

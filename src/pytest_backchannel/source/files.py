@@ -14,10 +14,8 @@ SKIPPED = frozenset(
         "build",
         "dist",
         "env",
-        "migrations",
         "node_modules",
         "site-packages",
-        "south_migrations",
         "venv",
         "virtualenv",
     }
@@ -26,6 +24,9 @@ SKIPPED = frozenset(
 
 TESTS = re.compile(r"tests?|testing|testsuite|conftest\.py|test_.*\.py|.*_tests?\.py|tests\.py")
 """Names of files and folders that are the project's tests."""
+
+_MIGRATION = re.compile(r"\d{3,}_\w+\.py|__init__\.py")
+"""Below ``migrations``; what stands beside them, such as tasks that move data, is the project's code."""
 
 _MARKS = ("manage.py", "pyproject.toml", "setup.py", "setup.cfg")
 
@@ -79,6 +80,8 @@ def _walk(root: Path, folder: Path, folders: _Folders, *, tests: bool) -> Iterat
     folders.seen(folder, names)
     for entry in entries:
         if entry.name.startswith(".") or (not tests and TESTS.fullmatch(entry.name)):
+            continue
+        if folder.name == "migrations" and _MIGRATION.fullmatch(entry.name):
             continue
         if entry.is_dir(follow_symlinks=False):
             if entry.name not in SKIPPED:

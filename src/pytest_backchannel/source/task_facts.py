@@ -112,6 +112,8 @@ class EnqueueSite:
         applied: what a workflow that is applied here is: ``chain``, ``group`` or ``chord``; else empty.
         builder: for an enqueue whose receiver is a call of a function of the project that returns a signature or a
             workflow: the dotted name of that function, as in ``send_invoice(7).delay()``; else empty.
+        callback: of a signature: ``link`` or ``link_error``, where it is what follows another task's success or
+            failure; ``beat`` where it is given to ``add_periodic_task``; else empty.
         arguments: what the call gives to the task.
         around: what the code around it says.
     """
@@ -127,6 +129,7 @@ class EnqueueSite:
     workflow: str = ""
     applied: str = ""
     builder: str = ""
+    callback: str = ""
     arguments: Arguments = field(default_factory=Arguments)
     around: Surroundings = field(default_factory=Surroundings)
 

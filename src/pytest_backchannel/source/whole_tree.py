@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -16,7 +19,7 @@ from .linking.link_routes import routes
 from .linking.link_tasks import Tasks
 from .linking.symbols import Symbols
 from .reading.file_facts import FileFacts
-from .reading.read_file import read_file
+from .reading.read_file import WORTH_PARSING, read_file
 
 WORTH_PROCESSES = 400
 """Files; fewer are read sooner than a second process is started."""
@@ -49,17 +52,43 @@ def read_tree(root: Path | str, *, tests: bool = False, processes: int = 1) -> S
 
 
 def _read(files: list[PythonFile], processes: int) -> list[FileFacts]:
+    found = _in_processes(_read_one, files, processes)
+    facts = [one for one in found if one is not None]
+    # A function that sends the message which it is given may be called where nothing else speaks of channels.
+    if (worth := _calls_of_wrappers(facts)) is not None:
+        read = {one.path for one in facts}
+        others = [file for file in files if file.relative not in read]
+        facts.extend(
+            one for one in _in_processes(partial(_read_one, worth=worth), others, processes) if one is not None
+        )
+    return facts
+
+
+def _calls_of_wrappers(facts: list[FileFacts]) -> re.Pattern[bytes] | None:
+    names = {
+        use.place.inside.rpartition(".")[2]
+        for one in facts
+        for use in one.group_uses
+        if use.message_parameter is not None
+    }
+    if not names:
+        return None
+    called = "|".join(sorted(map(re.escape, names)))
+    return re.compile(rf"""(?s)\A(?=.*\b({called})\b)(?=.*['"]type['"]\s*:)""".encode())
+
+
+def _in_processes(
+    function: Callable[[PythonFile], FileFacts | None], files: list[PythonFile], processes: int
+) -> list[FileFacts | None]:
     if processes > 1 and len(files) >= WORTH_PROCESSES:
         # Not by fork: a process that asks may have threads, and a test run has many.
         with ProcessPoolExecutor(max_workers=processes, mp_context=get_context("spawn")) as pool:
-            found = list(pool.map(_read_one, files, chunksize=_CHUNK))
-    else:
-        found = [_read_one(file) for file in files]
-    return [one for one in found if one is not None]
+            return list(pool.map(function, files, chunksize=_CHUNK))
+    return list(map(function, files))
 
 
-def _read_one(file: PythonFile) -> FileFacts | None:
-    return read_file(file.path, relative=file.relative, module=file.module)
+def _read_one(file: PythonFile, worth: re.Pattern[bytes] = WORTH_PARSING) -> FileFacts | None:
+    return read_file(file.path, relative=file.relative, module=file.module, worth=worth)
 
 
 def link(root: str, files: list[PythonFile], facts: list[FileFacts]) -> SourceIndex:

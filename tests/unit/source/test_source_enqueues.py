@@ -161,6 +161,13 @@ def test_what_stands_around_a_call_is_told(read):
             transaction.on_commit(later)
             send.delay(7)
 
+        class View:
+            @method_decorator(transaction.atomic(using="other"))
+            def post(self):
+                try:
+                    send.delay(9)
+                except* OSError: ...
+
         async def asynchronous():
             await send.adelay(8)
             send.delay(8)
@@ -182,7 +189,8 @@ def test_what_stands_around_a_call_is_told(read):
         (18, True, []),
         (23, True, ["in_on_commit"]),
         (25, True, ["in_atomic"]),
-        (29, True, ["in_async"]),
+        (31, True, ["in_atomic", "in_try"]),
+        (36, True, ["in_async"]),
     ]
     assert index.enqueues[2].arguments.positional == ("3",)
 
@@ -260,6 +268,32 @@ def test_signatures_know_the_workflow_that_they_are_written_into(read):
         (9, "workflow", "chain", None),
     ]
     assert (12, "enqueue", "", "shop.tasks.send") in told
+
+
+def test_callbacks_and_errbacks_are_told(read):
+    index = read(
+        shop__views="""
+        from celery import chord
+        from .tasks import send, total
+        def view():
+            send.apply_async((1,), link=total.s(), link_error=[total.si()])
+            chord([send.s(1)], total.s()).on_error(total.s()).delay()
+            send.s(1).link(total.s())
+            app.add_periodic_task(10, total.s())
+        """,
+        shop__tasks=TASKS,
+    )
+    told = [(one.place.line, one.task[11:], one.callback) for one in index.enqueues if one.kind == "signature"]
+    assert told == [
+        (5, "total", "link"),
+        (5, "total", "link_error"),
+        (6, "send", ""),
+        (6, "total", ""),
+        (6, "total", "link_error"),
+        (7, "send", ""),
+        (7, "total", "link"),
+        (8, "total", "beat"),
+    ]
 
 
 def test_a_function_that_makes_a_workflow_is_named(read):

@@ -32,7 +32,9 @@ def modules(folder, **options):
 def test_what_is_not_the_projects_own_code_is_left_out(tmp_path, write):
     write(
         "shop/tasks.py",
-        "shop/migrations/0001.py",
+        "shop/migrations/__init__.py",
+        "shop/migrations/0001_initial.py",
+        "shop/migrations/tasks/moving.py",
         ".venv/lib/x.py",
         "env2/pyvenv.cfg",
         "env2/lib/x.py",
@@ -42,7 +44,7 @@ def test_what_is_not_the_projects_own_code_is_left_out(tmp_path, write):
         "shop/__pycache__/x.py",
         "shop/notes.txt",
     )
-    assert [file.relative for file in python_files(tmp_path)] == ["shop/tasks.py"]
+    assert [file.relative for file in python_files(tmp_path)] == ["shop/migrations/tasks/moving.py", "shop/tasks.py"]
 
 
 def test_tests_are_read_where_they_are_asked_for(tmp_path, write):
@@ -150,6 +152,12 @@ def test_circles_of_imports_and_of_classes_end(tmp_path, write):
     write("c.py", text="import celery\nname = name\ndef g(): return g()\ndef f(layer): layer.group_send(g(), name)")
     index = read_tree(tmp_path)
     assert [(site.target, site.resolved) for site in index.enqueues] == [("x", False), ("A", False)]
+
+
+def test_a_name_that_is_put_together_of_itself_ends(tmp_path, write):
+    write("names.py", text='NAME = f"{NAME}{NAME}{NAME}"')
+    write("live.py", text="from names import NAME\ndef f(layer): layer.group_send(NAME, {})")
+    assert read_tree(tmp_path).group_uses[0].group == "{}"
 
 
 def test_several_processes_find_the_same(tmp_path, write, monkeypatch):

@@ -195,3 +195,57 @@ def test_a_group_that_something_else_reads_is_not_unhandled(read):
         """
     )
     assert [use.group for use in index.unhandled()] == ["other"]
+
+
+WRAPPERS = """
+from asgiref.sync import async_to_sync
+
+def tell(group, payload, layer=None):
+    async_to_sync(layer.group_send)(group, payload)
+
+@shared_task(bind=True)
+def tell_later(self, group, message):
+    layer.group_send(group, message)
+
+class Status:
+    def send(self, payload):
+        self.layer.group_send("status", payload)
+
+    def done(self, pk):
+        self.send({"type": "status.done", "pk": pk})
+
+class Loud(Status):
+    def shout(self):
+        payload = {"type": "status.loud"}
+        self.send(payload=payload)
+"""
+
+
+def test_a_function_that_sends_what_it_is_given_is_followed_to_who_calls_it(read):
+    index = read(
+        chat__live=WRAPPERS,
+        chat__views="""
+        from .live import tell, tell_later
+        def view(pk, event):
+            tell(f"chat_{pk}", {"type": "chat.message", "text": ""})
+            tell("all", event)
+            tell(payload={"type": "news"}, group="all")
+            other({"type": "chat.message"})
+            async_to_sync(tell)("a", {"type": "news"})
+            tell_later.delay("b", {"type": "news"})
+        """,
+    )
+    told = [
+        (use.place.function, use.group, use.message_type, use.message_keys, use.wrapper) for use in index.group_uses
+    ]
+    assert told == [
+        ("chat.live.tell", "{}", None, None, ""),
+        ("chat.live.tell_later", "{}", None, None, ""),
+        ("chat.live.Status.send", "status", None, None, ""),
+        ("chat.live.Status.done", "status", "status.done", ("type", "pk"), "chat.live.Status.send"),
+        ("chat.live.Loud.shout", "status", "status.loud", ("type",), "chat.live.Status.send"),
+        ("chat.views.view", "chat_{}", "chat.message", ("type", "text"), "chat.live.tell"),
+        ("chat.views.view", "all", "news", ("type",), "chat.live.tell"),
+        ("chat.views.view", "a", "news", ("type",), "chat.live.tell"),
+        ("chat.views.view", "b", "news", ("type",), "chat.live.tell_later"),
+    ]

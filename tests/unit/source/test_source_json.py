@@ -108,6 +108,28 @@ def test_a_table_of_the_class_and_a_text_frame(read):
     assert told(found) == ("command", "table", [("join", ("join",))], False)
 
 
+def test_a_decoder_may_be_imported_by_itself_and_a_value_taken_at_once(read):
+    index = read(
+        chat__consumers="""
+        from json import loads
+        import orjson
+        from channels.generic.websocket import WebsocketConsumer
+
+        class Chat(WebsocketConsumer):
+            def receive(self, text_data):
+                data = loads(text_data)
+                if data["type"] == "join": ...
+
+        class Other(WebsocketConsumer):
+            def receive(self, text_data):
+                kind = orjson.loads(text_data)["kind"]
+                if kind == "leave": ...
+        """
+    )
+    found = [told(one) for consumer in index.consumers.values() for one in consumer.dispatches]
+    assert found == [("type", "if", [("join", ())], False), ("kind", "if", [("leave", ())], False)]
+
+
 def test_a_message_and_a_value_are_followed_into_other_methods(read):
     index = read(
         chat__consumers="""
@@ -129,6 +151,23 @@ def test_a_message_and_a_value_are_followed_into_other_methods(read):
         ("type", "if", [("join", ())]),
         ("mode", "if", [(3, ())]),
     ]
+
+
+def test_actions_of_the_rest_framework_for_channels_are_branches(read):
+    index = read(
+        chat__consumers="""
+        from djangochannelsrestframework.decorators import action
+        from djangochannelsrestframework.generics import GenericAsyncAPIConsumer
+
+        class Chat(GenericAsyncAPIConsumer):
+            @action()
+            async def join(self, pk, **kwargs): ...
+            async def told(self, event): ...
+        """
+    )
+    consumer = index.consumers["chat.consumers.Chat"]
+    assert [told(one) for one in consumer.dispatches] == [("action", "action", [("join", ("join",))], False)]
+    assert [one.name for one in consumer.handlers] == ["told"]
 
 
 @pytest.mark.parametrize(

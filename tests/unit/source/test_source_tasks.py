@@ -203,6 +203,25 @@ def test_a_class_with_run_is_a_task_and_its_bases_are_not(read):
     ]
 
 
+@pytest.mark.parametrize(
+    ("imports", "base", "is_task"),
+    [
+        ("from celery import Task", "Task", True),
+        ("from celery.app.task import Task", "Task", True),
+        ("from celery.contrib.abortable import AbortableTask", "AbortableTask", True),
+        ("import celery", "celery.Task", True),
+        ("from celery import Celery\napp = Celery()", "app.Task", True),
+        ("from luigi import Task  # celery", "Task", False),
+        ("from shop.models import Task  # celery", "Task", False),
+    ],
+)
+def test_a_class_is_a_task_by_its_base(read, imports, base, is_task):
+    index = read(
+        shop__tasks=f"{imports}\nclass Send({base}):\n    def run(self): ...\n", shop__models="class Task: ..."
+    )
+    assert names(index) == (["shop.tasks.Send"] if is_task else [])
+
+
 def test_what_a_body_does_about_retries_is_told(read):
     index = read(
         shop__tasks="""

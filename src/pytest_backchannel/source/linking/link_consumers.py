@@ -21,6 +21,7 @@ from .symbols import Symbols
 _LIBRARIES = frozenset(
     {"channels", "djangochannelsrestframework", "channelsmultiplexer", "strawberry", "channels_graphql_ws"}
 )
+_NO_METHODS = frozenset({"property", "cached_property", "staticmethod", "classmethod"})
 # Channels 4.2–4.3: the methods of its generic consumers, none of which is a handler of the project's own.
 _OF_CHANNELS = frozenset(
     {
@@ -76,6 +77,7 @@ def _consumer(symbols: Symbols, facts: FileFacts, qualname: str, sent: set[str])
     name = generic.rpartition(".")[2]
     is_async = name.startswith("Async") or generic.startswith("djangochannelsrestframework")
     methods = dict(_methods(symbols, ancestry))
+    dispatches = (*_dispatches(symbols, dotted, ancestry), *_actions(symbols, dotted, methods))
     return ConsumerDef(
         key=f"consumer:{dotted}",
         name=dotted,
@@ -94,8 +96,8 @@ def _consumer(symbols: Symbols, facts: FileFacts, qualname: str, sent: set[str])
             )
             for method, function in methods.items()
         },
-        handlers=tuple(_handlers(dotted, methods, is_async, sent)),
-        dispatches=tuple(_dispatches(symbols, dotted, ancestry)),
+        handlers=tuple(_handlers(dotted, methods, dispatches, is_async=is_async, sent=sent)),
+        dispatches=dispatches,
         groups=tuple(symbols.pattern(one) for one in found.groups),
     )
 
@@ -110,12 +112,20 @@ def _methods(symbols: Symbols, ancestry: list[str]) -> Iterator[tuple[str, Funct
                 yield name, method
 
 
-def _handlers(dotted: str, methods: dict[str, FunctionFacts], is_async: bool, sent: set[str]) -> Iterator[Handler]:
-    called = {name for method in methods.values() for name, _ in method.self_calls}
+def _handlers(
+    dotted: str,
+    methods: dict[str, FunctionFacts],
+    dispatches: tuple[Dispatch, ...],
+    *,
+    is_async: bool,
+    sent: set[str],
+) -> Iterator[Handler]:
+    called = {name for method in methods.values() for name in method.self_names}
+    called.update(call for one in dispatches for branch in one.branches for call in branch.calls)
     for name, method in methods.items():
         if not _takes_a_message(name, method, is_async):
             continue
-        if name in called and name not in sent:
+        if name not in sent and (name in called or method.decorators):
             continue  # a helper that looks like one
         yield Handler(
             key=f"handler:{dotted}.{name}",
@@ -128,7 +138,9 @@ def _handlers(dotted: str, methods: dict[str, FunctionFacts], is_async: bool, se
 
 
 def _takes_a_message(name: str, method: FunctionFacts, is_async: bool) -> bool:
-    if name.startswith("_") or name in _OF_CHANNELS or method.is_async != is_async or method.decorators:
+    if name.startswith("_") or name in _OF_CHANNELS or method.is_async != is_async:
+        return False
+    if _NO_METHODS.intersection(one.rpartition(".")[2] for one in method.decorators):
         return False
     plain = [one for one in method.parameters if one.kind.startswith("positional")]
     required = [one for one in plain if one.default is None]
@@ -155,6 +167,27 @@ def _dispatches(symbols: Symbols, dotted: str, ancestry: list[str]) -> Iterator[
                 has_default=any(raw.has_default for raw in some),
                 place=some[0].place,
             )
+
+
+def _actions(symbols: Symbols, dotted: str, methods: dict[str, FunctionFacts]) -> Iterator[Dispatch]:
+    """What ``@action()`` of djangochannelsrestframework makes: the method for ``{"action": "its name"}``."""
+    actions = [
+        (name, method)
+        for name, method in methods.items()
+        if "djangochannelsrestframework.decorators.action" in map(symbols.follow, method.decorators)
+    ]
+    if actions:
+        yield Dispatch(
+            consumer=dotted,
+            field="action",
+            style="action",
+            branches=tuple(
+                Branch(key=f"json:{dotted}.action={name}", value=name, line=method.place.line, calls=(name,))
+                for name, method in actions
+            ),
+            has_default=False,
+            place=actions[0][1].place,
+        )
 
 
 def _branches(dotted: str, some: list[RawBranch]) -> Iterator[Branch]:

@@ -48,6 +48,7 @@ def _of_file(tasks: Tasks, facts: FileFacts) -> Iterator[EnqueueSite]:
             called=raw.called,
             workflow=raw.workflow,
             applied=raw.applied,
+            callback=raw.callback if raw.kind == "signature" else "",
             builder=builder,
             arguments=raw.arguments,
             around=replace(raw.around, in_on_commit=True) if raw.method.endswith("_on_commit") else raw.around,

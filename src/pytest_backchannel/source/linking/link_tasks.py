@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from ..reading.file_facts import ClassFacts, FileFacts, FunctionFacts, RawTask, Value
-from ..task_facts import Parameter, TaskDef
+from ..task_facts import TaskDef
 from .symbols import Symbols
 
 _DECORATORS = frozenset(
     {"celery.shared_task", "celery.app.shared_task", "celery.task", "celery.task.task", "celery.decorators.task"}
     | {"celery.current_app.task", "celery.task.periodic_task", "celery.decorators.periodic_task"}
-)
-_BASES = frozenset(
-    {"celery.Task", "celery.app.task.Task", "celery.task.Task", "celery.task.base.Task", "celery.task.PeriodicTask"}
 )
 _APPS = frozenset({"celery.Celery", "celery.app.base.Celery", "celery.app.Celery"})
 
@@ -137,16 +133,18 @@ class Tasks:
             if not self._is_task_class(ancestry) or found.options.get("abstract") is True:
                 continue
             run = self._run(ancestry)
-            if run is not None and "run" in found.methods or dotted in self._registered:
+            if (run is not None and "run" in found.methods) or dotted in self._registered:
                 yield self._class(facts, dotted, qualname, found, run)
 
     def _is_task_class(self, ancestry: list[str]) -> bool:
-        return any(
-            one in _BASES
-            or (one.endswith(".Task") and not self.symbols.is_ours(one) and self.is_app(one[:-5]))
-            or (one.endswith(".Task") and self.is_app(one.removesuffix(".Task")))
-            for one in ancestry[1:]
-        )
+        """Whether a class comes from ``celery.Task``, another one of Celery's, or ``app.Task``."""
+        for one in ancestry[1:]:
+            root, _, name = one.rpartition(".")
+            if name.endswith("Task") and root.partition(".")[0] == "celery":
+                return True
+            if name == "Task" and root and self.is_app(root):
+                return True
+        return False
 
     def _run(self, ancestry: list[str]) -> FunctionFacts | None:
         for one in ancestry:
@@ -169,7 +167,7 @@ class Tasks:
             dotted=dotted,
             place=found.place,
             kind="class",
-            parameters=_without_self(run.parameters) if run is not None else (),
+            parameters=run.parameters[1:] if run is not None else (),
             bound=True,
             is_async=run is not None and run.is_async,
             base=self.symbols.follow(found.bases[0]) if found.bases else "",
@@ -181,10 +179,6 @@ class Tasks:
         )
 
 
-def _without_self(parameters: tuple[Parameter, ...]) -> tuple[Parameter, ...]:
-    return parameters[1:]
-
-
 def numbered(keys: list[str]) -> list[str]:
     """Each key with the number that it has among its equals: ``…#1``, ``…#2``."""
     seen: dict[str, int] = {}
@@ -193,8 +187,3 @@ def numbered(keys: list[str]) -> list[str]:
         seen[key] = seen.get(key, 0) + 1
         found.append(f"{key}#{seen[key]}")
     return found
-
-
-def renamed(task: TaskDef, key: str) -> TaskDef:
-    """The same task with another key."""
-    return replace(task, key=key)

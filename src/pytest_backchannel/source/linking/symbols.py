@@ -12,6 +12,8 @@ from ..reading.read_file import read_file
 from ..reading.templates import Ref, Template
 
 DEEPEST = 20
+_DEEPEST_PART = 8
+"""A name that is put together of itself would double with each step."""
 _NOT_OURS = frozenset({"celery", "channels", "django", "kombu", "asgiref"})
 Thing: TypeAlias = FunctionFacts | ClassFacts | Value
 
@@ -41,7 +43,7 @@ class Symbols:
         if module not in self._facts:
             file = self._files.get(module)
             self._facts[module] = (
-                read_file(file.path, relative=file.relative, module=module, always=True) if file is not None else None
+                read_file(file.path, relative=file.relative, module=module, worth=None) if file is not None else None
             )
         return self._facts[module]
 
@@ -169,7 +171,7 @@ class Symbols:
             if not isinstance(part, Ref):
                 yield part
                 continue
-            found = self._referred(part) if depth < DEEPEST else None
+            found = self._referred(part) if depth < _DEEPEST_PART else None
             yield from self._parts(found, depth + 1) if found is not None else (None,)
 
     def _referred(self, ref: Ref) -> Template | None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 from ..task_facts import Parameter
 from .file_facts import ClassFacts, FunctionFacts, Value
-from .of_channels.group_uses import returned_message
+from .of_channels.layer_messages import returned_message
 from .scopes import Scopes
-from .source_file import FUNCTIONS, Function, literal, text_of, written
+from .source_file import FUNCTIONS, Function, SourceFile, literal, text_of, written
 from .templates import Template, is_none, returned, template
 
 SIGNATURES = frozenset({"s", "si", "signature", "subtask"})
@@ -39,8 +40,9 @@ def functions(scopes: Scopes) -> dict[str, FunctionFacts]:
             builds_signature=any(builds_signature(scopes, one.value) for one in returns.get(function, [])),
             calls_retry=tuple(retries.get(function, ([], []))[0]),
             raises_retry=tuple(retries.get(function, ([], []))[1]),
-            self_calls=tuple(uses.get(function, ([], []))[0]),
-            scope_keys=tuple(dict.fromkeys(uses.get(function, ([], []))[1])),
+            self_calls=tuple(uses.get(function, _OfSelf()).calls),
+            self_names=frozenset(uses.get(function, _OfSelf()).names),
+            scope_keys=tuple(dict.fromkeys(uses.get(function, _OfSelf()).scope_keys)),
         )
         for function in file.functions()
     }
@@ -145,27 +147,37 @@ def is_bound(function: Function) -> bool:
     )
 
 
-def _uses_of_self(scopes: Scopes) -> dict[Function, tuple[list[tuple[str, int]], list[str]]]:
-    """What each method calls on itself, and which keys of its scope it reads."""
+@dataclass
+class _OfSelf:
+    """What a method does with ``self``."""
+
+    calls: list[tuple[str, int]] = field(default_factory=list[tuple[str, int]])
+    names: set[str] = field(default_factory=set[str])
+    scope_keys: list[str] = field(default_factory=list[str])
+
+
+def _uses_of_self(scopes: Scopes) -> dict[Function, _OfSelf]:
     file = scopes.file
-    found: dict[Function, tuple[list[tuple[str, int]], list[str]]] = {}
+    found: dict[Function, _OfSelf] = {}
     for attribute in file.of_kind(ast.Attribute):
         function = file.function_of(attribute)
         if function is None or not isinstance(attribute.value, ast.Name) or attribute.value.id != "self":
             continue
+        uses = found.setdefault(function, _OfSelf())
+        uses.names.add(attribute.attr)
         parent = file.parent(attribute)
         if isinstance(parent, ast.Call) and parent.func is attribute:
-            found.setdefault(function, ([], []))[0].append((attribute.attr, attribute.lineno))
-        if attribute.attr == "scope" and (key := _key_of(file.parent(attribute), file)) is not None:
-            found.setdefault(function, ([], []))[1].append(key)
+            uses.calls.append((attribute.attr, attribute.lineno))
+        if attribute.attr == "scope" and (key := _key_of(file, parent)) is not None:
+            uses.scope_keys.append(key)
     return found
 
 
-def _key_of(node: ast.AST | None, file: object) -> str | None:
+def _key_of(file: SourceFile, node: ast.AST | None) -> str | None:
     if isinstance(node, ast.Subscript):
         return text_of(node.slice)
     if isinstance(node, ast.Attribute) and node.attr == "get":
-        call = file.parent(node)  # type: ignore[attr-defined]
+        call = file.parent(node)
         return text_of(call.args[0]) if isinstance(call, ast.Call) and call.args else None
     return None
 

@@ -37,6 +37,7 @@ class FunctionFacts:
     calls_retry: tuple[int, ...] = ()
     raises_retry: tuple[int, ...] = ()
     self_calls: tuple[tuple[str, int], ...] = ()
+    self_names: frozenset[str] = frozenset()
     scope_keys: tuple[str, ...] = ()
 
 
@@ -81,6 +82,7 @@ class RawEnqueue:
     called: bool
     workflow: str
     applied: str
+    callback: str
     arguments: Arguments
     around: Surroundings
 
@@ -110,7 +112,23 @@ class RawGroupUse:
     message_type: Template | None
     message_ref: str | None
     message_keys: tuple[str, ...] | None
+    group_parameter: str | None
+    message_parameter: str | None
     through: str
+    around: Surroundings
+
+
+@dataclass(frozen=True, kw_only=True)
+class RawMessage:
+    """A call that is given a literal message: it may be of a function that sends it."""
+
+    place: Place
+    dotted: str
+    position: int | str
+    message_type: Template
+    message_keys: tuple[str, ...] | None
+    arguments: Mapping[int | str, Template]
+    class_name: str
     around: Surroundings
 
 
@@ -175,4 +193,5 @@ class FileFacts:
     settings: tuple[SettingDef, ...] = ()
     registered: tuple[str, ...] = ()
     message_types: tuple[str, ...] = ()
+    messages: tuple[RawMessage, ...] = ()
     unread: Unread | None = None

@@ -10,8 +10,9 @@ from pathlib import Path
 from ..places import Unread
 from .definitions import classes, functions, values
 from .file_facts import FileFacts
-from .of_channels.group_uses import group_uses, message_types
+from .of_channels.group_uses import group_uses
 from .of_channels.json_dispatches import branches
+from .of_channels.layer_messages import message_types, messages
 from .of_channels.websocket_routes import routers, routes
 from .of_tasks.beat_schedules import beat_entries
 from .of_tasks.enqueue_sites import enqueue_sites
@@ -23,7 +24,7 @@ from .source_file import SourceFile
 LARGEST = 2_000_000
 """Bytes; a larger file is generated, and is not read."""
 
-_WORTH_PARSING = re.compile(
+WORTH_PARSING = re.compile(
     rb"celery|shared_task|apply_async|send_task|periodic_task|_on_commit|beat_schedule|BEAT_SCHEDULE|CELERY_|BROKER_|app\.conf\b"
     rb"|\.delay\b|\.s\(|\.si\(|\.subtask\(|\.signature\(|\.starmap\(|\.chunks\("
     rb"|@[\w.]*task\b|class \w+\([^)]*Task"
@@ -32,20 +33,22 @@ _WORTH_PARSING = re.compile(
 )
 
 
-def read_file(path: Path, *, relative: str, module: str, always: bool = False) -> FileFacts | None:
+def read_file(
+    path: Path, *, relative: str, module: str, worth: re.Pattern[bytes] | None = WORTH_PARSING
+) -> FileFacts | None:
     """What a file says, or None where its text shows that it says nothing of tasks or channels.
 
     Args:
         path: the file.
         relative: its path within the tree.
         module: its dotted name.
-        always: parse it whatever its text; for what another file refers to.
+        worth: what its text must have to be parsed; None for what another file refers to.
     """
     try:
         text = path.read_bytes()
     except OSError as error:
         return _unread(relative, module, 0, f"can't be read: {error.strerror or error}")
-    if not always and not _WORTH_PARSING.search(text):
+    if worth is not None and not worth.search(text):
         return None
     if len(text) > LARGEST:
         return _unread(relative, module, 0, f"larger than {LARGEST} bytes")
@@ -84,6 +87,7 @@ def facts_of(tree: ast.Module, *, relative: str, module: str) -> FileFacts:
         settings=tuple(settings(file)),
         registered=tuple(registered(scopes)),
         message_types=tuple(message_types(file)),
+        messages=tuple(messages(scopes)),
     )
 
 

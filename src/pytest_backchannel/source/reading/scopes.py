@@ -61,9 +61,34 @@ class Scopes:
 
     def of(self, function: Function) -> Scope:
         """What a function binds."""
-        if function not in self._functions:
-            self._functions[function] = _scope(function, self.file.package)
+        if not self._functions:
+            self._functions = {one: Scope(parameters=parameter_names(one.args)) for one in self.file.functions()}
+            self._fill()
         return self._functions[function]
+
+    def _fill(self) -> None:
+        """Note what each function binds itself; functions and classes within have names of their own."""
+        file = self.file
+        statements: list[ast.Import | ast.ImportFrom] = [*file.of_kind(ast.Import), *file.of_kind(ast.ImportFrom)]
+        for statement in statements:
+            if (function := file.function_of(statement)) is not None:
+                self._functions[function].imports.update(imported(statement, file.package)[0])
+        for named in (*file.functions(), *file.of_kind(ast.ClassDef)):
+            if (function := file.function_of(named)) is not None and not isinstance(file.parent(named), ast.ClassDef):
+                self._functions[function].nested.add(named.name)
+        for kind in _BINDING:
+            for node in file.of_kind(kind):
+                function = file.function_of(node)
+                if function is None or isinstance(file.parent(node), ast.ClassDef):
+                    continue
+                for name, value in _bindings(node):
+                    self._functions[function].assigned.setdefault(name, []).append((self._statement(node), value))
+
+    def _statement(self, node: ast.AST) -> ast.stmt:
+        above: ast.AST | None = node
+        while above is not None and not isinstance(above, ast.stmt):
+            above = self.file.parent(above)
+        return above if above is not None else self.file.tree.body[0]
 
     def value(self, node: ast.Name) -> ast.expr | None:
         """The value that a local variable has here, if one assignment alone can have given it."""
@@ -173,7 +198,8 @@ class Scopes:
         child: ast.AST = statement
         above = self.file.parent(statement)
         while above not in around and (
-            isinstance(above, ast.With | ast.AsyncWith) or (isinstance(above, ast.Try) and child in above.body)
+            isinstance(above, ast.With | ast.AsyncWith)
+            or (isinstance(above, ast.Try | ast.TryStar) and child in above.body)
         ):
             child, above = above, self.file.parent(above)
         if above is None or above not in around:
@@ -218,29 +244,16 @@ def target_names(target: ast.expr) -> list[str]:
     return target_names(target.value) if isinstance(target, ast.Starred) else []
 
 
-def _scope(function: Function, package: str) -> Scope:
-    scope = Scope(parameters=parameter_names(function.args))
-    for statement in function.body:
-        _bind(statement, statement, scope, package)
-    return scope
-
-
-def _bind(node: ast.AST, statement: ast.stmt, scope: Scope, package: str) -> None:
-    """Note what a node binds, and what its parts do; functions and classes within have names of their own."""
-    if isinstance(node, ast.stmt):
-        statement = node
-    if isinstance(node, (*FUNCTIONS, ast.ClassDef)):
-        scope.nested.add(node.name)
-        return
-    if isinstance(node, ast.Lambda):
-        return
-    if isinstance(node, ast.Import | ast.ImportFrom):
-        scope.imports.update(imported(node, package)[0])
-        return
-    for name, value in _bindings(node):
-        scope.assigned.setdefault(name, []).append((statement, value))
-    for child in ast.iter_child_nodes(node):
-        _bind(child, statement, scope, package)
+_BINDING: tuple[type[ast.AST], ...] = (
+    ast.Assign,
+    ast.AnnAssign,
+    ast.NamedExpr,
+    ast.AugAssign,
+    ast.For,
+    ast.AsyncFor,
+    ast.withitem,
+    ast.ExceptHandler,
+)
 
 
 def _bindings(node: ast.AST) -> list[tuple[str, ast.expr | None]]:

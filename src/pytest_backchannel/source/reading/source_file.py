@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-from functools import lru_cache
 from typing import TypeAlias, TypeVar
 
 from ..places import Place
@@ -12,6 +11,7 @@ Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 Node = TypeVar("Node", bound=ast.AST)
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+_LEAVES = (ast.Name, ast.Constant)
 LONGEST_SOURCE = 200
 """What is quoted as it is written is cut after so many characters."""
 
@@ -43,12 +43,17 @@ class SourceFile:
         while stack:
             node = stack.pop()
             self._of_kind.setdefault(type(node), []).append(node)
+            if isinstance(node, _LEAVES):
+                continue
             outer = self._functions.get(node)
             children: list[ast.AST] = []
-            for name, value in ast.iter_fields(node):
+            for name in node._fields:
+                value = getattr(node, name, None)
+                if value is None or isinstance(value, str | ast.expr_context):
+                    continue
                 inner = node if name == "body" and isinstance(node, FUNCTIONS) else outer
                 for child in value if isinstance(value, list) else (value,):
-                    if isinstance(child, ast.AST) and not isinstance(child, ast.expr_context):
+                    if isinstance(child, ast.AST):
                         self._parents[child] = node
                         if inner is not None:
                             self._functions[child] = inner
@@ -123,7 +128,6 @@ def _in_body(function: Function, child: ast.AST) -> bool:
     return child not in function.decorator_list and child is not function.args and child is not function.returns
 
 
-@lru_cache(maxsize=4096)
 def written(node: ast.AST) -> str:
     """A node as it is written, in the short form that ``ast`` gives it."""
     text = " ".join(ast.unparse(node).split())

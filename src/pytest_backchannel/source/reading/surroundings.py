@@ -35,7 +35,7 @@ def _of_one(above: ast.AST, child: ast.AST) -> list[str]:
         return ["in_loop"] if child in above.body or isinstance(above, ast.While) else []
     if isinstance(above, COMPREHENSIONS):
         return ["in_loop"] if child is not above.generators[0] else []
-    if isinstance(above, ast.Try):
+    if isinstance(above, ast.Try | ast.TryStar):
         return ["in_try"] if child in above.body and above.handlers else []
     if isinstance(above, ast.Lambda):
         return ["in_lambda"]
@@ -55,6 +55,9 @@ def last_name(node: ast.expr) -> str:
 
 
 def _is_atomic(node: ast.expr) -> bool:
+    """``atomic``, ``transaction.atomic(using=…)``, ``method_decorator(transaction.atomic)``."""
+    if isinstance(node, ast.Call) and last_name(node.func) == "method_decorator" and node.args:
+        return _is_atomic(node.args[0])
     return last_name(node.func if isinstance(node, ast.Call) else node) in ("atomic", "commit_on_success")
 
 

@@ -100,15 +100,11 @@ def _filled(parts: Template, hole: re.Pattern[str], given: list[Template]) -> Te
         end = 0
         for match in hole.finditer(part):
             found.append(part[end : match.start()])
-            found.extend(next(fill) if match.group() in ("%s", "%d", "{}") else _skip(fill))
+            value = next(fill, UNKNOWN)
+            found.extend(value if match.group() in ("%s", "%d", "{}") else UNKNOWN)
             end = match.end()
         found.append(part[end:])
     return tuple(part for part in found if part != "")
-
-
-def _skip(fill: object) -> Template:
-    next(fill, None)  # type: ignore[call-overload]
-    return UNKNOWN
 
 
 def returned(scopes: Scopes, returns: list[ast.Return]) -> Template | None:

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 
 from ..file_facts import RawGroupUse
 from ..scopes import Scopes
-from ..source_file import SourceFile, text_of, written
+from ..source_file import written
 from ..surroundings import last_name, surroundings
-from ..templates import Template, template
+from ..templates import template
+from .layer_messages import message_of
 
 ACTIONS = {"group_add": "add", "group_discard": "discard", "group_send": "send"}
 _THROUGH = frozenset({"async_to_sync", "sync_to_async"})
@@ -42,17 +43,11 @@ def _appended(scopes: Scopes) -> Iterator[RawGroupUse]:
                     message_type=None,
                     message_ref=None,
                     message_keys=None,
+                    group_parameter=None,
+                    message_parameter=None,
                     through="groups",
                     around=surroundings(scopes, call),
                 )
-
-
-def message_types(file: SourceFile) -> Iterator[str]:
-    """The literal ``type`` of every dictionary: a function that sends whatever it is given may be given any of them."""
-    for node in file.of_kind(ast.Dict):
-        for key, value in zip(node.keys, node.values, strict=True):
-            if text_of(key) == "type" and (name := text_of(value)) is not None:
-                yield name
 
 
 def _is_layer(scopes: Scopes, node: ast.expr) -> bool:
@@ -83,7 +78,7 @@ def _use(scopes: Scopes, attribute: ast.Attribute, action: str) -> Iterator[RawG
     if group is None or isinstance(group, ast.Starred):
         return
     owner = file.class_of(call)
-    message_type, keys, ref = _message(scopes, message) if action.endswith("send") else (None, None, None)
+    message_type, keys, ref = message_of(scopes, message) if action.endswith("send") else (None, None, None)
     yield RawGroupUse(
         place=file.place(call),
         action=action,
@@ -93,6 +88,8 @@ def _use(scopes: Scopes, attribute: ast.Attribute, action: str) -> Iterator[RawG
         message_type=message_type,
         message_ref=ref,
         message_keys=keys,
+        group_parameter=_parameter(scopes, group),
+        message_parameter=_parameter(scopes, message),
         through=through,
         around=surroundings(scopes, call),
     )
@@ -116,44 +113,10 @@ def _call_of(scopes: Scopes, method: ast.expr) -> ast.Call | None:
     return calls[0] if len(calls) == 1 else None
 
 
-def _message(scopes: Scopes, node: ast.expr | None) -> tuple[Template | None, tuple[str, ...] | None, str | None]:
-    """Its type, its keys, and the function that makes it, as far as the code says them."""
-    while isinstance(node, ast.Name) and (value := scopes.value(node)) is not None:
-        node = value
-    if isinstance(node, ast.Await):
-        node = node.value
-    if isinstance(node, ast.Name) and node.id in scopes.assigned and scopes.file.function_of(node) is not None:
-        node = scopes.assigned[node.id]
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "dict" and not node.args:
-        given = {one.arg: one.value for one in node.keywords}
-        keys = tuple(name for name in given if name is not None)
-        return _type(scopes, given.get("type")), keys if len(keys) == len(given) else None, None
-    if isinstance(node, ast.Dict):
-        return _of_dict(scopes, node)
-    if isinstance(node, ast.Call):
-        return None, None, scopes.dotted(node.func)
-    return None, None, None
-
-
-def _of_dict(scopes: Scopes, node: ast.Dict) -> tuple[Template | None, tuple[str, ...] | None, str | None]:
-    names = [text_of(key) for key in node.keys]
-    found: ast.expr | None = None
-    spread_later = False
-    for key, name, value in zip(node.keys, names, node.values, strict=True):
-        if name == "type":
-            found, spread_later = value, False
-        elif key is None:
-            spread_later = True  # {"type": …, **event}: what comes later wins
-    known = tuple(name for name in names if name is not None)
-    keys = known if len(known) == len(names) else None
-    return None if spread_later else _type(scopes, found), keys, None
-
-
-def _type(scopes: Scopes, node: ast.expr | None) -> Template | None:
-    return template(scopes, node) if node is not None else None
-
-
-def returned_message(scopes: Scopes, node: ast.expr | None) -> tuple[Template | None, tuple[str, ...] | None]:
-    """The type and keys of a message that a function returns."""
-    message_type, keys, _ = _message(scopes, node)
-    return message_type, keys
+def _parameter(scopes: Scopes, node: ast.expr | None) -> str | None:
+    """The name of the function's parameter that an argument is, unchanged."""
+    function = scopes.file.function_of(node) if isinstance(node, ast.Name) else None
+    if function is None or not isinstance(node, ast.Name):
+        return None
+    scope = scopes.of(function)
+    return node.id if node.id in scope.parameters and node.id not in scope.assigned else None

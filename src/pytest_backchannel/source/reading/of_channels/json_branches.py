@@ -9,7 +9,9 @@ from dataclasses import replace
 from ..file_facts import RawBranch
 from ..scopes import Scopes
 from ..source_file import Function, text_of
+from ..surroundings import last_name
 
+DECODERS = frozenset({"loads", "decode_json"})
 _TAKES = frozenset({"get", "pop"})
 
 
@@ -45,7 +47,7 @@ class Finder:
 
     def is_message(self, node: ast.expr) -> bool:
         """Whether it is the whole message."""
-        return isinstance(node, ast.Name) and node.id in self._messages
+        return (isinstance(node, ast.Name) and node.id in self._messages) or is_decoded(node)
 
     def field_of(self, node: ast.expr) -> str | None:
         """The key whose value an expression is, or None."""
@@ -175,6 +177,13 @@ class Finder:
 def is_self(node: ast.expr) -> bool:
     """Whether it is ``self``."""
     return isinstance(node, ast.Name) and node.id == "self"
+
+
+def is_decoded(node: ast.expr) -> bool:
+    """``json.loads(…)``, ``await self.decode_json(…)``, and so on."""
+    if isinstance(node, ast.Await):
+        return is_decoded(node.value)
+    return isinstance(node, ast.Call) and last_name(node.func) in DECODERS
 
 
 def taken_from(node: ast.expr) -> tuple[ast.expr, ast.expr] | None:

@@ -9,9 +9,7 @@ from dataclasses import dataclass, field
 from ..file_facts import RawBranch
 from ..scopes import Scopes
 from ..source_file import FUNCTIONS, Function
-from .json_branches import Finder
-
-DECODERS = frozenset({"loads", "decode_json"})
+from .json_branches import Finder, is_decoded
 
 
 @dataclass
@@ -57,13 +55,6 @@ def _entries(scopes: Scopes, methods: dict[str, Function]) -> dict[str, Known]:
         }
         known["receive"] = Known(messages=decoded)
     return known
-
-
-def is_decoded(node: ast.expr) -> bool:
-    """``json.loads(…)``, ``await self.decode_json(…)``, and so on."""
-    if isinstance(node, ast.Await):
-        return is_decoded(node.value)
-    return isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in DECODERS
 
 
 def _handed_on(scopes: Scopes, methods: dict[str, Function], known: dict[str, Known]) -> bool:

@@ -21,6 +21,12 @@ KINDS = {
     "retry": "retry",
 }
 _CHAINED = frozenset({"s", "si", "signature", "subtask", "set", "clone", "on_error", "link"})
+_CALLBACKS = {
+    "link": "link",
+    "link_error": "link_error",
+    "on_error": "link_error",
+    "add_periodic_task": "beat",
+}
 _SENDERS = frozenset({"send_task", "send_task_on_commit"})
 _BY_NAME = frozenset({"signature", "subtask", "Signature"})
 
@@ -63,6 +69,7 @@ def _of_method(scopes: Scopes, attribute: ast.Attribute) -> Iterator[RawEnqueue]
         called=called,
         workflow=workflow_around(scopes, call or attribute),
         applied=applied,
+        callback=callback_of(scopes, call or attribute),
         arguments=_arguments(scopes, attribute, call),
         around=surroundings(scopes, call or attribute),
     )
@@ -147,6 +154,7 @@ def _by_name(scopes: Scopes, call: ast.Call) -> Iterator[RawEnqueue]:
         called=last_name(call.func) != "partial",
         workflow=workflow_around(scopes, call),
         applied="",
+        callback=callback_of(scopes, call),
         arguments=arguments_of(method, args[1:], keywords),
         around=surroundings(scopes, call),
     )
@@ -186,6 +194,7 @@ def _workflow_called(scopes: Scopes, call: ast.Call) -> Iterator[RawEnqueue]:
         called=True,
         workflow=workflow_around(scopes, call),
         applied=applied,
+        callback="",
         arguments=Arguments(positional=None, named=None),
         around=surroundings(scopes, call),
     )
@@ -202,4 +211,16 @@ def workflow_around(scopes: Scopes, node: ast.expr) -> str:
             called = above.func if isinstance(above.func, ast.Call) else above
             if (name := workflow_name(scopes, called)) is not None:
                 return name
+    return ""
+
+
+def callback_of(scopes: Scopes, node: ast.expr) -> str:
+    """``link`` or ``link_error`` where a signature is given as one, ``beat`` where beat is to send it; else empty."""
+    for above, child in scopes.file.ancestors(node):
+        if isinstance(above, ast.keyword) and above.arg in _CALLBACKS:
+            return _CALLBACKS[above.arg]
+        if isinstance(above, ast.Call) and child is not above.func:
+            return _CALLBACKS.get(last_name(above.func), "") if isinstance(above.func, ast.Attribute) else ""
+        if not isinstance(above, ast.List | ast.Tuple | ast.keyword):
+            break
     return ""
