@@ -81,6 +81,7 @@ def pytest_configure(config: pytest.Config) -> None:
         manager.register(_Production(), "backchannel-production")
     if options_of(config).odd_values:
         manager.register(_OddValues(), "backchannel-odd-values")
+        manager.register(_OddValuesTried(), "backchannel-odd-values-tried")
     if options_of(config).contract:
         manager.register(_WatchesSends(config), "backchannel-sends")
         if not hasattr(config, "workerinput"):
@@ -237,10 +238,10 @@ class _OddValues:
     def __init__(self) -> None:
         self._tried: set[str] = set()
 
-    @pytest.hookimpl(wrapper=True, trylast=True)
+    @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
-        """While the doubles are in place, and before it is judged what went unseen."""
-        with watching.odd_values(item):
+        """Note what the body connects to."""
+        with watching.visits_noted(item):
             return (yield)
 
     @pytest.hookimpl(wrapper=True)
@@ -300,6 +301,15 @@ class _DistinctKeys:
                 start_apart()
         except BackchannelError as error:
             raise pytest.UsageError(str(error)) from None
+
+
+class _OddValuesTried:
+    """With ``--backchannel-odd-values``: after a body that has passed."""
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> None:
+        """While the doubles are in place, and before it is judged what went unseen: that hook is registered later."""
+        watching.try_visits(item)
 
 
 # --------------------------------------------------------------- the report
@@ -384,7 +394,9 @@ class _ReportsRun:
         except BackchannelError:
             session.exitstatus = pytest.ExitCode.INTERRUPTED
             return
-        if not fine:
+        if not self._run.written:
+            session.exitstatus = pytest.ExitCode.INTERRUPTED
+        elif not fine:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:

@@ -78,15 +78,10 @@ def test_what_on_commit_puts_off_is_of_the_line_that_gave_it(t, seen):
     def original(connection, func, robust=False):
         registered.append(func)
 
-    call_sites._django.originals["on_commit"], before = original, call_sites._django.originals["on_commit"]
-    try:
+    def view():
+        call_sites._on_commit(original, None, t.delay)
 
-        def view():
-            call_sites._on_commit(None, t.delay)
-
-        view()
-    finally:
-        call_sites._django.originals["on_commit"] = before
+    view()
     assert details(seen, "enqueued_at") == set()
     registered[0]()
     assert line_of(view) in details(seen, "enqueued_at")

@@ -52,6 +52,7 @@ class RunReport:
         self.failed: InventoryFailed | None = None
         self.report: Report | None = None
         self.lines: list[str] = []
+        self.written = True
         try:
             self.baseline = read_baseline(options_of(config).baseline) if options_of(config).baseline else frozenset()
         except BackchannelError as error:
@@ -63,8 +64,8 @@ class RunReport:
         """Take what the report of one phase of a test says."""
         test = self._tests.setdefault(report.nodeid, _Test())
         outcome = report.outcome if report.when == "call" or not report.failed else "error"
-        if (report.when == "call" or report.outcome != "passed") and _WORSE[outcome] >= _WORSE[test.outcome]:
-            test.outcome = outcome
+        if (report.when == "call" or report.outcome != "passed") and _WORSE.get(outcome, 0) >= _WORSE[test.outcome]:
+            test.outcome = outcome if outcome in _WORSE else test.outcome  # another plugin has more, such as "rerun"
         if report.failed:
             test.message = test.message or _first_line(report)
             test.story = steps_of(getattr(report, "backchannel_story", ())) or test.story
@@ -161,7 +162,11 @@ class RunReport:
         )
         written = list(dict.fromkeys(options.reports))
         for name, target in sorted(written, key=lambda one: one[0] not in ("term", "github")):
-            self.lines += load(name).write(report, target)
+            try:
+                self.lines += load(name).write(report, target)
+            except OSError as error:
+                self.written = False
+                self.lines.append(f"FAILED: the report as {name} can't be written: {error}. Fix: another place for it.")
         verdicts = list(self._verdicts(report))
         self.lines += verdicts
         self._say_closed(report)

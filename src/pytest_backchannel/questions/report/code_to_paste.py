@@ -58,11 +58,11 @@ def _connect(item: Item) -> str:
     if item.about.get("protocol") == "channel":
         channel = f'"{item.about["path"]}"'
         return f'await channel_layer.send({channel}, {{"type": ...}}); await channel_layer.run({channel})'
-    return f'async with websocket("{_example(item)}", user=user) as browser: ...'
+    return f"async with websocket({_example(item)}, user=user) as browser: ..."
 
 
 def _refuse(item: Item) -> str:
-    return f'with pytest.raises(WebSocketRejected): await websocket("{_example(item)}").connect()'
+    return f"with pytest.raises(WebSocketRejected): await websocket({_example(item)}).connect()"
 
 
 def _example(item: Item) -> str:
@@ -70,20 +70,21 @@ def _example(item: Item) -> str:
 
 
 def _filled(path: str) -> str:
-    """The path with braces for its parameters: what an f-string fills."""
-    return re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", path)
+    """The path as a text of Python: an f-string with its parameters, where there are any."""
+    text = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", path)
+    return f'{"f" if text != path else ""}"{text}"'
 
 
 def _handle(item: Item) -> str:
     path = _filled(next(iter(item.about.get("routes", ())), "/..."))
     method = str(item.about["handler"])
     if method in ("receive", "receive_json", "websocket_receive"):
-        return f'async with websocket("{path}") as browser: await browser.send_json(...)'
+        return f"async with websocket({path}) as browser: await browser.send_json(...)"
     if method in ("connect", "websocket_connect", "disconnect", "websocket_disconnect"):
-        return f'async with websocket("{path}"): pass'
+        return f"async with websocket({path}): pass"
     kind = method.replace("_", ".", 1)
     return (
-        f'async with websocket("{path}") as browser: await channel_layer.group_send(..., {{"type": "{kind}"}}); '
+        f'async with websocket({path}) as browser: await channel_layer.group_send(..., {{"type": "{kind}"}}); '
         "await browser.receive_json()"
     )
 

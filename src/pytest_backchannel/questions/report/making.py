@@ -50,6 +50,7 @@ def make_report(
         tests=sorted(tests, key=lambda test: test.id),
         not_known=[*known.not_known, *unseen_layers(done)],
         omitted=len(items) - len(kept),
+        root=str(known.root),
     )
 
 

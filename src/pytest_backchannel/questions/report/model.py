@@ -179,6 +179,8 @@ class Report:
         tests: by their ids.
         not_known: why something may be missing here, each in one line; empty where all is known.
         omitted: how many items ``backchannel_report_omit`` has left out.
+        root: the folder that places are relative to, where the code is at hand; it goes into no file, and is no part of
+            what the report says.
     """
 
     project: Mapping[str, str]
@@ -187,6 +189,7 @@ class Report:
     tests: Sequence[TestRun]
     not_known: Sequence[str] = ()
     omitted: int = 0
+    root: str = field(default="", compare=False, repr=False)
 
     @property
     def wanted(self) -> int:

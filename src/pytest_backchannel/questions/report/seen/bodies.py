@@ -15,6 +15,7 @@ from typing import Any
 
 from ....active import Replaced, Replacement, tracked
 from ..facts import gathering, note
+from .around import around
 
 HOOKS = ("before_start", "on_success", "on_failure", "on_retry", "after_return")
 
@@ -158,19 +159,19 @@ def _has_own_call(task: Any) -> bool:
 _adopters: list[Bodies] = tracked("watches of tasks for the report", [], of_the_run=True)
 
 
-def _add_autoretry_behaviour(task: Any, **options: Any) -> None:
+def _add_autoretry_behaviour(before: Any, task: Any, **options: Any) -> None:
     """In the place of what Celery calls last for each task that it makes: so ours stands around its retries."""
-    _replaced.originals["add_autoretry_behaviour"](task, **options)
+    before(task, **options)
     for bodies in _adopters:
         bodies.adopt(task)
 
 
-def _retry(task: Any, *args: Any, **kwargs: Any) -> Any:
+def _retry(original: Any, task: Any, *args: Any, **kwargs: Any) -> Any:
     """In the place of ``Task.retry``: whether it retries, or has no retry left, is decided there alone."""
     __tracebackhide__ = True
     from celery.exceptions import Retry
 
-    original, request = _replaced.originals["retry"], task.request
+    request = task.request
     if request.called_directly:  # it raises what has happened, and retries nothing
         return original(task, *args, **kwargs)
     limit = kwargs.get("max_retries")
@@ -197,7 +198,7 @@ def _replacements() -> list[Replacement]:
         (base, "add_autoretry_behaviour", _add_autoretry_behaviour),
         (Task, "retry", _retry),
     ]
-    return [Replacement(owner, name, functools.wraps(vars(owner)[name])(function)) for owner, name, function in ours]
+    return [Replacement(owner, name, around(function)) for owner, name, function in ours]
 
 
 _replaced = Replaced("bodies of tasks for the report", _replacements, of_the_run=True)

@@ -15,6 +15,7 @@ from typing import Any
 from ....active import Replaced, Replacement
 from ....events import is_project_file
 from ..facts import gathering, note
+from .around import around
 
 MOST_FRAMES = 200
 """How far up a call is followed."""
@@ -53,31 +54,30 @@ def _enqueued(name: str, frame: FrameType) -> None:
         note(subject, "enqueued_at", line)
 
 
-def _apply_async(task: Any, *args: Any, **kwargs: Any) -> Any:
+def _apply_async(before: Any, task: Any, *args: Any, **kwargs: Any) -> Any:
     __tracebackhide__ = True
     if gathering():
         _enqueued(task.name, sys._getframe(1))
-    return _celery.originals["apply_async"](task, *args, **kwargs)
+    return before(task, *args, **kwargs)
 
 
-def _signature(task: Any, *args: Any, **kwargs: Any) -> Any:
+def _signature(before: Any, task: Any, *args: Any, **kwargs: Any) -> Any:
     __tracebackhide__ = True
     if gathering():
         for line in _lines(sys._getframe(1)):
             note(f"task:{task.name}", "signed_at", line)
-    return _celery.originals["signature"](task, *args, **kwargs)
+    return before(task, *args, **kwargs)
 
 
-def _send_task(app: Any, name: Any, *args: Any, **kwargs: Any) -> Any:
+def _send_task(before: Any, app: Any, name: Any, *args: Any, **kwargs: Any) -> Any:
     __tracebackhide__ = True
     if gathering():
         _enqueued(str(name), sys._getframe(1))
-    return _celery.originals["send_task"](app, name, *args, **kwargs)
+    return before(app, name, *args, **kwargs)
 
 
-def _on_commit(connection: Any, func: Callable[[], Any], *args: Any, **kwargs: Any) -> Any:
+def _on_commit(original: Any, connection: Any, func: Callable[[], Any], *args: Any, **kwargs: Any) -> Any:
     __tracebackhide__ = True
-    original = _django.originals["on_commit"]
     if not gathering() or not callable(func):
         return original(connection, func, *args, **kwargs)
     lines = frozenset(_lines(sys._getframe(1)))
@@ -103,15 +103,13 @@ def _for_celery() -> list[Replacement]:
         (Task, "signature", _signature),
         (Celery, "send_task", _send_task),
     ]
-    return [Replacement(owner, name, functools.wraps(vars(owner)[name])(function)) for owner, name, function in ours]
+    return [Replacement(owner, name, around(function)) for owner, name, function in ours]
 
 
 def _for_django() -> list[Replacement]:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
-    before: Any = vars(BaseDatabaseWrapper)["on_commit"]
-    ours: Any = _on_commit
-    return [Replacement(BaseDatabaseWrapper, "on_commit", functools.wraps(before)(ours))]
+    return [Replacement(BaseDatabaseWrapper, "on_commit", around(_on_commit))]
 
 
 _celery = Replaced("call sites of tasks for the report", _for_celery, of_the_run=True)

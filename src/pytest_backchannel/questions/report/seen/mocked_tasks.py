@@ -5,7 +5,6 @@ A patch is looked at when it ends, since it has been called by then.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
 from types import FunctionType
 from typing import Any
@@ -15,6 +14,7 @@ from unittest.mock import NonCallableMock
 from ....active import Replaced, Replacement
 from ....masking import masked
 from ..facts import gathering, note
+from .around import around
 
 ENQUEUING = ("delay", "apply_async", "delay_on_commit", "apply_async_on_commit")
 """The methods of a task that enqueue it."""
@@ -127,7 +127,7 @@ def _is_made_up(value: Any) -> bool:
 _MISSING = object()
 
 
-def _exit(patch: Any, *exc_info: Any) -> Any:
+def _exit(before: Any, patch: Any, *exc_info: Any) -> Any:
     if gathering() and getattr(patch, "is_started", True):
         target, original = getattr(patch, "target", None), getattr(patch, "temp_original", None)
         attribute = getattr(patch, "attribute", None)
@@ -136,12 +136,12 @@ def _exit(patch: Any, *exc_info: Any) -> Any:
             there = vars(target).get(attribute, _MISSING) if hasattr(target, "__dict__") else _MISSING
             if there is not _MISSING:
                 look_at(target, attribute, there, original)
-    return _patches.originals["__exit__"](patch, *exc_info)
+    return before(patch, *exc_info)
 
 
 def _replacements() -> list[Replacement]:
     patch_class: Any = getattr(mock, "_patch")  # noqa: B009  (the type stubs know it as a generic class)
-    return [Replacement(patch_class, "__exit__", functools.wraps(vars(patch_class)["__exit__"])(_exit))]
+    return [Replacement(patch_class, "__exit__", around(_exit))]
 
 
 _patches = Replaced("patches for the report", _replacements, of_the_run=True)

@@ -155,16 +155,15 @@ async def _route(router: Any, scope: Mapping[str, Any], receive: Any, send: Any,
 def _replacements() -> list[Replacement]:
     from channels.routing import ProtocolTypeRouter, URLRouter
 
-    found = []
-    for router_class in (ProtocolTypeRouter, URLRouter):
-        original = vars(router_class)["__call__"]
+    return [Replacement(router_class, "__call__", _noting_route) for router_class in (ProtocolTypeRouter, URLRouter)]
 
-        @functools.wraps(original)
-        async def route(router: Any, scope: Any, receive: Any, send: Any, original: Any = original) -> Any:
-            return await _route(router, scope, receive, send, original)
 
-        found.append(Replacement(router_class, "__call__", route))
-    return found
+def _noting_route(original: Any) -> Any:
+    @functools.wraps(original)  # a coroutine function too: asgiref asks for it
+    async def route(router: Any, scope: Any, receive: Any, send: Any) -> Any:
+        return await _route(router, scope, receive, send, original)
+
+    return route
 
 
 _routers = Replaced("routers for the report", _replacements, of_the_run=True)
