@@ -422,28 +422,27 @@ class _ReportsRun:
 
 
 class _WatchesSends:
-    """With ``--backchannel-contract``: note what each test sends.
-
-    Args:
-        config: of the run.
-    """
+    """With ``--backchannel-contract``: note what each test sends."""
 
     def __init__(self, config: pytest.Config) -> None:
-        from .harness.recording_contract import Watch
+        from .harness.contracting.sends_watch import SendsWatch
 
-        self._watch = Watch(config)
-        self._config = config
-        self._deselected = 0
+        self._watch = SendsWatch(config)
+        self._manager = config.pluginmanager
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self) -> None:
         """What is sent from now on is of this test."""
         self._watch.begin()
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_call(self) -> None:
-        """Watch also what a fixture has loaded."""
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Watch also what a fixture has loaded, and look at what the body has patched."""
         self._watch.watch()
+        try:
+            return (yield)
+        finally:
+            self._watch.end_body(item)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, object, object]:
@@ -465,17 +464,15 @@ class _WatchesSends:
 
     def pytest_deselected(self, items: list[pytest.Item]) -> None:
         """Count what is left out."""
-        self._deselected += len(items)
+        self._watch.left_out(len(items))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
-        """Tell the process of the run what this worker has left out: each of them leaves out the same."""
-        output: dict[str, Any] | None = getattr(self._config, "workeroutput", None)
-        if output is not None:
-            output["backchannel_deselected"] = self._deselected
-        elif self._deselected:
-            contract: Any = self._config.pluginmanager.get_plugin("backchannel-contract")
-            contract.deselected(self._deselected)
+        """Tell what was left out."""
+        count = self._watch.tell_left_out()
+        contract: _RecordsContract | None = self._manager.get_plugin("backchannel-contract")
+        if contract is not None:
+            contract.run.deselected(count)
 
     def pytest_unconfigure(self) -> None:
         """Watch no more."""
@@ -486,46 +483,34 @@ _SENT = pytest.StashKey["list[list[Any]]"]()
 
 
 class _RecordsContract:
-    """With ``--backchannel-contract``: write it, in the process that has the reports of all tests.
-
-    Args:
-        config: of the run.
-    """
+    """With ``--backchannel-contract``: write it, in the process that has the reports of all tests."""
 
     def __init__(self, config: pytest.Config) -> None:
-        from .harness.recording_contract import ContractRun
+        from .harness.contracting.contract_run import ContractRun
 
-        self._run = ContractRun(config)
-        self._collected_only = bool(config.getoption("collectonly", False))
-        self._deselected = 0
-
-    def deselected(self, count: int) -> None:
-        """Take how many tests were left out."""
-        self._deselected = max(count, self._deselected)
+        self.run = ContractRun(config)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take what a report carries."""
-        self._run.add(report)
+        self.run.add(report)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
         """A worker of pytest-xdist has ended, and says what it has left out."""
-        self.deselected(int((getattr(node, "workeroutput", None) or {}).get("backchannel_deselected", 0)))
+        self.run.deselected(int((getattr(node, "workeroutput", None) or {}).get("backchannel_deselected", 0)))
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Write the file; what was asked for and can't be had fails the run."""
-        if self._deselected:
-            self._run.left_out("were deselected", self._deselected)
-        if not self._run.finish(exitstatus):
+        if not self.run.finish(exitstatus):
             session.exitstatus = exitstatus or pytest.ExitCode.INTERRUPTED
-        elif self._collected_only:
+        elif self.run.collected_only:
             session.exitstatus = pytest.ExitCode.OK
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Say what was written."""
         terminalreporter.section("backchannel: contract")
-        for line in self._run.lines:
+        for line in self.run.lines:
             terminalreporter.write_line(line)
 
 

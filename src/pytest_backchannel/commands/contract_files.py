@@ -22,6 +22,7 @@ from ..source import SourceIndex, read_tree
 
 NOTHING_FOUND, FOUND, NOT_POSSIBLE = 0, 1, 2
 
+_FOUND = "here or in a folder above, up to that of the git repository"
 EPILOG = """\
 exit codes: 0 nothing breaks, 1 something does, 2 it could not be done
 
@@ -56,7 +57,7 @@ def _add_check(verbs: Any) -> None:
         metavar="FILE|REV",
         help="the contract of the release: a file, or a revision of git in which it is committed",
     )
-    check.add_argument("--file", default=NAME, metavar="FILE", help=f"the contract of this code (default: {NAME})")
+    check.add_argument("--file", metavar="FILE", help=f"the contract of this code (default: {NAME}, {_FOUND})")
     check.add_argument(
         "--only",
         choices=(WAITING, ROLLING),
@@ -72,7 +73,7 @@ def _add_record(verbs: Any) -> None:
         help="bring the file up to date without running a test: what the code and its settings say; what tests have "
         "seen is kept",
     )
-    record.add_argument("--file", default=NAME, metavar="FILE", help=f"the file (default: {NAME})")
+    record.add_argument("--file", metavar="FILE", help=f"the file (default: {NAME}, {_FOUND})")
     record.set_defaults(verb_run=_record)
 
 
@@ -88,14 +89,31 @@ def run(options: argparse.Namespace) -> int:
 # ------------------------------------------------------------------------- verbs
 
 
+def _file(options: argparse.Namespace) -> Path:
+    if options.file is not None:
+        return Path(options.file)
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / NAME).is_file():
+            return Path(os.path.relpath(folder / NAME, here))
+        if (folder / ".git").exists():
+            break
+    return Path(NAME)
+
+
 def _check(options: argparse.Namespace) -> int:
-    file = Path(options.file)
+    file = _file(options)
     code, release = read(file), contract_of(options.against, file)
     root = file.parent
     index = read_tree(root)
     directions = (options.only,) if options.only else (WAITING, ROLLING)
     told = list(explained(breaks(release, code, directions), release=release, code=code, index=index))
-    for line in show(told, against=options.against, directions=directions, style=options.format, root=root):
+    # Annotations name a file from the root of the repository, wherever the step runs.
+    workspace = Path(os.environ.get("GITHUB_WORKSPACE") or ".")
+    lines = show(
+        told, against=options.against, directions=directions, style=options.format, root=root, workspace=workspace
+    )
+    for line in lines:
         print(line)
     for line in _older_than_the_code(code, index):
         print(f"backchannel contract: {line}", file=sys.stderr)
@@ -118,7 +136,7 @@ def _older_than_the_code(code: Contract, index: SourceIndex) -> Iterator[str]:
 def _record(options: argparse.Namespace) -> int:
     # pytest has the settings of the project, and loads it as its tests do; no test is even collected.
     command = [sys.executable, "-m", "pytest", "-q", "--collect-only", "--ignore-glob=*", "-p", "no:cacheprovider"]
-    command.append(f"--backchannel-contract={Path(options.file)}")
+    command.append(f"--backchannel-contract={_file(options)}")
     env = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     lines = done.stdout.splitlines()

@@ -152,3 +152,134 @@ def test_a_folder_that_is_not_there(project):
     result = project.test("def test_one(): pass", "--backchannel-contract=none/contract.json")
     assert result.ret == 4
     result.stderr.fnmatch_lines(["*--backchannel-contract=none/contract.json: there is no folder *"])
+
+
+def test_a_mock_that_monkeypatch_puts_in_place(project):
+    senders(project)
+    text = """
+        from unittest.mock import Mock
+
+        from shop import senders
+
+        def test_delay(monkeypatch):
+            monkeypatch.setattr("shop.tasks.add.delay", Mock())
+            senders.plus()
+    """
+    run(project, text).assert_outcomes(passed=1)
+    assert sent(project) == [{"args": 2, "queue": "celery", "seen": "run"}]
+
+
+REAL = """
+    import pytest
+    from shop import senders
+    from shop.tasks import add, nested
+
+    @pytest.mark.celery_integration
+    @pytest.mark.task_queue(broker="redis", queues=["celery", "slow", "inner"])
+    @pytest.mark.django_db
+    def test_real(task_queue):
+        add.delay(5, y=6)
+        senders.plus()
+        nested.delay()
+        task_queue.run()
+"""
+NESTED = """
+
+@shared_task
+def nested():
+    add.apply_async((1,), {"y": 2}, queue="inner")
+"""
+FILE_DATABASE = """
+    import os
+    DATABASES["default"]["TEST"] = {"NAME": os.path.join(os.path.dirname(__file__), "test.sqlite3")}
+"""
+
+
+@pytest.mark.celery_integration
+def test_a_real_worker_and_what_its_tasks_send(project):
+    """What the worker process sends is in the test's log as far as the plugin sees it there: with its own line."""
+    senders(project)
+    tasks = (project.path / "shop" / "tasks.py").read_text()
+    project.write("shop/tasks.py", tasks + NESTED)
+    project.settings(FILE_DATABASE)
+    run(project, REAL).assert_outcomes(passed=1)
+    assert sent(project) == [
+        {"args": 1, "kwargs": ["y"], "queue": "inner", "seen": "run"},
+        {"args": 2, "queue": "celery", "seen": "run"},
+    ]
+
+
+WITHOUT = """
+    import sys
+
+    class Without:
+        def __init__(self, finder):
+            self.finder = finder
+
+        def __getattr__(self, name):
+            return getattr(self.finder, name)
+
+        def find_spec(self, name, path=None, target=None):
+            return None if name.partition(".")[0] in NAMES else self.finder.find_spec(name, path, target)
+
+    sys.meta_path[:] = [Without(finder) for finder in sys.meta_path]
+"""
+
+
+@pytest.fixture
+def without(project, monkeypatch):
+    """In every process of the run, as if some packages were not installed."""
+
+    def block(*names):
+        project.write("blocked/sitecustomize.py", WITHOUT.replace("NAMES", repr(names)))
+        monkeypatch.setenv("PYTHONPATH", str(project.path / "blocked"))
+
+    return block
+
+
+def test_without_channels(project, without):
+    without("channels", "channels_redis", "daphne")
+    senders(project)
+    settings = (project.path / "config" / "settings.py").read_text()
+    project.write("config/settings.py", settings.replace('    "channels",\n', ""))
+    project.write(
+        "config/asgi.py", "from django.core.asgi import get_asgi_application\n\napplication = get_asgi_application()\n"
+    )
+    result = run(project, SIMULATED)
+    result.assert_outcomes(passed=1)
+    said = contract(project)
+    assert len(sent(project)) == 3
+    assert (said["accepts"]["routes"], said["sends"]["messages"]) == ([], [])
+    assert "shop.tasks.add" in said["accepts"]["tasks"]
+
+
+LIVE = """
+    from asgiref.sync import async_to_sync
+    from channels.layers import get_channel_layer
+
+    def tell():
+        message = {"type": "room.message", "text": "Hello"}
+        async_to_sync(get_channel_layer().group_send)("room", message)
+"""
+
+
+def test_without_celery(project, without):
+    without("celery", "kombu", "billiard", "vine")
+    for name in ("config/__init__.py", "config/celery.py", "shop/tasks.py", "shop/views.py"):
+        project.write(name, "")
+    project.write("config/urls.py", "urlpatterns = []\n")
+    project.write("shop/live.py", LIVE)
+    result = run(
+        project,
+        """
+        from shop.live import tell
+
+        def test_layer(channel_layer):
+            tell()
+        """,
+    )
+    result.assert_outcomes(passed=1)
+    said = contract(project)
+    assert (said["accepts"]["tasks"], said["accepts"]["content"], said["sends"]["tasks"]) == ({}, [], [])
+    assert said["accepts"]["routes"] == ["/ws/echo/", "/ws/rooms/<str:room>/"]
+    assert said["sends"]["messages"] == [{"type": "room.message", "keys": ["text"], "seen": "run"}]

@@ -228,6 +228,42 @@ def test_seeded_breaks_are_found_in_both_directions(base, tmp_path):
     assert "default" in remind["ways_out"][0]
 
 
+# Of each break: what the line says that it names.
+LINES = {
+    ("waiting", "arguments", "remind"): "def remind(invoice_id, tone):",
+    ("waiting", "arguments", "archive"): "def archive(invoice_id, reason):",
+    ("waiting", "arguments", "export"): "def export(invoice_id):",
+    ("waiting", "arguments", "label"): "def label(self, *, color):",
+    ("waiting", "arguments", "unchecked"): "def unchecked(invoice_id, force):",
+    ("waiting", "serializer", "scan"): 'CELERY_ACCEPT_CONTENT = ["json", "pickle"]',
+    ("waiting", "task", "copy_invoice"): "def duplicate(invoice_id):",
+    ("waiting", "task", "purge"): 'CELERY_BEAT_SCHEDULE["purge"] =',
+    ("waiting", "queue", "post"): "def post(invoice_id):",
+    ("waiting", "queue", "send_invoice_email"): "CELERY_TASK_ROUTES =",
+    ("waiting", "handler", "invoice.status"): "async def invoice_state(self, event):",
+    ("waiting", "keys", "chat.message"): "async def chat_message(self, event):",
+    ("waiting", "route", "/ws/status/<int:invoice_id>/"): 'path("ws/invoices/<int:invoice_id>/"',
+    ("rolling", "arguments", "remind"): "def remind(invoice_id, tone):",
+    ("rolling", "arguments", "export"): "def export(invoice_id):",
+    ("rolling", "arguments", "label"): "def label(self, *, color):",
+    ("rolling", "arguments", "unchecked"): "def unchecked(invoice_id, force):",
+    ("rolling", "serializer", "scan"): 'CELERY_ACCEPT_CONTENT = ["json", "pickle"]',
+    ("rolling", "task", "duplicate"): "def duplicate(invoice_id):",
+    ("rolling", "queue", "post"): "def post(invoice_id):",
+    ("rolling", "handler", "invoice.state"): '"type": "invoice.state"',
+    ("rolling", "keys", "chat.message"): "group_send(self.room, event)",
+}
+
+
+def test_each_break_names_a_line_and_a_way_out(base, tmp_path):
+    found = breaks(base, tmp_path, BREAKING)
+    assert found.keys() == LINES.keys()
+    for key, one in found.items():
+        line = (tmp_path / "example" / one["file"]).read_text().splitlines()[one["line"] - 1]
+        assert LINES[key] in line, (key, line)
+        assert one["ways_out"], key
+
+
 def test_harmless_changes_break_nothing(base, tmp_path):
     assert breaks(base, tmp_path, HARMLESS) == {}
 

@@ -107,6 +107,46 @@ def test_a_revision(folder, capsys):
     assert main(["contract", "check", "--against=-v9"]) == 2
 
 
+def test_from_a_sub_folder_and_of_a_sub_folder_of_the_repository(folder, tmp_path, capsys, monkeypatch):
+    project = tmp_path / "backend"
+    (project / "deep").mkdir(parents=True)
+    for name in ("tasks.py", "backchannel-contract.json"):
+        (folder / name).rename(project / name)
+    now = (project / "backchannel-contract.json").read_text()
+    (project / "backchannel-contract.json").write_text(as_text(contract()))
+    git(tmp_path, "init", "-q", "-b", "main")
+    git(tmp_path, "add", "backend")
+    git(tmp_path, "commit", "-q", "-m", "contract")
+    # A dirty tree: what is in it is this code, and what is committed is the release.
+    (project / "backchannel-contract.json").write_text(now)
+    (project / "tasks.py").write_text(TASKS + "\n")
+    before = subprocess.run(["git", "status", "--porcelain"], cwd=tmp_path, capture_output=True, check=True).stdout
+    monkeypatch.setenv("GITHUB_WORKSPACE", str(tmp_path))
+    for here in (project, project / "deep"):
+        monkeypatch.chdir(here)
+        assert main(["contract", "check", "--against", "main", "--format", "github"]) == 1
+        assert "::error file=backend/tasks.py,line=5," in capsys.readouterr().out
+    monkeypatch.chdir(tmp_path)
+    assert main(["contract", "check", "--against", "HEAD", "--file", "backend/backchannel-contract.json"]) == 1
+    after = subprocess.run(["git", "status", "--porcelain"], cwd=tmp_path, capture_output=True, check=True).stdout
+    assert after == before
+
+
+@pytest.mark.parametrize("given", ["none.json", "origin/none", "", "a b", "v1:x", "--upload-pack=x"])
+def test_neither_a_file_nor_a_revision(folder, capsys, given):
+    git(folder, "init", "-q", "-b", "main")
+    git(folder, "commit", "-q", "--allow-empty", "-m", "empty")
+    assert main(["contract", "check", f"--against={given}"]) == 2
+    error = capsys.readouterr().err
+    assert f"there is no file and no revision {given!r} here" in error
+    assert "git fetch" in error
+
+
+def test_a_folder_is_no_contract(folder, capsys):
+    assert main(["contract", "check", "--against", "."]) == 2
+    assert "backchannel contract: " in capsys.readouterr().err
+
+
 def test_no_repository(folder, capsys, monkeypatch):
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(folder.parent))
     assert main(["contract", "check", "--against", "main"]) == 2

@@ -58,6 +58,19 @@ def test_the_parts_of_a_workflow(watched, add, app, workflow):
     assert any(one.task == "total" for one in watched.tasks) is (workflow is chord)
 
 
+@pytest.mark.parametrize("eager", [True, False])
+def test_the_calls_of_map_starmap_and_chunks(watched, add, app, eager):
+    app.conf.task_always_eager = eager
+    add.map([1, 2]).apply_async()
+    add.starmap([(1, 2)]).apply_async(countdown=3)
+    add.chunks([(1,), (2,)], 1).apply_async(queue="slow")
+    assert watched.tasks == {
+        TaskSend(task="add", args=1),
+        TaskSend(task="add", args=2, headers=("eta",)),
+        TaskSend(task="add", args=1, queue="slow"),
+    }
+
+
 def test_a_bound_task_and_its_retry(watched, app):
     @app.task(name="again", bind=True, max_retries=1)
     def again(self, x):

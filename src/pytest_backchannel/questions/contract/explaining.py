@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from ...source import Place, SourceIndex
+from .changed_lines import line_of
 from .comparing import WAITING, Break
 from .contents import Contract
 
@@ -80,7 +81,7 @@ def explained(found: Iterable[Break], *, release: Contract, code: Contract, inde
         yield Told(
             found=one,
             text=_text(one),
-            where=_where(one, release, code, index),
+            where=line_of(one, release=release, code=code, index=index),
             ways=WAYS_OUT[one.kind][one.direction],
         )
 
@@ -114,51 +115,3 @@ def _text(one: Break) -> str:
             f"{one.subject}: as {sender} sends it, {one.detail} in {who}, and it is not there: the consumer dies of it"
         )
     return f"{one.subject}: pages of that release connect to it, and this code has no such route"
-
-
-# ------------------------------------------------------------------------- where
-
-
-def _where(one: Break, release: Contract, code: Contract, index: SourceIndex) -> Place | None:
-    if one.kind in ("task", "arguments"):
-        return _of_task(one, release, code, index)
-    if one.kind in ("serializer", "queue"):
-        wanted = ("ACCEPT_CONTENT", "SERIALIZER") if one.kind == "serializer" else ("TASK_QUEUES", "TASK_ROUTES")
-        setting = next((each for each in index.settings if each.name.upper().endswith(wanted)), None)
-        return setting.place if setting is not None else _of_task(one, release, code, index)
-    if one.kind in ("handler", "keys"):
-        return _of_message(one, index)
-    taken = set(release.accepts.routes)
-    return next((route.place for route in index.routes if f"/{route.pattern.strip('/')}/" not in taken), None)
-
-
-def _of_task(one: Break, release: Contract, code: Contract, index: SourceIndex) -> Place | None:
-    if one.subject in index.tasks:
-        return index.tasks[one.subject].place
-    if one.beat:
-        entry = next((each for each in index.beat if each.name == one.beat), None)
-        if entry is not None:
-            return entry.place
-    module = one.subject.rpartition(".")[0]
-    fresh = [name for name in code.accepts.tasks if name not in release.accepts.tasks and name in index.tasks]
-    # What is new where the old one was may be what it has become.
-    near = [name for name in fresh if name.rpartition(".")[0] == module] or [
-        name for name in fresh if name.rpartition(".")[2] == one.subject.rpartition(".")[2]
-    ]
-    if len(near) == 1:
-        return index.tasks[near[0]].place
-    beside = [task.place for task in index.tasks.values() if task.place.module == module]
-    return min(beside, key=lambda place: place.line) if beside else None
-
-
-def _of_message(one: Break, index: SourceIndex) -> Place | None:
-    handler = one.subject.replace(".", "_")
-    if one.direction == WAITING:
-        for consumer in index.consumers.values():
-            for each in consumer.handlers:
-                if each.name == handler and one.detail.startswith(f"{consumer.name}."):
-                    return each.place
-        named = one.detail.split(" ")[0].rpartition(".")[0]
-        if named in index.consumers:
-            return index.consumers[named].place
-    return next((use.place for use in index.group_uses if use.message_type == one.subject), None)

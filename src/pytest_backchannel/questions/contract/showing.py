@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -17,7 +18,9 @@ _TITLES = {
 }
 
 
-def show(told: Sequence[Told], *, against: str, directions: Sequence[str], style: str, root: Path) -> Iterator[str]:
+def show(
+    told: Sequence[Told], *, against: str, directions: Sequence[str], style: str, root: Path, workspace: Path
+) -> Iterator[str]:
     """The lines to print.
 
     Args:
@@ -26,6 +29,7 @@ def show(told: Sequence[Told], *, against: str, directions: Sequence[str], style
         directions: those that were looked at.
         style: ``text``, ``json`` or ``github``.
         root: the folder that the places are relative to.
+        workspace: the folder that the files of annotations are relative to.
     """
     if style == "json":
         yield _as_json(told, against, directions)
@@ -35,7 +39,7 @@ def show(told: Sequence[Told], *, against: str, directions: Sequence[str], style
         yield _TITLES[direction].format(against=against)
         yield from _lines(of_it) if of_it else ["  all of them are understood"]
     if style == "github":
-        yield from _annotations(told, root)
+        yield from _annotations(told, root, workspace)
 
 
 def _lines(told: Sequence[Told]) -> Iterator[str]:
@@ -71,11 +75,12 @@ def _as_json(told: Sequence[Told], against: str, directions: Sequence[str]) -> s
     return json.dumps(data, indent=2, ensure_ascii=False)
 
 
-def _annotations(told: Sequence[Told], root: Path) -> Iterator[str]:
+def _annotations(told: Sequence[Told], root: Path, workspace: Path) -> Iterator[str]:
     for one in told:
         place = ""
         if one.where is not None:
-            place = f" file={_escaped(str(root / one.where.path), parameter=True)},line={one.where.line},"
+            path = os.path.relpath((root / one.where.path).resolve(), workspace.resolve())
+            place = f" file={_escaped(path, parameter=True)},line={one.where.line},"
         title = "breaks waiting messages" if one.found.direction == WAITING else "breaks a rolling deploy"
         text = "\n".join([one.text, *one.ways])
         yield f"::error{place or ' '}title={title}::{_escaped(text)}"

@@ -8,6 +8,7 @@ from typing import Any
 from ....events import EventLog
 from ..contents import LayerSend, TaskSend
 from ..from_project import serializer_name
+from .many_calls import calls_within
 from .noted import Noted
 
 
@@ -49,16 +50,20 @@ def _note_task(event: Any, noted: Noted) -> None:
         message = event.message
     except Exception:  # of a serialiser that this process does not accept
         return
-    if not message.name.startswith("celery."):
-        headers = ("eta" if message.eta else "", "expires" if message.expires else "")
+    calls = [(message.name, len(message.args), tuple(sorted(message.kwargs)))]
+    if message.name.startswith("celery."):
+        calls = [(name, len(args), ()) for name, args in calls_within(message.name, message.kwargs)]
+    headers = tuple(filter(None, ("eta" if message.eta else "", "expires" if message.expires else "")))
+    serializer = serializer_name(message.content_type)
+    for name, args, kwargs in calls:
         noted.tasks.add(
             TaskSend(
-                task=message.name,
-                args=len(message.args),
-                kwargs=tuple(sorted(message.kwargs)),
+                task=name,
+                args=args,
+                kwargs=kwargs,
                 queue=message.queue,
-                serializer=serializer_name(message.content_type),
-                headers=tuple(filter(None, headers)),
+                serializer=serializer,
+                headers=headers,
                 run=True,
             )
         )

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 from types import FunctionType
 from typing import Any
-from unittest import mock
 from unittest.mock import NonCallableMock
 
-from ....active import Replaced, Replacement
+from ... import ended_patches
 from .noted import noting
 from .sent_tasks import note_call
 
@@ -18,12 +16,12 @@ _WITH_OPTIONS = ("apply_async", "apply_async_on_commit")
 
 def install() -> None:
     """Look at patches from now on; Celery is loaded."""
-    _patches.install()
+    ended_patches.watch(look_at, noting)
 
 
 def remove() -> None:
     """Look at them no more."""
-    _patches.remove()
+    ended_patches.forget(look_at)
 
 
 def look_at(target: Any, attribute: str, stands_there: Any, original: Any) -> None:
@@ -66,30 +64,3 @@ def _note(task: Any, method: str, stands_there: Any) -> None:
             args, kwargs = given.pop("args", None), given.pop("kwargs", None)
             if isinstance(args, list | tuple | None) and isinstance(kwargs, dict | None):
                 note_call(task, tuple(args or ()), dict(kwargs or {}), given)
-
-
-# --- private API: unittest.mock._patch.__exit__ and its attributes target, attribute and temp_original, seen on Python
-# --- 3.11–3.14, as in questions/report/seen/mocked_tasks.py.
-
-_MISSING = object()
-
-
-def _exit(patch: Any, *exc_info: Any) -> Any:
-    if noting() is not None and getattr(patch, "is_started", True):
-        target, attribute = getattr(patch, "target", None), getattr(patch, "attribute", None)
-        if isinstance(attribute, str):
-            # Not by getattr(), which might call code of the project's.
-            there = vars(target).get(attribute, _MISSING) if hasattr(target, "__dict__") else _MISSING
-            if there is not _MISSING:
-                look_at(target, attribute, there, getattr(patch, "temp_original", None))
-    return _patches.originals["__exit__"](patch, *exc_info)
-
-
-def _replacements() -> list[Replacement]:
-    patch_class: Any = getattr(mock, "_patch")  # noqa: B009  (the type stubs know it as a generic class)
-    return [Replacement(patch_class, "__exit__", functools.wraps(vars(patch_class)["__exit__"])(_exit))]
-
-
-_patches = Replaced("patches for the contract", _replacements, of_the_run=True)
-
-# --- end of private API

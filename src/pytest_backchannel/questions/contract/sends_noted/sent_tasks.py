@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import sys
 from collections.abc import Mapping, Sequence
 from inspect import signature
@@ -11,8 +10,10 @@ from typing import Any
 
 from ....active import Replaced, Replacement
 from ....events import OWN_FOLDER
+from ...report.seen.around import around
 from ..contents import TaskSend
 from ..from_project import serializer_name
+from .many_calls import calls_within
 from .noted import NOT_KNOWN, noting
 
 MOST_FRAMES = 60
@@ -43,7 +44,12 @@ def note_call(task: Any, args: Sequence[Any], kwargs: Mapping[str, Any], options
         options: those of ``apply_async``.
     """
     found = noting()
-    if found is None or str(task.name).startswith("celery."):
+    if found is None:
+        return
+    if str(task.name).startswith("celery."):
+        for name, inner in calls_within(str(task.name), kwargs):
+            if (called := task.app.tasks.get(name)) is not None:
+                note_call(called, inner, {}, options)
         return
     one = _of(str(task.name), args, kwargs, options, own_serializer=getattr(task, "serializer", None))
     if one not in found.tasks and _fits(task, args, kwargs):
@@ -77,8 +83,13 @@ def _fits(task: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
     return True
 
 
-def _sent_by_a_test(frame: FrameType | None) -> bool:
-    """Whether the line that sends stands in a test: only Celery and this plugin are between, and no worker and beat."""
+def sent_by_a_test(frame: FrameType | None, *, also: Sequence[str] = ()) -> bool:
+    """Whether the line that sends stands in a test: only Celery and this plugin are between, and no worker and beat.
+
+    Args:
+        frame: of what was called.
+        also: the packages that may be between, too.
+    """
     found = noting()
     for _ in range(MOST_FRAMES):
         if frame is None or found is None:
@@ -86,43 +97,47 @@ def _sent_by_a_test(frame: FrameType | None) -> bool:
         module = str(frame.f_globals.get("__name__", ""))
         if module.startswith(_SENDS_ITSELF):
             return False
-        if module.partition(".")[0] not in _ON_THE_WAY and not frame.f_code.co_filename.startswith(OWN_FOLDER):
+        if module.partition(".")[0] not in (*_ON_THE_WAY, *also) and not frame.f_code.co_filename.startswith(
+            OWN_FOLDER
+        ):
             return found.is_test(frame.f_code.co_filename)
         frame = frame.f_back
     return False
 
 
-def _apply_async(task: Any, args: Any = None, kwargs: Any = None, *more: Any, **options: Any) -> Any:
+def _apply_async(before: Any, task: Any, args: Any = None, kwargs: Any = None, *more: Any, **options: Any) -> Any:
     __tracebackhide__ = True
     # What is not eager reaches send_task().
-    if noting() is not None and task.app.conf.task_always_eager and not _sent_by_a_test(sys._getframe(1)):
+    if noting() is not None and task.app.conf.task_always_eager and not sent_by_a_test(sys._getframe(1)):
         note_call(task, tuple(args or ()), dict(kwargs or {}), options)
-    return _celery.originals["apply_async"](task, args, kwargs, *more, **options)
+    return before(task, args, kwargs, *more, **options)
 
 
-def _apply(step: Any, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
+def _apply(before: Any, step: Any, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
     """In eager mode, each part of a workflow is applied; a worker would be sent a message."""
     __tracebackhide__ = True
     app = step.app
-    if noting() is not None and app.conf.task_always_eager and not _sent_by_a_test(sys._getframe(1)):
+    if noting() is not None and app.conf.task_always_eager and not sent_by_a_test(sys._getframe(1)):
         merged_args, merged_kwargs, merged = step._merge(args, kwargs, options)
         task = app.tasks.get(step.task)
         if task is not None:
             note_call(task, tuple(merged_args or ()), dict(merged_kwargs or {}), merged)
-    return _celery.originals["apply"](step, args, kwargs, **options)
+    return before(step, args, kwargs, **options)
 
 
-def _send_task(app: Any, name: Any, args: Any = None, kwargs: Any = None, *more: Any, **options: Any) -> Any:
+def _send_task(
+    before: Any, app: Any, name: Any, args: Any = None, kwargs: Any = None, *more: Any, **options: Any
+) -> Any:
     __tracebackhide__ = True
     found = noting()
-    if found is not None and not str(name).startswith("celery.") and not _sent_by_a_test(sys._getframe(1)):
+    if found is not None and not sent_by_a_test(sys._getframe(1)):
         given = dict(zip(("countdown", "eta"), more, strict=False)) | options
         task = app.tasks.get(str(name))
         if task is not None:
             note_call(task, tuple(args or ()), dict(kwargs or {}), given)
-        else:
+        elif not str(name).startswith("celery."):
             found.tasks.add(_of(str(name), tuple(args or ()), dict(kwargs or {}), given, None))
-    return _celery.originals["send_task"](app, name, args, kwargs, *more, **options)
+    return before(app, name, args, kwargs, *more, **options)
 
 
 # --- private API: Signature._merge, seen on celery 5.5–5.7: the arguments of a signature with those of its call. A test
@@ -139,7 +154,7 @@ def _replacements() -> list[Replacement]:
         (Signature, "apply", _apply),
         (Celery, "send_task", _send_task),
     ]
-    return [Replacement(owner, name, functools.wraps(vars(owner)[name])(function)) for owner, name, function in ours]
+    return [Replacement(owner, name, around(function)) for owner, name, function in ours]
 
 
 _celery = Replaced("what is sent, for the contract", _replacements, of_the_run=True)

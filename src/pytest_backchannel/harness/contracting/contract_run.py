@@ -1,85 +1,19 @@
-"""Records the contract of a project while its suite runs, whatever that is written with."""
+"""Writes the contract of a project at the end of a run, in the process that has the reports of all tests."""
 
 from __future__ import annotations
 
 import importlib.util
 import os
-import sys
-from collections.abc import Callable, Iterator
-from functools import lru_cache
-from importlib import import_module
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from .. import events
-from ..errors import BackchannelError, InventoryFailed
-from ..options import options_of
-from ..questions.contract.sends_noted import noted
-from ..questions.contract.sends_noted.log_sends import note_log
-from ..source.files import TESTS
-from .fresh.fresh_worker import child_arguments
-from .queues import has_real_broker
-
-_WATCHES = ("sent_tasks", "mocked_sends")
-_WATCHING = "pytest_backchannel.questions.contract.sends_noted"
-
-
-class Watch:
-    """What is noted in this process, from the first test to the last."""
-
-    def __init__(self, config: pytest.Config) -> None:
-        self._installed: list[Any] = []
-        self._is_test = _test_files(config.rootpath)
-        self._is_ready = False
-
-    def begin(self) -> None:
-        """A test begins."""
-        noted.begin(self._is_test)
-        self.watch()
-
-    def watch(self) -> None:
-        """Watch, once Celery is loaded and Django set up."""
-        apps: Any = sys.modules.get("django.apps")
-        if self._is_ready or "celery" not in sys.modules or apps is None or not apps.apps.ready:
-            return
-        self._is_ready = True
-        for name in _WATCHES:
-            module = import_module(f"{_WATCHING}.{name}")
-            module.install()
-            self._installed.append(module)
-
-    def end(self, item: pytest.Item) -> list[list[Any]]:
-        """A test has ended, and its fixtures are gone.
-
-        Returns:
-            What it has sent.
-        """
-        found, log = noted.take(), events.log_in_use()
-        if found is None:
-            return []
-        if log is not None:
-            note_log(log, found, real=has_real_broker(item))
-        return found.as_data()
-
-    def close(self) -> None:
-        """The run has ended: watch no more."""
-        noted.take()
-        while self._installed:
-            self._installed.pop().remove()
-
-
-def _test_files(root: Path) -> Callable[[str], bool]:
-    @lru_cache(maxsize=4096)
-    def is_test(path: str) -> bool:
-        real = Path(os.path.realpath(path))
-        if not real.is_relative_to(folder):
-            return False
-        return any(TESTS.fullmatch(part) for part in real.relative_to(folder).parts)
-
-    folder = Path(os.path.realpath(root))
-    return is_test
+from ...errors import BackchannelError, InventoryFailed
+from ...options import options_of
+from ...questions.contract.sends_noted import noted
+from ..fresh.fresh_worker import child_arguments
 
 
 class ContractRun:
@@ -93,7 +27,9 @@ class ContractRun:
         self._config = config
         self._sent: list[Any] = []
         self._tests = 0
+        self._deselected = 0
         self._left_out: dict[str, int] = {}
+        self.collected_only = bool(config.getoption("collectonly", False))
         self.lines: list[str] = []
         self.path = Path(config.invocation_params.dir, options_of(config).contract)
         if not self.path.parent.is_dir():
@@ -109,6 +45,14 @@ class ContractRun:
             self.left_out("failed")
         elif report.skipped:
             self.left_out("were skipped" if not hasattr(report, "wasxfail") else "were expected to fail")
+
+    def deselected(self, count: int) -> None:
+        """Each worker of pytest-xdist leaves out the same tests.
+
+        Args:
+            count: how many one process has left out.
+        """
+        self._deselected = max(count, self._deselected)
 
     def left_out(self, why: str, count: int = 1) -> None:
         """Some tests did not run to their end.
@@ -128,7 +72,9 @@ class ContractRun:
         Returns:
             Whether it was written.
         """
-        collected_only = bool(self._config.getoption("collectonly", False))
+        if self._deselected:
+            self.left_out("were deselected", self._deselected)
+        collected_only = self.collected_only
         if not collected_only and (
             not self._tests or exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
         ):
@@ -150,8 +96,8 @@ class ContractRun:
             yield f"{count} test{'' if count == 1 else 's'} {why.replace('were', 'was') if count == 1 else why}"
 
     def _write(self, why_not_all: list[str]) -> None:
-        from ..questions.contract.contract_file import as_text, read
-        from ..questions.contract.making_contract import make_contract
+        from ...questions.contract.contract_file import as_text, read
+        from ...questions.contract.making_contract import make_contract
 
         earlier = read(self.path) if why_not_all and self.path.exists() else None
         project, not_known = self._project()
@@ -171,9 +117,9 @@ class ContractRun:
         self.lines += [f"not known: {text}" for text in not_known]
 
     def _project(self) -> tuple[Any, list[str]]:
-        from ..inventory.child_process import asgi_inventory_of, celery_inventory_of
-        from ..questions.contract.from_project import Project
-        from ..source import read_tree
+        from ...inventory.child_process import asgi_inventory_of, celery_inventory_of
+        from ...questions.contract.from_project import Project
+        from ...source import read_tree
 
         options, given = options_of(self._config), child_arguments(self._config)
         settings = options.production_settings or os.environ.get("DJANGO_SETTINGS_MODULE", "")
