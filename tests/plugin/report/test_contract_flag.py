@@ -245,8 +245,8 @@ def test_without_channels(project, without):
     project.write(
         "config/asgi.py", "from django.core.asgi import get_asgi_application\n\napplication = get_asgi_application()\n"
     )
-    result = run(project, SIMULATED)
-    result.assert_outcomes(passed=1)
+    (project.path / "shop" / "consumers.py").unlink()
+    run(project, SIMULATED).assert_outcomes(passed=1)
     said = contract(project)
     assert len(sent(project)) == 3
     assert (said["accepts"]["routes"], said["sends"]["messages"]) == ([], [])
