@@ -30,6 +30,7 @@ class Options:
         strict: whether every test is held to what a test with one of our fixtures is.
         async_db: ``shared`` lends the test's connection to every thread, ``off`` leaves it as pytest-django has it.
         reuse: whether a stepped worker is used again by later tests.
+        redeliver_all: whether the simulated broker delivers each message twice, where a test does not say otherwise.
         distinct_keys: whether the primary keys of the test databases start apart for each table.
         on_commit: whether ``on_commit`` callbacks run in sync tests as in production, in every test.
         redis_url: a running Redis for the real-server fixtures; empty starts a private one.
@@ -53,6 +54,7 @@ class Options:
     async_db: str
     on_commit: bool
     reuse: bool
+    redeliver_all: bool
     distinct_keys: bool
     redis_url: str
     rabbitmq_url: str
@@ -127,6 +129,13 @@ def add_options(parser: pytest.Parser) -> None:
         "builds each anew (default: true).",
         type="bool",
         default=True,
+    )
+    parser.addini(
+        "backchannel_redeliver_all",
+        "Deliver each message of every test with task_queue once more when it is done, but for retries; the marker's "
+        "redeliver_all rules its own test (default: false).",
+        type="bool",
+        default=False,
     )
     parser.addini(
         "backchannel_distinct_keys",
@@ -240,6 +249,7 @@ def _read(config: pytest.Config) -> Options:
         async_db=_choice(config, "backchannel_async_db", ASYNC_DB_CHOICES),
         on_commit=_ini(config, "backchannel_on_commit", "true or false"),
         reuse=_ini(config, "backchannel_reuse", "true or false"),
+        redeliver_all=_ini(config, "backchannel_redeliver_all", "true or false"),
         distinct_keys=_ini(config, "backchannel_distinct_keys", "true or false"),
         redis_url=_url("--backchannel-redis-url", config, ("redis", "rediss", "valkey")),
         rabbitmq_url=_url("--backchannel-rabbitmq-url", config, ("amqp", "amqps", "pyamqp")),

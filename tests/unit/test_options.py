@@ -12,6 +12,10 @@ import pytest
         ("backchannel_timeout = 0", "backchannel_timeout = '0': give a number of seconds above 0*"),
         ("backchannel_async_db = shard", "backchannel_async_db = 'shard': choose one of 'shared', 'off'"),
         ("backchannel_reuse = maybe", "backchannel_reuse: invalid truth value 'maybe': give true or false"),
+        (
+            "backchannel_redeliver_all = twice",
+            "backchannel_redeliver_all: invalid truth value 'twice': give true or false",
+        ),
         ("backchannel_distinct_keys = 3", "backchannel_distinct_keys: invalid truth value '3': give true or false"),
         ("backchannel_strict = maybe", "backchannel_strict: invalid truth value 'maybe': give true or false"),
         ("backchannel_celery_app = a b", "backchannel_celery_app = 'a b': give 'package.module:attribute'*"),
