@@ -31,7 +31,7 @@ from .harness import (
 )
 from .harness.fresh import production_findings
 from .markers import MARKERS, wrong_markers
-from .options import add_options, add_question_options, add_server_options, options_of
+from .options import add_audit_options, add_options, add_question_options, add_server_options, options_of
 
 FIXTURE_MODULES = (
     "pytest_backchannel.fixtures.database",
@@ -49,6 +49,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare the options."""
     add_options(parser)
     add_question_options(parser)
+    add_audit_options(parser)
     add_server_options(parser)
 
 
