@@ -87,6 +87,11 @@ def pytest_configure(config: pytest.Config) -> None:
         manager.register(_WatchesSends(config), "backchannel-sends")
         if not hasattr(config, "workerinput"):
             manager.register(_RecordsContract(config), "backchannel-contract")
+    audit = options_of(config).audit
+    if audit is not None and audit.wants("rollback"):
+        manager.register(_WatchesTransactions(config), "backchannel-transactions")
+        if not hasattr(config, "workerinput"):
+            manager.register(_TellsTransactions(config), "backchannel-transactions-told")
     if options_of(config).reports:
         manager.register(_Gathers(), "backchannel-gathers")
         if not hasattr(config, "workerinput"):
@@ -513,6 +518,79 @@ class _RecordsContract:
         terminalreporter.section("backchannel: contract")
         for line in self.run.lines:
             terminalreporter.write_line(line)
+
+
+# ------------------------------------------------- sent inside a transaction
+
+
+class _WatchesTransactions:
+    """With ``--backchannel-audit=rollback``: note what each test sends inside a transaction."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        from .harness.auditing.rollback_tests import RollbackTests
+
+        self._tests = RollbackTests(config)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """What is sent from now on is of this test."""
+        self._tests.begin(item)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Watch also what a fixture has loaded, and look at what the body has patched."""
+        self._tests.watch()
+        try:
+            return (yield)
+        finally:
+            self._tests.end_body(item)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, object, object]:
+        """When the fixtures are gone, take what was noted."""
+        try:
+            return (yield)
+        finally:
+            item.stash[_INSIDE] = self._tests.end()
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Carry it to where it is told: plain values, which pytest-xdist sends."""
+        report = yield
+        if call.when == "teardown":
+            report.backchannel_rollback = item.stash.get(_INSIDE, [])  # type: ignore[attr-defined]
+        return report
+
+    def pytest_unconfigure(self) -> None:
+        """Watch no more."""
+        self._tests.close()
+
+
+_INSIDE = pytest.StashKey["list[list[Any]]"]()
+
+
+class _TellsTransactions:
+    """With ``--backchannel-audit=rollback``: tell what was sent, in the process that has the reports of all tests."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        from .harness.auditing.rollback_of_run import RollbackOfRun
+
+        self._run = RollbackOfRun(config)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take what a report carries."""
+        self._run.add(report)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Print it, when the rest of the audit has written its file."""
+        lines = self._run.lines()
+        if lines:
+            terminalreporter.section(self._run.TITLE)
+            for line in lines:
+                terminalreporter.write_line(line)
 
 
 # ------------------------------------------------------ once there is a need

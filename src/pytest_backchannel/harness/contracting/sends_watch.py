@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Callable
-from functools import lru_cache
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +11,7 @@ import pytest
 from ... import events
 from ...questions.contract.sends_noted import noted
 from ...questions.contract.sends_noted.log_sends import note_log
-from ...source.files import TESTS
+from ...source.files import holds_tests
 from ..patched import by_monkeypatch
 from ..queues import has_real_broker
 
@@ -34,7 +30,7 @@ class SendsWatch:
         self._config = config
         self._deselected = 0
         self._installed: list[Any] = []
-        self._is_test = _test_files(config.rootpath)
+        self._is_test = holds_tests(config.rootpath)
         self._is_ready = False
 
     def begin(self) -> None:
@@ -94,15 +90,3 @@ class SendsWatch:
         noted.take()
         while self._installed:
             self._installed.pop().remove()
-
-
-def _test_files(root: Path) -> Callable[[str], bool]:
-    @lru_cache(maxsize=4096)
-    def is_test(path: str) -> bool:
-        real = Path(os.path.realpath(path))
-        if not real.is_relative_to(folder):
-            return False
-        return any(TESTS.fullmatch(part) for part in real.relative_to(folder).parts)
-
-    folder = Path(os.path.realpath(root))
-    return is_test
