@@ -343,6 +343,13 @@ class UnreadableReport(BackchannelError):
     """
 
 
+class UnreadableContract(BackchannelError):
+    """What is to be read as a contract is none, is not there, or is one of another version of the format.
+
+    ``backchannel contract`` says so, and a run with ``--backchannel-contract``.
+    """
+
+
 if not TYPE_CHECKING:
     # Every one of them, and nothing else; ResultUnavailable by what stands in for it.
     _exceptions = [found for found in vars().values() if isinstance(found, type) and issubclass(found, Exception)]

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 MARKERS = (
     "celery_integration: needs a real broker and a real worker; for the slower job of the CI.",
     "allow_lost(slug, ...): what is lost or breaks under these slugs is intended in this test.",
+    "allow_audit(task, ..., reason): what the audit finds about these tasks in this test is intended.",
     "task_queue(profile, visibility_timeout, queues, workers, order, seed, redeliver_all, broker): how the broker "
     "and the workers of task_queue behave in this test; broker=['stepped', 'redis', 'rabbitmq'] runs it against each.",
 )
@@ -48,7 +49,11 @@ def wrong_markers(items: Iterable[pytest.Item], *, task_queue: bool = True) -> d
         task_queue: whether the marker of this name is ours.
     """
     wrong: dict[pytest.Item, str] = {}
-    checks = {"allow_lost": _check_allow_lost, **({"task_queue": queue_arguments} if task_queue else {})}
+    checks = {
+        "allow_lost": _check_allow_lost,
+        "allow_audit": allowed_audits,
+        **({"task_queue": queue_arguments} if task_queue else {}),
+    }
     for name, check in checks.items():
         for item in marked(items, name):
             try:
@@ -75,6 +80,29 @@ def _check_allow_lost(item: pytest.Item) -> None:
 def allowed_slugs(item: pytest.Item) -> set[str]:
     """The slugs under which a loss is intended in this test."""
     return {slug for marker in item.iter_markers("allow_lost") for slug in marker.args}
+
+
+# ----------------------------------------------------------------- allow_audit
+
+
+def allowed_audits(item: pytest.Item) -> dict[str, str]:
+    """Why what the audit finds in this test is intended, by the name of the task, or a pattern of it.
+
+    Raises:
+        pytest.UsageError: there is no task or no reason.
+    """
+    found: dict[str, str] = {}
+    for marker in item.iter_markers("allow_audit"):
+        reason = marker.kwargs.get("reason")
+        names = all(isinstance(task, str) and task for task in marker.args) and marker.args
+        if not names or set(marker.kwargs) != {"reason"} or not isinstance(reason, str) or not reason.strip():
+            raise pytest.UsageError(
+                f"{item.nodeid}: allow_audit takes the names of tasks, or patterns of them, and reason=, such as "
+                "allow_audit('shop.tasks.ping', reason='one mail more does no harm')"
+            )
+        for task in marker.args:
+            found.setdefault(task, reason)
+    return found
 
 
 # ------------------------------------------------------------------ task_queue

@@ -13,6 +13,8 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .questions.audit.audit_options import AuditOptions
+
 ASYNC_DB_CHOICES = ("shared", "off")
 BLOCKING_CHOICES = ("off", "warn", "error")
 
@@ -30,6 +32,7 @@ class Options:
         strict: whether every test is held to what a test with one of our fixtures is.
         async_db: ``shared`` lends the test's connection to every thread, ``off`` leaves it as pytest-django has it.
         reuse: whether a stepped worker is used again by later tests.
+        redeliver_all: whether the simulated broker delivers each message twice, where a test does not say otherwise.
         distinct_keys: whether the primary keys of the test databases start apart for each table.
         on_commit: whether ``on_commit`` callbacks run in sync tests as in production, in every test.
         redis_url: a running Redis for the real-server fixtures; empty starts a private one.
@@ -41,6 +44,8 @@ class Options:
         report_omit: patterns of what the report leaves out.
         fail_under: the share of what is wanted that has to be reached, 0 to 100; None where it does not matter.
         baseline: the file of the gaps that are known; empty where there is none.
+        contract: the file in which to record what is sent and accepted; empty for none.
+        audit: what the audit tries; None where it is not asked for.
     """
 
     celery_app: str
@@ -52,6 +57,7 @@ class Options:
     async_db: str
     on_commit: bool
     reuse: bool
+    redeliver_all: bool
     distinct_keys: bool
     redis_url: str
     rabbitmq_url: str
@@ -62,6 +68,8 @@ class Options:
     report_omit: tuple[str, ...]
     fail_under: float | None
     baseline: str
+    contract: str
+    audit: AuditOptions | None
 
 
 _KEY = pytest.StashKey[Options]()
@@ -127,6 +135,13 @@ def add_options(parser: pytest.Parser) -> None:
         default=True,
     )
     parser.addini(
+        "backchannel_redeliver_all",
+        "Deliver each message of every test with task_queue once more when it is done, but for retries; the marker's "
+        "redeliver_all rules its own test (default: false).",
+        type="bool",
+        default=False,
+    )
+    parser.addini(
         "backchannel_distinct_keys",
         "Let the primary keys of the test databases start apart for each table, so that a wrong id is not right by "
         "chance (default: false).",
@@ -175,6 +190,61 @@ def add_question_options(parser: pytest.Parser) -> None:
         help="The gaps that are known, as 'backchannel report baseline' writes them: only new ones are told, and fail "
         "the run.",
     )
+    parser.getgroup("backchannel", "pytest-backchannel").addoption(
+        "--backchannel-contract",
+        default="",
+        metavar="FILE",
+        help="Record what the project sends and what it accepts, for 'backchannel contract check'.",
+    )
+
+
+def add_audit_options(parser: pytest.Parser) -> None:
+    """Declare what belongs to the audit."""
+    group = parser.getgroup("backchannel", "pytest-backchannel")
+    group.addoption(
+        "--backchannel-audit",
+        nargs="?",
+        const=_ALL_KINDS,
+        default=None,
+        metavar="twice,crash,rollback",
+        help="Try, of each task that a test runs, what a second delivery of its message does, and a worker that dies "
+        "after each of its effects; and tell what is sent from inside a transaction (default: all three). The tests "
+        "run as without it. Paths go before it, or give it a value.",
+    )
+    group.addoption(
+        "--backchannel-audit-json",
+        default="",
+        metavar="FILE",
+        help="Write what the audit has found as JSON; audits where --backchannel-audit is not given.",
+    )
+    parser.addini(
+        "backchannel_audit_allow",
+        "What the audit finds and is intended: the name of a task (or a pattern of it) a line, with its reason after a "
+        "colon ('shop.tasks.ping: one mail more does no harm').",
+        type="linelist",
+        default=[],
+    )
+    parser.addini(
+        "backchannel_audit_outward",
+        "Mocks that stand for something outside of the project, whose calls the audit counts as effects: patterns such "
+        "as 'shop.gateway.charge' or '*.post', one a line.",
+        type="linelist",
+        default=[],
+    )
+    parser.addini(
+        "backchannel_audit_task_seconds",
+        "How long the audit of one task may take in a run (default: 10).",
+        default="10",
+    )
+    parser.addini(
+        "backchannel_audit_suite_seconds",
+        "How long all audits may take in one process of the run (default: 300).",
+        default="300",
+    )
+
+
+# As questions/audit/ has them: declaring a flag imports nothing.
+_ALL_KINDS = "twice,crash,rollback"
 
 
 def add_server_options(parser: pytest.Parser) -> None:
@@ -232,6 +302,7 @@ def _read(config: pytest.Config) -> Options:
         async_db=_choice(config, "backchannel_async_db", ASYNC_DB_CHOICES),
         on_commit=_ini(config, "backchannel_on_commit", "true or false"),
         reuse=_ini(config, "backchannel_reuse", "true or false"),
+        redeliver_all=_ini(config, "backchannel_redeliver_all", "true or false"),
         distinct_keys=_ini(config, "backchannel_distinct_keys", "true or false"),
         redis_url=_url("--backchannel-redis-url", config, ("redis", "rediss", "valkey")),
         rabbitmq_url=_url("--backchannel-rabbitmq-url", config, ("amqp", "amqps", "pyamqp")),
@@ -242,6 +313,8 @@ def _read(config: pytest.Config) -> Options:
         report_omit=tuple(_ini(config, "backchannel_report_omit", "a pattern a line, such as task:shop.legacy.*")),
         fail_under=_fail_under(config),
         baseline=str(config.getoption("--backchannel-baseline") or ""),
+        contract=str(config.getoption("--backchannel-contract") or ""),
+        audit=_audit(config),
     )
 
 
@@ -284,6 +357,52 @@ def _fail_under(config: pytest.Config) -> float | None:
     if not 0 <= percent <= 100:
         raise pytest.UsageError(f"{name} = {value!r}: give a number from 0 to 100, such as 85")
     return percent
+
+
+def _audit(config: pytest.Config) -> AuditOptions | None:
+    given = config.getoption("--backchannel-audit")
+    json = str(config.getoption("--backchannel-audit-json") or "")
+    if given is None and not json:
+        return None
+    from .questions.audit.audit_options import AuditOptions
+
+    limits = {
+        name: _seconds(f"backchannel_audit_{name}", _ini(config, f"backchannel_audit_{name}", "a number of seconds"))
+        for name in ("task_seconds", "suite_seconds")
+    }
+    return AuditOptions(
+        kinds=_kinds_of_audit(_ALL_KINDS if given is None else str(given)),
+        allow=_allowed_tasks(config, "backchannel_audit_allow"),
+        outward=tuple(_ini(config, "backchannel_audit_outward", "a pattern a line, such as shop.gateway.charge")),
+        json=json,
+        **limits,
+    )
+
+
+def _kinds_of_audit(given: str) -> tuple[str, ...]:
+    from .questions.audit.audit_options import KINDS
+
+    wanted = [kind.strip() for kind in given.split(",")]
+    for kind in wanted:
+        if kind not in KINDS:
+            raise pytest.UsageError(
+                f"--backchannel-audit={given}: there is no {kind!r}: choose of {', '.join(KINDS)}, with commas between "
+                f"them; a path goes before the flag, or after --backchannel-audit={_ALL_KINDS}"
+            )
+    return tuple(kind for kind in KINDS if kind in wanted)
+
+
+def _allowed_tasks(config: pytest.Config, name: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for line in _ini(config, name, "a task a line, with its reason after a colon"):
+        task, _, reason = (part.strip() for part in line.partition(":"))
+        if not task or not reason:
+            raise pytest.UsageError(
+                f"{name}: {line!r} has no {'reason' if task else 'task'}: give a task and its reason, such as "
+                "shop.tasks.ping: one mail more does no harm"
+            )
+        found[task] = reason
+    return found
 
 
 def _ini(config: pytest.Config, name: str, valid: str) -> Any:

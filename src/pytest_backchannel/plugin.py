@@ -31,7 +31,7 @@ from .harness import (
 )
 from .harness.fresh import production_findings
 from .markers import MARKERS, wrong_markers
-from .options import add_options, add_question_options, add_server_options, options_of
+from .options import add_audit_options, add_options, add_question_options, add_server_options, options_of
 
 FIXTURE_MODULES = (
     "pytest_backchannel.fixtures.database",
@@ -49,6 +49,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare the options."""
     add_options(parser)
     add_question_options(parser)
+    add_audit_options(parser)
     add_server_options(parser)
 
 
@@ -82,6 +83,15 @@ def pytest_configure(config: pytest.Config) -> None:
     if options_of(config).odd_values:
         manager.register(_OddValues(), "backchannel-odd-values")
         manager.register(_OddValuesTried(), "backchannel-odd-values-tried")
+    if options_of(config).contract:
+        manager.register(_WatchesSends(config), "backchannel-sends")
+        if not hasattr(config, "workerinput"):
+            manager.register(_RecordsContract(config), "backchannel-contract")
+    audit = options_of(config).audit
+    if audit is not None and audit.wants("rollback"):
+        manager.register(_WatchesTransactions(config), "backchannel-transactions")
+        if not hasattr(config, "workerinput"):
+            manager.register(_TellsTransactions(config), "backchannel-transactions-told")
     if options_of(config).reports:
         manager.register(_Gathers(), "backchannel-gathers")
         if not hasattr(config, "workerinput"):
@@ -412,6 +422,175 @@ class _ReportsRun:
     def pytest_unconfigure(self) -> None:
         """Leave no process behind."""
         self._run.close()
+
+
+# ------------------------------------------------------------- the contract
+
+
+class _WatchesSends:
+    """With ``--backchannel-contract``: note what each test sends."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        from .harness.contracting.sends_watch import SendsWatch
+
+        self._watch = SendsWatch(config)
+        self._manager = config.pluginmanager
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self) -> None:
+        """What is sent from now on is of this test."""
+        self._watch.begin()
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Watch also what a fixture has loaded, and look at what the body has patched."""
+        self._watch.watch()
+        try:
+            return (yield)
+        finally:
+            self._watch.end_body(item)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, object, object]:
+        """When the fixtures are gone, take what was noted."""
+        try:
+            return (yield)
+        finally:
+            item.stash[_SENT] = self._watch.end(item)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Carry it to where the contract is made: plain values, which pytest-xdist sends."""
+        report = yield
+        if call.when == "teardown":
+            report.backchannel_sent = item.stash.get(_SENT, [])  # type: ignore[attr-defined]
+        return report
+
+    def pytest_deselected(self, items: list[pytest.Item]) -> None:
+        """Count what is left out."""
+        self._watch.left_out(len(items))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self) -> None:
+        """Tell what was left out."""
+        count = self._watch.tell_left_out()
+        contract: _RecordsContract | None = self._manager.get_plugin("backchannel-contract")
+        if contract is not None:
+            contract.run.deselected(count)
+
+    def pytest_unconfigure(self) -> None:
+        """Watch no more."""
+        self._watch.close()
+
+
+_SENT = pytest.StashKey["list[list[Any]]"]()
+
+
+class _RecordsContract:
+    """With ``--backchannel-contract``: write it, in the process that has the reports of all tests."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        from .harness.contracting.contract_run import ContractRun
+
+        self.run = ContractRun(config)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take what a report carries."""
+        self.run.add(report)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """A worker of pytest-xdist has ended, and says what it has left out."""
+        self.run.deselected(int((getattr(node, "workeroutput", None) or {}).get("backchannel_deselected", 0)))
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """Write the file; what was asked for and can't be had fails the run."""
+        if not self.run.finish(exitstatus):
+            session.exitstatus = exitstatus or pytest.ExitCode.INTERRUPTED
+        elif self.run.collected_only:
+            session.exitstatus = pytest.ExitCode.OK
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Say what was written."""
+        terminalreporter.section("backchannel: contract")
+        for line in self.run.lines:
+            terminalreporter.write_line(line)
+
+
+# ------------------------------------------------- sent inside a transaction
+
+
+class _WatchesTransactions:
+    """With ``--backchannel-audit=rollback``: note what each test sends inside a transaction."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        from .harness.auditing.rollback_tests import RollbackTests
+
+        self._tests = RollbackTests(config)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """What is sent from now on is of this test."""
+        self._tests.begin(item)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Watch also what a fixture has loaded, and look at what the body has patched."""
+        self._tests.watch()
+        try:
+            return (yield)
+        finally:
+            self._tests.end_body(item)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, object, object]:
+        """When the fixtures are gone, take what was noted."""
+        try:
+            return (yield)
+        finally:
+            item.stash[_INSIDE] = self._tests.end()
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Carry it to where it is told: plain values, which pytest-xdist sends."""
+        report = yield
+        if call.when == "teardown":
+            report.backchannel_rollback = item.stash.get(_INSIDE, [])  # type: ignore[attr-defined]
+        return report
+
+    def pytest_unconfigure(self) -> None:
+        """Watch no more."""
+        self._tests.close()
+
+
+_INSIDE = pytest.StashKey["list[list[Any]]"]()
+
+
+class _TellsTransactions:
+    """With ``--backchannel-audit=rollback``: tell what was sent, in the process that has the reports of all tests."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        from .harness.auditing.rollback_of_run import RollbackOfRun
+
+        self._run = RollbackOfRun(config)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take what a report carries."""
+        self._run.add(report)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Print it, when the rest of the audit has written its file."""
+        lines = self._run.lines()
+        if lines:
+            terminalreporter.section(self._run.TITLE)
+            for line in lines:
+                terminalreporter.write_line(line)
 
 
 # ------------------------------------------------------ once there is a need

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from pytest_backchannel.options import options_of
+
 
 @pytest.mark.parametrize(
     ("line", "message"),
@@ -12,6 +14,10 @@ import pytest
         ("backchannel_timeout = 0", "backchannel_timeout = '0': give a number of seconds above 0*"),
         ("backchannel_async_db = shard", "backchannel_async_db = 'shard': choose one of 'shared', 'off'"),
         ("backchannel_reuse = maybe", "backchannel_reuse: invalid truth value 'maybe': give true or false"),
+        (
+            "backchannel_redeliver_all = twice",
+            "backchannel_redeliver_all: invalid truth value 'twice': give true or false",
+        ),
         ("backchannel_distinct_keys = 3", "backchannel_distinct_keys: invalid truth value '3': give true or false"),
         ("backchannel_strict = maybe", "backchannel_strict: invalid truth value 'maybe': give true or false"),
         ("backchannel_celery_app = a b", "backchannel_celery_app = 'a b': give 'package.module:attribute'*"),
@@ -52,6 +58,8 @@ def test_a_bad_value_names_itself_and_the_choices(pytester, line, message):
             "*begins with 'http://': give a url such as amqp*",
         ),
         ("--backchannel-asgi-server=gunicorn", "*'gunicorn'*uvicorn*daphne*"),
+        ("--backchannel-audit=thrice", "*there is no 'thrice': choose of twice, crash, rollback*"),
+        ("--backchannel-audit=twice,", "*there is no '': choose of twice, crash, rollback*"),
     ],
 )
 def test_a_bad_flag_names_itself_and_shows_no_password(pytester, flag, message):
@@ -108,3 +116,52 @@ def test_an_app_of_a_name_without_a_colon_is_taken(pytester):
     )
     pytester.makepyfile("def test_it(task_queue): assert task_queue.app.main == 'depot'\n")
     pytester.runpytest_subprocess("-p", "no:django").assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("backchannel_audit_allow = shop.tasks.ping", "*'shop.tasks.ping' has no reason: give a task and its reason*"),
+        ("backchannel_audit_allow = : why", "*': why' has no task: give a task and its reason*"),
+        ("backchannel_audit_task_seconds = long", "*'long': give a number of seconds above 0*"),
+        ("backchannel_audit_suite_seconds = 0", "*'0': give a number of seconds above 0*"),
+    ],
+)
+def test_a_bad_option_of_the_audit(pytester, line, message):
+    pytester.makeini(f"[pytest]\nasyncio_default_fixture_loop_scope = function\n{line}\n")
+    result = pytester.runpytest_subprocess("--backchannel-audit")
+    assert result.ret == 4
+    result.stderr.fnmatch_lines([message])
+
+
+def audit_of(pytester, *arguments):
+    return options_of(pytester.parseconfig(*arguments)).audit
+
+
+def test_what_the_audit_is_asked_for(pytester):
+    pytester.makeini(
+        "[pytest]\nasyncio_default_fixture_loop_scope = function\n"
+        "backchannel_audit_allow =\n  shop.tasks.*: a toy: it is\n"
+    )
+    assert audit_of(pytester) is None
+    everything = audit_of(pytester, "--backchannel-audit")
+    assert everything.kinds == ("twice", "crash", "rollback")
+    assert (everything.task_seconds, everything.suite_seconds) == (10, 300)
+    assert everything.reason("shop.tasks.ping") == "a toy: it is"
+    assert everything.reason("billing.tasks.ping") == ""
+    some = audit_of(pytester, "--backchannel-audit=rollback,twice")
+    assert some.kinds == ("twice", "rollback")
+    assert some.wants("crash", "rollback")
+    assert not some.wants("crash")
+    assert audit_of(pytester, "--backchannel-audit-json=a.json").json == "a.json"
+
+
+@pytest.mark.parametrize("arguments", ["'t'", "reason='r'", "'t', reason=''", "1, reason='r'", "'t', reason='r', x=1"])
+def test_allow_audit_needs_tasks_and_a_reason(pytester, arguments):
+    pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
+    pytester.makepyfile(
+        f"import pytest\n\n@pytest.mark.allow_audit({arguments})\ndef test_a(): pass\n\ndef test_b(): pass\n"
+    )
+    result = pytester.runpytest_subprocess("-p", "no:randomly")
+    result.assert_outcomes(errors=1, passed=1)
+    result.stdout.fnmatch_lines(["*allow_audit takes the names of tasks*and reason=*"])

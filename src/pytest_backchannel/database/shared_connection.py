@@ -94,6 +94,11 @@ class SharedConnection:
         """Whether the current thread is inside an atomic block of the code under test."""
         return self.lock.mine and len(self.connection.atomic_blocks) > self._blocks
 
+    @property
+    def code_blocks(self) -> list[Any]:
+        """The atomic blocks of the code under test that the current thread is in, from outside to inside."""
+        return list(self.connection.atomic_blocks[self._blocks :]) if self.lock.mine else []
+
     def adopt(self) -> None:
         """Take the blocks that the current thread is in for the test's own."""
         if not self.in_code_transaction:

@@ -174,6 +174,21 @@ def in_code_transaction(alias: str | None = None) -> bool:
     )
 
 
+def code_blocks() -> list[Any]:
+    """The atomic blocks of :func:`in_code_transaction`, of all databases, those of each from outside to inside."""
+    shared_now = _shared()
+    held = _held.value or ()
+    blocks = [block for shared in shared_now.values() for block in shared.code_blocks]
+    for connection in _initialised():
+        if connection.alias not in shared_now:
+            blocks += [
+                block
+                for block in connection.atomic_blocks
+                if not getattr(block, "_from_testcase", False) and not any(block is other for other in held)
+            ]
+    return blocks
+
+
 def any_connections() -> bool:
     """Whether there may be a connection: Django has read its DATABASES."""
     # Django keeps there what it has read (5.2–6.1). A look-up, and no import: it is done for every test of a project.

@@ -77,8 +77,8 @@ def stepped_queue(item: pytest.Item) -> TaskQueue:
     profile = production(item.config)
     if options.worker_queues and not {"queues", "workers"} & set(arguments):
         arguments["queues"] = options.worker_queues
-    if "profile" not in arguments:
-        arguments["profile"] = profile.broker
+    arguments.setdefault("profile", profile.broker)
+    arguments.setdefault("redeliver_all", options.redeliver_all)
     try:
         return TaskQueue(
             app,

@@ -28,6 +28,8 @@ class KnownTask:
         own_retry: whether its function names ``retry``: it may retry itself.
         own_reject: whether its function names ``Reject``.
         parameters: the names of its function's parameters, without the task itself.
+        signature: the same as code, with kinds, and ``...`` for a default: ``(order_id, *, force=...)``; empty where
+            it is not known.
     """
 
     name: str
@@ -43,6 +45,7 @@ class KnownTask:
     own_retry: bool = False
     own_reject: bool = False
     parameters: Sequence[str] = ()
+    signature: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +62,8 @@ class BeatEntry:
         expires: after how many seconds its message expires, by the entry or by the task; None for never.
         queue: the queue that the entry names; None where it names none.
         refused: why its arguments don't fit the task; None where they do, or it is not known.
+        positional: how many positional arguments it gives to the task.
+        keywords: the names of its keyword arguments.
     """
 
     name: str
@@ -70,6 +75,8 @@ class BeatEntry:
     expires: float | None = None
     queue: str | None = None
     refused: str | None = None
+    positional: int = 0
+    keywords: Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

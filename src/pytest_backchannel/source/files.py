@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 SKIPPED = frozenset(
@@ -44,6 +45,24 @@ class PythonFile:
     path: Path
     relative: str
     module: str
+
+
+def holds_tests(root: Path) -> Callable[[str], bool]:
+    """What says of a file whether it holds tests of a project, by its name or that of a folder.
+
+    Args:
+        root: the folder of the project.
+    """
+    folder = Path(os.path.realpath(root))
+
+    @lru_cache(maxsize=4096)
+    def is_test(path: str) -> bool:
+        real = Path(os.path.realpath(path))
+        if not real.is_relative_to(folder):
+            return False
+        return any(TESTS.fullmatch(part) for part in real.relative_to(folder).parts)
+
+    return is_test
 
 
 def python_files(root: Path, *, tests: bool = False) -> list[PythonFile]:

@@ -57,7 +57,8 @@ class TaskQueue(WaitingTasks):
             ``task_queues``, and where there are none, every queue that is used.
         order: ``fifo``, or ``random``: any message that waits may be next.
         seed: of the random order.
-        redeliver_all: deliver each message once more when it is done, as a broker may: tasks have to stand it.
+        redeliver_all: deliver each message that is no retry once more when it is done, as a broker may: tasks have to
+            stand it.
         log: where events go; the log of the running test by default.
         in_transaction: whether the project's code is inside a transaction of its own, now.
         why_unregistered: says of a task that this process has why a worker of production does not know it, and None

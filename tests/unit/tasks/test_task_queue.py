@@ -431,6 +431,15 @@ def test_redeliver_all_runs_everything_twice():
     assert sorted(t.runs) == [("add", 1, 1), ("add", 1, 1), ("late", 2), ("late", 2)]
 
 
+def test_redeliver_all_does_not_double_retries():
+    with VirtualClock(), TaskQueue(t.app, redeliver_all=True) as queue:
+        t.flaky.delay()
+        queue.run_until_idle()
+        # Two deliveries of the message, and of each its two retries once.
+        assert sorted(t.runs) == [0, 0, 1, 1, 2, 2]
+        assert len(queue.retries) == 4
+
+
 def test_remote_control_is_answered(queue):
     assert t.app.control.inspect().ping() == {"worker@backchannel": {"ok": "pong"}}
     assert t.app.control.inspect().active() == {"worker@backchannel": []}

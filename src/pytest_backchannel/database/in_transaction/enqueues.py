@@ -11,6 +11,7 @@ from typing import Any
 from ...active import Replaced, Replacement, Slot, Together
 from ...events import Location, caller, current_log
 from ..sharing import current_sharing, in_code_transaction
+from .heard import hears
 
 # Within an enqueuing that has been told: what it enqueues in its turn, as a workflow does, is the same problem.
 _told: ContextVar[bool] = ContextVar("pytest_backchannel_enqueue_told", default=False)
@@ -66,6 +67,8 @@ def _tell(name: str, seen: Lines, task: Any = None) -> None:
     if (name, where) in seen:
         return
     seen.add((name, where))
+    if hears.value is not None:
+        hears.value("enqueued_in_transaction", name, where, task)
     current_log().problem(
         "enqueued_in_transaction",
         f"{name} was enqueued inside transaction.atomic(){entered_at()}, before the commit: a worker may run it before "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ...events import EventLog, Location, Problem
 from ..sharing import in_code_transaction
 from .enqueues import entered_at, within_told
+from .heard import hears
 
 
 def tell_send(log: EventLog, call: str, where: Location | None) -> None:
@@ -22,6 +23,8 @@ def tell_send(log: EventLog, call: str, where: Location | None) -> None:
         return
     if any(problem.slug == "sent_in_transaction" and problem.where == where for problem in log.of(Problem)):
         return
+    if hears.value is not None:
+        hears.value("sent_in_transaction", call, where)
     log.problem(
         "sent_in_transaction",
         f"{call} was called inside transaction.atomic(){entered_at()}, before the commit: who receives the message may "

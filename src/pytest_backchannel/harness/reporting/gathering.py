@@ -19,6 +19,7 @@ from ... import events
 from ...questions.report import facts
 from ...questions.report.seen.log_facts import note_log
 from ...questions.report.story_tree import story_data
+from ..patched import by_monkeypatch
 from ..queues import has_real_broker
 
 # What is watched of which library, and by which modules: each has install() and remove().
@@ -61,7 +62,10 @@ class Gathering:
     def end_body(self, item: pytest.Item) -> None:
         """The body has ended, and what it has patched by pytest's own ``monkeypatch`` is still there."""
         if "celery" in sys.modules:
-            _look_at_patches(item)
+            from ...questions.report.seen.mocked_tasks import look_at
+
+            for target, name, there, original in by_monkeypatch(item):
+                look_at(target, name, there, original)
 
     def end(self, item: pytest.Item) -> list[facts.Fact]:
         """A test has ended, and its fixtures are gone.
@@ -125,24 +129,3 @@ def story(report: pytest.TestReport) -> list[dict[str, Any]]:
     """What happened behind the request in a test that has failed."""
     log = events.log_in_use()
     return story_data(log) if report.failed and log is not None else []
-
-
-# --- private API: MonkeyPatch._setattr, seen on pytest 8–9: what it has replaced, and what stood there before. Where it
-# --- is no list of such, nothing is looked at, and a task that is replaced by it is only not told of.
-
-
-def _look_at_patches(item: pytest.Item) -> None:
-    patches = getattr(getattr(item, "funcargs", {}).get("monkeypatch"), "_setattr", None)
-    if not isinstance(patches, list) or not patches:
-        return
-    from ...questions.report.seen.mocked_tasks import look_at
-
-    for entry in patches:
-        if isinstance(entry, tuple) and len(entry) == 3 and isinstance(entry[1], str):
-            target, name, original = entry
-            there = getattr(target, "__dict__", {}).get(name)
-            if there is not None:
-                look_at(target, name, there, original)
-
-
-# --- end of private API

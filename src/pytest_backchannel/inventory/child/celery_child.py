@@ -329,6 +329,8 @@ def _beat_entry(app: Any, name: str, entry: Any) -> dict[str, Any]:
         "expires": _seconds(options["expires"] if "expires" in options else getattr(task, "expires", None)),
         "queue": str(getattr(options["queue"], "name", options["queue"])) if options.get("queue") else None,
         "refused": _refused_arguments(task, values.get("args") or (), values.get("kwargs") or {}),
+        "positional": len(values.get("args") or ()),
+        "keywords": sorted(map(str, values.get("kwargs") or {})),
     }
 
 

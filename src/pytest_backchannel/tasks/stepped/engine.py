@@ -38,7 +38,7 @@ class Engine:
         workers: the queues of each worker, by its name; None for a worker that serves every queue that is used.
         order: ``fifo``, or ``random``.
         seed: of the random order.
-        redeliver_all: whether each message is delivered once more when it is done.
+        redeliver_all: whether each message that is no retry is delivered once more when it is done.
     """
 
     def __init__(
@@ -452,7 +452,9 @@ class Engine:
         finally:
             execution.worker = self.book.message = None
         self.done.append(message)
-        if self._redeliver_all and message.history.finished and not message.redelivered:
+        history: MessageHistory = message.history
+        # A retry is a message of its own: were it doubled, too, each would double the runs of all that follow it.
+        if self._redeliver_all and history.finished and not message.redelivered and not history.retries:
             self.broker.deliver_again(message)
 
     def _check_loop(self, history: MessageHistory) -> None:

@@ -28,6 +28,7 @@ def body_of_task(task: Any) -> dict[str, Any]:
         "own_retry": "retry" in names,
         "own_reject": "Reject" in names,
         "parameters": _parameters(task),
+        "signature": signature_text(task),
     }
 
 
@@ -49,6 +50,33 @@ def _is_celerys(owner: type) -> bool:
 
 def _in_class(task_class: type, name: str) -> Any:
     return next((vars(base)[name] for base in task_class.__mro__ if name in vars(base)), None)
+
+
+def signature_text(task: Any) -> str:
+    """What a task may be called with, as code: ``(order_id, *, force=...)``; empty where that is not known.
+
+    It is that of the task's own function: what Celery, or a decorator that is marked by ``functools.wraps``, has put
+    around it is seen through.
+
+    Args:
+        task: a registered task.
+    """
+    try:
+        parameters = inspect.signature(task.run).parameters.values()
+    except (TypeError, ValueError):
+        return ""
+    plain = [one.replace(annotation=inspect.Parameter.empty, default=_default(one)) for one in parameters]
+    return str(inspect.Signature(plain))
+
+
+def _default(parameter: inspect.Parameter) -> Any:
+    """That there is a default is told, and not which: it may be a secret, or differ from run to run."""
+    return parameter.default if parameter.default is parameter.empty else _Anything()
+
+
+class _Anything:
+    def __repr__(self) -> str:
+        return "..."
 
 
 def _parameters(task: Any) -> list[str]:

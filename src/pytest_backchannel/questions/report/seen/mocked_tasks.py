@@ -11,10 +11,9 @@ from typing import Any
 from unittest import mock
 from unittest.mock import NonCallableMock
 
-from ....active import Replaced, Replacement
 from ....masking import masked
+from ... import ended_patches
 from ..facts import gathering, note
-from .around import around
 
 ENQUEUING = ("delay", "apply_async", "delay_on_commit", "apply_async_on_commit")
 """The methods of a task that enqueue it."""
@@ -22,12 +21,12 @@ ENQUEUING = ("delay", "apply_async", "delay_on_commit", "apply_async_on_commit")
 
 def install() -> None:
     """Look at patches from now on; Celery is loaded."""
-    _patches.install()
+    ended_patches.watch(look_at, gathering)
 
 
 def remove() -> None:
     """Look at them no more."""
-    _patches.remove()
+    ended_patches.forget(look_at)
 
 
 def look_at(target: Any, attribute: str, stands_there: Any, original: Any) -> None:
@@ -118,32 +117,3 @@ def _is_made_up(value: Any) -> bool:
     if isinstance(value, dict):
         return any(_is_made_up(inner) for inner in value.values())
     return isinstance(value, list | tuple | set) and any(_is_made_up(inner) for inner in value)
-
-
-# --- private API: unittest.mock._patch.__exit__ and its attributes target, attribute and temp_original, seen on Python
-# --- 3.11–3.14: what ends a patch, however it was begun. pytest-mock ends its patches by the same way.
-# --- tests/unit/questions/test_mocked_tasks.py fails where it is built differently.
-
-_MISSING = object()
-
-
-def _exit(before: Any, patch: Any, *exc_info: Any) -> Any:
-    if gathering() and getattr(patch, "is_started", True):
-        target, original = getattr(patch, "target", None), getattr(patch, "temp_original", None)
-        attribute = getattr(patch, "attribute", None)
-        if isinstance(attribute, str):
-            # Not by getattr(), which might call code of the project's.
-            there = vars(target).get(attribute, _MISSING) if hasattr(target, "__dict__") else _MISSING
-            if there is not _MISSING:
-                look_at(target, attribute, there, original)
-    return before(patch, *exc_info)
-
-
-def _replacements() -> list[Replacement]:
-    patch_class: Any = getattr(mock, "_patch")  # noqa: B009  (the type stubs know it as a generic class)
-    return [Replacement(patch_class, "__exit__", around(_exit))]
-
-
-_patches = Replaced("patches for the report", _replacements, of_the_run=True)
-
-# --- end of private API

@@ -1,0 +1,1 @@
+"""What tests send, whatever they are written with: noted while they run."""
