@@ -106,9 +106,9 @@ def test_task(db, number):
 @pytest.mark.parametrize("number", MANY)
 async def test_socket(number):
     communicator = WebsocketCommunicator(application, f"/ws/{{number % 50}}/7/")
-    assert (await communicator.connect())[0]
+    assert (await communicator.connect(timeout=60))[0]
     await communicator.send_json_to({{"action": "join"}})
-    assert await communicator.receive_json_from() == {{"action": "join"}}
+    assert await communicator.receive_json_from(timeout=60) == {{"action": "join"}}
     await communicator.disconnect()
 """
 
