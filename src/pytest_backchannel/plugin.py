@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -32,6 +32,10 @@ from .harness import (
 from .harness.fresh import production_findings
 from .markers import MARKERS, wrong_markers
 from .options import add_audit_options, add_options, add_question_options, add_server_options, options_of
+
+if TYPE_CHECKING:
+    from .harness.asking.watch_of_tests import WatchOfTests
+    from .harness.contracting.sends_watch import SendsWatch
 
 FIXTURE_MODULES = (
     "pytest_backchannel.fixtures.database",
@@ -83,18 +87,33 @@ def pytest_configure(config: pytest.Config) -> None:
     if options_of(config).odd_values:
         manager.register(_OddValues(), "backchannel-odd-values")
         manager.register(_OddValuesTried(), "backchannel-odd-values-tried")
+    _register_questions(config)
+
+
+def _register_questions(config: pytest.Config) -> None:
+    manager = config.pluginmanager
+    is_worker = hasattr(config, "workerinput")  # of pytest-xdist: it watches, and another process answers
     if options_of(config).contract:
-        manager.register(_WatchesSends(config), "backchannel-sends")
-        if not hasattr(config, "workerinput"):
+        from .harness.contracting.sends_watch import SendsWatch
+
+        sends = SendsWatch(config)
+        manager.register(_Watches(sends), "backchannel-sends")
+        manager.register(_CountsLeftOut(config, sends), "backchannel-left-out")
+        if not is_worker:
             manager.register(_RecordsContract(config), "backchannel-contract")
     audit = options_of(config).audit
     if audit is not None and audit.wants("rollback"):
-        manager.register(_WatchesTransactions(config), "backchannel-transactions")
-        if not hasattr(config, "workerinput"):
+        from .harness.auditing.rollback_tests import RollbackTests
+
+        manager.register(_Watches(RollbackTests(config)), "backchannel-transactions")
+        if not is_worker:
             manager.register(_TellsTransactions(config), "backchannel-transactions-told")
     if options_of(config).reports:
-        manager.register(_Gathers(), "backchannel-gathers")
-        if not hasattr(config, "workerinput"):
+        from .harness.reporting.gathering import Gathering
+
+        manager.register(_Watches(Gathering()), "backchannel-gathers")
+        manager.register(_TellsStories(), "backchannel-stories")
+        if not is_worker:
             manager.register(_ReportsRun(config), "backchannel-report")
 
 
@@ -318,59 +337,72 @@ class _OddValuesTried:
         watching.try_visits(item)
 
 
-# --------------------------------------------------------------- the report
+# ------------------------------------------------------- questions about each test
 
 
-class _Gathers:
-    """With ``--backchannel-report``: gather what each test does with the parts of the project."""
+class _Watches:
+    """With the flag of a question: watch each test, and let its last report carry what was seen of it.
 
-    def __init__(self) -> None:
-        from .harness.reporting.gathering import Gathering
+    Args:
+        watch: of the question.
+    """
 
-        self._gathering = Gathering()
+    def __init__(self, watch: WatchOfTests) -> None:
+        self._watch = watch
+        self._seen = pytest.StashKey[Any]()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """What happens from now on is of this test."""
-        self._gathering.begin(item)
+        self._watch.begin(item)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
         """Watch also what a fixture has loaded, and look at what the body has patched."""
-        self._gathering.watch()
+        self._watch.watch()
         try:
             return (yield)
         finally:
-            self._gathering.end_body(item)
+            self._watch.end_body(item)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, object, object]:
-        """When the fixtures are gone, take what was gathered."""
+        """When the fixtures are gone, take what was seen."""
         try:
             return (yield)
         finally:
-            item.stash[_FACTS] = self._gathering.end(item)
+            item.stash[self._seen] = self._watch.end(item)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Carry it to where the report is made: plain values, which pytest-xdist sends."""
+        """Carry it to where the question is answered."""
+        report = yield
+        if call.when == "teardown":
+            setattr(report, self._watch.CARRIED, item.stash.get(self._seen, None))
+        return report
+
+    def pytest_unconfigure(self) -> None:
+        """Watch no more."""
+        self._watch.close()
+
+
+# --------------------------------------------------------------- the report
+
+
+class _TellsStories:
+    """With ``--backchannel-report``: let the report of a phase that has failed carry what happened."""
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Carry it to where the report of the run is made: plain values, which pytest-xdist sends."""
         from .harness.reporting.gathering import story
 
         report = yield
         if report.failed:
             report.backchannel_story = story(report)  # type: ignore[attr-defined]
-        if call.when == "teardown":
-            report.backchannel_facts = item.stash.get(_FACTS, [])  # type: ignore[attr-defined]
         return report
-
-    def pytest_unconfigure(self) -> None:
-        """Watch no more."""
-        self._gathering.close()
-
-
-_FACTS = pytest.StashKey["list[tuple[str, str, str]]"]()
 
 
 class _ReportsRun:
@@ -427,46 +459,12 @@ class _ReportsRun:
 # ------------------------------------------------------------- the contract
 
 
-class _WatchesSends:
-    """With ``--backchannel-contract``: note what each test sends."""
+class _CountsLeftOut:
+    """With ``--backchannel-contract``: tests that are deselected send nothing, and the contract says so."""
 
-    def __init__(self, config: pytest.Config) -> None:
-        from .harness.contracting.sends_watch import SendsWatch
-
-        self._watch = SendsWatch(config)
+    def __init__(self, config: pytest.Config, watch: SendsWatch) -> None:
+        self._watch = watch
         self._manager = config.pluginmanager
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_setup(self) -> None:
-        """What is sent from now on is of this test."""
-        self._watch.begin()
-
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
-        """Watch also what a fixture has loaded, and look at what the body has patched."""
-        self._watch.watch()
-        try:
-            return (yield)
-        finally:
-            self._watch.end_body(item)
-
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, object, object]:
-        """When the fixtures are gone, take what was noted."""
-        try:
-            return (yield)
-        finally:
-            item.stash[_SENT] = self._watch.end(item)
-
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(
-        self, item: pytest.Item, call: pytest.CallInfo[None]
-    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Carry it to where the contract is made: plain values, which pytest-xdist sends."""
-        report = yield
-        if call.when == "teardown":
-            report.backchannel_sent = item.stash.get(_SENT, [])  # type: ignore[attr-defined]
-        return report
 
     def pytest_deselected(self, items: list[pytest.Item]) -> None:
         """Count what is left out."""
@@ -479,13 +477,6 @@ class _WatchesSends:
         contract: _RecordsContract | None = self._manager.get_plugin("backchannel-contract")
         if contract is not None:
             contract.run.deselected(count)
-
-    def pytest_unconfigure(self) -> None:
-        """Watch no more."""
-        self._watch.close()
-
-
-_SENT = pytest.StashKey["list[list[Any]]"]()
 
 
 class _RecordsContract:
@@ -521,54 +512,6 @@ class _RecordsContract:
 
 
 # ------------------------------------------------- sent inside a transaction
-
-
-class _WatchesTransactions:
-    """With ``--backchannel-audit=rollback``: note what each test sends inside a transaction."""
-
-    def __init__(self, config: pytest.Config) -> None:
-        from .harness.auditing.rollback_tests import RollbackTests
-
-        self._tests = RollbackTests(config)
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        """What is sent from now on is of this test."""
-        self._tests.begin(item)
-
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
-        """Watch also what a fixture has loaded, and look at what the body has patched."""
-        self._tests.watch()
-        try:
-            return (yield)
-        finally:
-            self._tests.end_body(item)
-
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, object, object]:
-        """When the fixtures are gone, take what was noted."""
-        try:
-            return (yield)
-        finally:
-            item.stash[_INSIDE] = self._tests.end()
-
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(
-        self, item: pytest.Item, call: pytest.CallInfo[None]
-    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Carry it to where it is told: plain values, which pytest-xdist sends."""
-        report = yield
-        if call.when == "teardown":
-            report.backchannel_rollback = item.stash.get(_INSIDE, [])  # type: ignore[attr-defined]
-        return report
-
-    def pytest_unconfigure(self) -> None:
-        """Watch no more."""
-        self._tests.close()
-
-
-_INSIDE = pytest.StashKey["list[list[Any]]"]()
 
 
 class _TellsTransactions:

@@ -17,7 +17,7 @@ from ...options import options_of
 from ...questions.audit.audit_options import AuditOptions
 from ...questions.audit.rollback.sends_inside import Found, found
 from ...source.files import holds_tests
-from ..patched import by_monkeypatch
+from ..asking.patched import by_monkeypatch
 
 
 class RollbackTests:
@@ -26,6 +26,8 @@ class RollbackTests:
     Args:
         config: of the run.
     """
+
+    CARRIED = "backchannel_rollback"
 
     def __init__(self, config: pytest.Config) -> None:
         self._options = options_of(config).audit or AuditOptions()
@@ -73,7 +75,7 @@ class RollbackTests:
             for patch in by_monkeypatch(item):
                 mocked.look_at(*patch)
 
-    def end(self) -> list[list[Any]]:
+    def end(self, item: pytest.Item) -> list[list[Any]]:
         """A test has ended, and its fixtures are gone.
 
         Returns:

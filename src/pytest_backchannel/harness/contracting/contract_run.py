@@ -39,7 +39,7 @@ class ContractRun:
 
     def add(self, report: pytest.TestReport) -> None:
         """Take what the report of one phase of a test says."""
-        self._sent += getattr(report, "backchannel_sent", ())
+        self._sent += getattr(report, "backchannel_sent", None) or ()
         self._tests += report.when == "teardown"
         if report.failed:
             self.left_out("failed")

@@ -12,7 +12,7 @@ from ... import events
 from ...questions.contract.sends_noted import noted
 from ...questions.contract.sends_noted.log_sends import note_log
 from ...source.files import holds_tests
-from ..patched import by_monkeypatch
+from ..asking.patched import by_monkeypatch
 from ..queues import has_real_broker
 
 _WATCHES = ("sent_tasks", "mocked_sends", "stored_entries")
@@ -26,6 +26,8 @@ class SendsWatch:
         config: of the run.
     """
 
+    CARRIED = "backchannel_sent"
+
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._deselected = 0
@@ -33,7 +35,7 @@ class SendsWatch:
         self._is_test = holds_tests(config.rootpath)
         self._is_ready = False
 
-    def begin(self) -> None:
+    def begin(self, item: pytest.Item) -> None:
         """A test begins."""
         noted.begin(self._is_test)
         self.watch()

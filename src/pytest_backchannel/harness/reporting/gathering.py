@@ -19,7 +19,7 @@ from ... import events
 from ...questions.report import facts
 from ...questions.report.seen.log_facts import note_log
 from ...questions.report.story_tree import story_data
-from ..patched import by_monkeypatch
+from ..asking.patched import by_monkeypatch
 from ..queues import has_real_broker
 
 # What is watched of which library, and by which modules: each has install() and remove().
@@ -31,6 +31,8 @@ _REAL = frozenset({"worker_process", "redis_server", "rabbitmq_server"})
 
 class Gathering:
     """What is gathered in this process, from the first test to the last."""
+
+    CARRIED = "backchannel_facts"
 
     def __init__(self) -> None:
         self._installed: list[Any] = []

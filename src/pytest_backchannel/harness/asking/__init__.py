@@ -1,0 +1,1 @@
+"""What all questions of a run share: the moments of a test, and what it has patched."""
