@@ -1,0 +1,77 @@
+"""What a rule is: its code, what it says of itself, and how it looks at the project."""
+
+from __future__ import annotations
+
+import ast
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import ClassVar, Literal, TypeAlias
+
+from ..source import Place
+from .checked_file import CheckedFile
+from .checked_tree import CheckedTree
+
+Severity: TypeAlias = Literal["error", "warning"]
+Spot: TypeAlias = "tuple[ast.expr | ast.stmt, str]"
+"""A node, and what is wrong with it."""
+Found: TypeAlias = "tuple[Place, str]"
+
+ANYTHING = re.compile(rb"")
+
+
+class Rule:
+    """What all have. The texts are those of ``--explain`` and of the reference.
+
+    Attributes:
+        code: stable; the first digit is the family.
+        name: short, with dashes.
+        severity: ``error`` for what breaks, ``warning`` for what hurts on a bad day.
+        summary: what is wrong, in one sentence.
+        why: what happens then.
+        fix: what to do.
+        wrong: a file of which the rule speaks.
+        right: the same file as it should be.
+        path: where these two files are, as far as the rule cares.
+        page: a page of the documentation that tells more, relative to ``docs``; empty where there is none.
+    """
+
+    code: ClassVar[str]
+    name: ClassVar[str]
+    severity: ClassVar[Severity] = "warning"
+    summary: ClassVar[str]
+    why: ClassVar[str]
+    fix: ClassVar[str]
+    wrong: ClassVar[str]
+    right: ClassVar[str]
+    path: ClassVar[str] = "shop/tasks.py"
+    page: ClassVar[str] = ""
+
+
+class FileRule(Rule, ABC):
+    """A rule that one file is enough for; files are checked in parallel, and remembered by their content.
+
+    Attributes:
+        worth: what a file's text must have for the rule to look at it.
+        of: ``code`` (not the tests), ``tests``, or ``both``.
+    """
+
+    worth: ClassVar[re.Pattern[bytes]] = ANYTHING
+    of: ClassVar[Literal["code", "tests", "both"]] = "code"
+
+    @abstractmethod
+    def check(self, file: CheckedFile) -> Iterator[Spot]:
+        """What is wrong in this file."""
+
+    def concerns(self, file: CheckedFile) -> bool:
+        """Whether the rule looks at this file."""
+        of = "tests" if file.is_test else "code"
+        return self.of in (of, "both") and self.worth.search(file.text) is not None
+
+
+class TreeRule(Rule, ABC):
+    """A rule that needs the static index of the whole tree."""
+
+    @abstractmethod
+    def check(self, tree: CheckedTree) -> Iterator[Found]:
+        """What is wrong in this tree."""

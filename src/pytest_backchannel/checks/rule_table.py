@@ -1,0 +1,100 @@
+"""All rules, in the order of their codes, and the families."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from .checked_tree import CheckedTree
+from .rule import Found, Rule, TreeRule
+from .rules.coroutines import AsyncToSyncInCoroutine, BlockingCallInCoroutine, SyncOrmInCoroutine
+from .rules.enqueueing import ArgumentNotSerialisable, EnqueueInAtomic, LateBinding
+from .rules.errbacks import ErrbackArguments
+from .rules.group_messages import InvalidGroupName, UnhandledType
+from .rules.in_tests import AsyncTestNotRun, IntegrationUnmarked, SleepInTest, UnboundedGetInTest
+from .rules.joining import AcceptBeforeJoin, CodeNobodySees, NeverLeaves
+from .rules.named_tasks import BeatUnknownTask, RouteUnknownTask
+from .rules.production_settings import EagerInProduction, IdleLayerTimeout, MemoryLayerInProduction, PickleAccepted
+from .rules.settings_of_tests import EagerSwallows, EagerWithBroker, RedisLayerInTests
+from .rules.task_bodies import CodeAfterRetry, GetInTask, IgnoredResultUsed, RetrySwallowed, UnboundedGet
+from .rules.task_options import AsyncTask, AutoretryForEverything, RetriesForEver
+from .rules.waiting_clients import ClientWithoutTimeout
+
+FAMILIES = {
+    "BC0": "The check itself",
+    "BC1": "Tests and their settings",
+    "BC2": "Enqueueing",
+    "BC3": "Tasks",
+    "BC4": "Workflows and errbacks",
+    "BC5": "Consumers and channel layers",
+    "BC6": "Settings of production",
+}
+
+
+class Unreadable(TreeRule):
+    """BC001: told by what reads the code."""
+
+    code = "BC001"
+    name = "unreadable"
+    severity: ClassVar = "error"
+    summary = "A file that may speak of tasks or consumers can't be read as Python."
+    why = "Nothing is known of what it says, and another rule may be silent for that."
+    fix = "Run the command with the Python version of the project, or correct the file."
+    wrong = """
+from celery import shared_task
+
+def broken(:
+"""
+    right = """
+from celery import shared_task
+"""
+
+    def check(self, tree: CheckedTree) -> Iterator[Found]:
+        """Nothing: what could not be read has no place in the index."""
+        yield from ()
+
+
+UNREADABLE = Unreadable()
+
+RULES: tuple[Rule, ...] = tuple(
+    sorted(
+        (
+            UNREADABLE,
+            EagerSwallows(),
+            EagerWithBroker(),
+            UnboundedGetInTest(),
+            RedisLayerInTests(),
+            SleepInTest(),
+            AsyncTestNotRun(),
+            IntegrationUnmarked(),
+            EnqueueInAtomic(),
+            ArgumentNotSerialisable(),
+            LateBinding(),
+            AsyncTask(),
+            GetInTask(),
+            UnboundedGet(),
+            RetrySwallowed(),
+            CodeAfterRetry(),
+            RetriesForEver(),
+            IgnoredResultUsed(),
+            AutoretryForEverything(),
+            ClientWithoutTimeout(),
+            ErrbackArguments(),
+            AcceptBeforeJoin(),
+            NeverLeaves(),
+            SyncOrmInCoroutine(),
+            BlockingCallInCoroutine(),
+            CodeNobodySees(),
+            UnhandledType(),
+            InvalidGroupName(),
+            AsyncToSyncInCoroutine(),
+            BeatUnknownTask(),
+            RouteUnknownTask(),
+            MemoryLayerInProduction(),
+            EagerInProduction(),
+            PickleAccepted(),
+            IdleLayerTimeout(),
+        ),
+        key=lambda rule: rule.code,
+    )
+)
