@@ -11,7 +11,7 @@ from . import __version__
 
 # Modules of commands/, each with an add_parser() that sets three defaults: `run`, which takes the parsed options;
 # `parser`, which says how the subcommand is used; `hint`, what to say to an argument that it does not know.
-SUBCOMMANDS = ("demo", "smoke")
+SUBCOMMANDS = ("check", "demo", "smoke")
 
 
 def parser() -> argparse.ArgumentParser:

@@ -131,7 +131,7 @@ def check_file(one: tuple[str, str, bytes]) -> list[Diagnostic]:
         one: its path, its dotted name and its bytes.
     """
     path, module, text = one
-    rules = [rule for rule in _file_rules() if rule.worth.search(text)]
+    rules = [rule for rule in _file_rules() if rule.may_speak_of(text)]
     if not rules:
         return []
     try:

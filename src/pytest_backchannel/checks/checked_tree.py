@@ -38,6 +38,7 @@ class CheckedTree:
         self._modules = {file.relative: file.module for file in files}
         self._parsed: dict[str, CheckedFile | None] = {}
         self._mentioned: dict[bytes, bool] = {}
+        self._tasks: list[tuple[TaskDef, CheckedFile, Function]] | None = None
 
     @property
     def modules(self) -> set[str]:
@@ -53,6 +54,12 @@ class CheckedTree:
                 self._parsed[path] = None
         return self._parsed[path]
 
+    def defines(self, module: str, name: str) -> bool:
+        """Whether a module's text may define or import something of this name; a star may import anything."""
+        pattern = re.compile(rf"\b{name}\b|import \*".encode())
+        paths = [path for path, one in self._modules.items() if one == module]
+        return any(pattern.search(self.texts[path]) is not None for path in paths)
+
     def says(self, pattern: bytes) -> bool:
         """Whether any file's text has this pattern; a rule may have to be silent for it."""
         if pattern not in self._mentioned:
@@ -62,12 +69,15 @@ class CheckedTree:
 
     def tasks(self) -> list[tuple[TaskDef, CheckedFile, Function]]:
         """The tasks that are functions of the project, or classes with a method ``run``, each with that function."""
+        if self._tasks is not None:
+            return self._tasks
         found: list[tuple[TaskDef, CheckedFile, Function]] = []
         for task in (*self.index.tasks.values(), *self.index.duplicates):
             file = None if is_test(task.place.path) else self.file(task.place.path)
             function = _function_at(file, task.place) if file is not None else None
             if file is not None and function is not None:
                 found.append((task, file, function))
+        self._tasks = found
         return found
 
     def consumers(self) -> list[tuple[ConsumerDef, CheckedFile, dict[str, Function]]]:

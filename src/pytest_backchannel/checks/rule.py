@@ -17,8 +17,6 @@ Spot: TypeAlias = "tuple[ast.expr | ast.stmt, str]"
 """A node, and what is wrong with it."""
 Found: TypeAlias = "tuple[Place, str]"
 
-ANYTHING = re.compile(rb"")
-
 
 class Rule:
     """What all have. The texts are those of ``--explain`` and of the reference.
@@ -52,11 +50,11 @@ class FileRule(Rule, ABC):
     """A rule that one file is enough for; files are checked in parallel, and remembered by their content.
 
     Attributes:
-        worth: what a file's text must have for the rule to look at it.
+        worth: what a file's text must have for the rule to look at it, all of it.
         of: ``code`` (not the tests), ``tests``, or ``both``.
     """
 
-    worth: ClassVar[re.Pattern[bytes]] = ANYTHING
+    worth: ClassVar[tuple[re.Pattern[bytes], ...]] = ()
     of: ClassVar[Literal["code", "tests", "both"]] = "code"
 
     @abstractmethod
@@ -65,8 +63,11 @@ class FileRule(Rule, ABC):
 
     def concerns(self, file: CheckedFile) -> bool:
         """Whether the rule looks at this file."""
-        of = "tests" if file.is_test else "code"
-        return self.of in (of, "both") and self.worth.search(file.text) is not None
+        return self.of in ("tests" if file.is_test else "code", "both")
+
+    def may_speak_of(self, text: bytes) -> bool:
+        """Whether a file of this text is worth parsing for it."""
+        return all(pattern.search(text) for pattern in self.worth)
 
 
 class TreeRule(Rule, ABC):

@@ -32,7 +32,7 @@ class SyncOrmInCoroutine(FileRule):
     fix = "The async twin (`aget`, `acreate`, `async for`), or `database_sync_to_async`."
     path = "chat/consumers.py"
     page = "how-to/test-consumers.md"
-    worth: ClassVar = re.compile(rb"(?s)async def.*\.objects\b|\.objects\b.*async def")
+    worth: ClassVar = (re.compile(rb"async def"), re.compile(rb"\.objects\b"))
     wrong = """
 from channels.generic.websocket import AsyncWebsocketConsumer
 from .models import Room
@@ -83,7 +83,7 @@ class BlockingCallInCoroutine(FileRule):
     fix = "An async client, `asyncio.sleep`, or `sync_to_async`."
     path = "chat/consumers.py"
     page = "how-to/find-blocking-calls.md"
-    worth: ClassVar = re.compile(rb"async def")
+    worth: ClassVar = (re.compile(rb"async def"),)
     wrong = """
 import time
 from channels.generic.websocket import AsyncWebsocketConsumer
@@ -119,7 +119,7 @@ class AsyncToSyncInCoroutine(FileRule):
     fix = "`await` it."
     path = "chat/consumers.py"
     page = "how-to/test-consumers.md"
-    worth: ClassVar = re.compile(rb"(?s)async def.*async_to_sync|async_to_sync.*async def")
+    worth: ClassVar = (re.compile(rb"async def"), re.compile(rb"async_to_sync"))
     wrong = """
 from asgiref.sync import async_to_sync
 from channels.generic.websocket import AsyncWebsocketConsumer

@@ -147,7 +147,7 @@ class LateBinding(FileRule):
         "value, and one task is enqueued many times while the others are never enqueued."
     )
     fix = "`functools.partial(send.delay, order.pk)`, or a default: `lambda pk=order.pk: send.delay(pk)`."
-    worth = re.compile(rb"on_commit")
+    worth = (re.compile(rb"on_commit"),)
     path = "shop/views.py"
     page = "how-to/test-the-call-site.md"
     wrong = """

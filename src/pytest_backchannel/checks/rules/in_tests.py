@@ -61,7 +61,7 @@ class UnboundedGetInTest(FileRule):
     path = "tests/test_shop.py"
     page = "how-to/integration-tests.md"
     of: ClassVar = "tests"
-    worth: ClassVar = re.compile(rb"celery_worker|celery_session_worker|worker_process")
+    worth: ClassVar = (re.compile(rb"celery_worker|celery_session_worker|worker_process"),)
     wrong = """
 import pytest
 from shop.tasks import send
@@ -93,8 +93,9 @@ class SleepInTest(FileRule):
     path = "tests/test_shop.py"
     page = "how-to/time-travel.md"
     of: ClassVar = "tests"
-    worth: ClassVar = re.compile(
-        rb"(?s)(?=.*\bsleep\()(?=.*(?:\bcelery\b|\bchannels\b|Communicator|\.delay\(|\.apply_async\())"
+    worth: ClassVar = (
+        re.compile(rb"\bsleep\("),
+        re.compile(rb"\bcelery\b|\bchannels\b|Communicator|\.delay\(|\.apply_async\("),
     )
     wrong = """
 import time
@@ -196,7 +197,7 @@ class IntegrationUnmarked(FileRule):
     path = "tests/test_shop.py"
     page = "how-to/integration-tests.md"
     of: ClassVar = "tests"
-    worth: ClassVar = re.compile(rb"celery_worker|celery_session_worker|worker_process|redis_server|rabbitmq_server")
+    worth: ClassVar = (re.compile(rb"celery_worker|celery_session_worker|worker_process|redis_server|rabbitmq_server"),)
     wrong = """
 from shop.tasks import send
 

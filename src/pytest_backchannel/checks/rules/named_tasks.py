@@ -20,6 +20,9 @@ def surely_unknown(tree: CheckedTree, name: str) -> bool:
     tasks = tree.index.tasks
     if name in tasks or module not in tree.modules or not last.isidentifier():
         return False
+    # Something of that name may be made a task in another way, or by another library than Celery.
+    if not tasks or tree.defines(module, last):
+        return False
     if any(not one.name_known for one in (*tasks.values(), *tree.index.duplicates)):
         return False
     return not tree.says(rb"gen_task_name|register_task\(|\.tasks\.register\(")

@@ -44,7 +44,7 @@ class MemoryLayerInProduction(FileRule):
     fix = "`channels_redis.core.RedisChannelLayer`."
     path = "config/settings/production.py"
     page = "reference/production-settings.md"
-    worth: ClassVar = re.compile(rb"InMemoryChannelLayer")
+    worth: ClassVar = (re.compile(rb"InMemoryChannelLayer"),)
     wrong = """
 CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 """
@@ -90,7 +90,7 @@ class EagerInProduction(FileRule):
     fix = "Leave it to the settings of the tests."
     path = "config/settings/production.py"
     page = "reference/production-settings.md"
-    worth: ClassVar = re.compile(rb"(?i)always_eager")
+    worth: ClassVar = (re.compile(rb"(?i)always_eager"),)
     wrong = """
 CELERY_TASK_ALWAYS_EAGER = True
 """
@@ -115,7 +115,7 @@ class PickleAccepted(FileRule):
     fix = "`CELERY_ACCEPT_CONTENT = ['json']`, and arguments that JSON can take."
     path = "config/settings/production.py"
     page = "reference/production-settings.md"
-    worth: ClassVar = re.compile(rb"(?i)accept_content")
+    worth: ClassVar = (re.compile(rb"(?i)accept_content"),)
     wrong = """
 CELERY_ACCEPT_CONTENT = ["json", "pickle"]
 """
@@ -162,7 +162,7 @@ CHANNEL_LAYERS = {
             return
         for setting in tree.index.settings:
             file = tree.file(setting.place.path) if setting.name == "CHANNEL_LAYERS" else None
-            if file is None or is_test(setting.place.path):
+            if file is None or is_test(setting.place.path) or is_test_settings(setting.place.path):
                 continue
             for value in layers_assigned(file):
                 for backend, one in backend_of_layers(value):

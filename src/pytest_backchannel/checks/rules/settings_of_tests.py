@@ -76,7 +76,7 @@ class RedisLayerInTests(FileRule):
     path = "config/settings/test.py"
     page = "how-to/test-group-sends.md"
     of: ClassVar = "both"
-    worth: ClassVar = re.compile(rb"RedisChannelLayer|RedisPubSubChannelLayer")
+    worth: ClassVar = (re.compile(rb"RedisChannelLayer|RedisPubSubChannelLayer"),)
     wrong = """
 CHANNEL_LAYERS = {
     "default": {

@@ -1,0 +1,128 @@
+"""``backchannel check``: let the rules read the code, and print what they say."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from ..checks.check_tree import check_tree
+from ..checks.diagnostic import Diagnostic
+from ..checks.output_formats import FORMATS, explanation, statistics
+from ..checks.pytest_configuration import pytest_configuration, words_of
+from ..checks.remembered import FOLDER
+from ..checks.rule_table import RULES
+from ..errors import BackchannelError
+
+EXAMPLE = """\
+examples:
+  backchannel check                        the project in this folder
+  backchannel check src --select BC2,BC301 one family, and one rule
+  backchannel check --explain BC201        what a rule says, and how it should be
+
+# noqa: BC201 at the end of a line allows it there. In pytest's configuration, backchannel_check_select and
+backchannel_check_ignore take the same codes as --select and --ignore.
+exit codes: 0 nothing found, 1 found, 2 could not run
+"""
+_PATIENCE = 1.0
+"""Seconds; a run that takes longer says how far it is."""
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Declare ``backchannel check``."""
+    parser = commands.add_parser(
+        "check",
+        help="read the code and say what will hurt in production",
+        description="Read the project's code, without importing it, and say what will hurt in production.",
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="files or folders (default: this folder)")
+    parser.add_argument("--select", action="append", metavar="CODES", help="these rules alone: BC201, or a family: BC2")
+    parser.add_argument("--ignore", action="append", metavar="CODES", help="not these rules")
+    parser.add_argument("--format", choices=tuple(FORMATS), default="text", help="how to print (default: text)")
+    parser.add_argument("--statistics", action="store_true", help="only how often each rule spoke")
+    parser.add_argument("--explain", metavar="CODE", help="print what a rule says of itself, and check nothing")
+    parser.add_argument("--no-cache", action="store_true", help=f"remember nothing in {FOLDER}/, and read all anew")
+    parser.add_argument(
+        "--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (default: one for each core)"
+    )
+    parser.set_defaults(run=run, parser=parser, hint="")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Check, print, and return the exit code."""
+    try:
+        if options.explain is not None:
+            print(explanation(_codes((options.explain,))[0]))
+            return 0
+        if options.jobs < 1:
+            raise BackchannelError(f"--jobs {options.jobs}: give a number of processes, from 1")
+        found, files = _check(options)
+    except BackchannelError as error:
+        print(f"backchannel check: {error}", file=sys.stderr)
+        return 2
+    except KeyError as error:
+        print(f"backchannel check: --explain takes the code of one rule, not {error.args[0]!r}", file=sys.stderr)
+        return 2
+    for line in statistics(found) if options.statistics else FORMATS[options.format](found, files):
+        print(line)
+    return 1 if found else 0
+
+
+def _check(options: argparse.Namespace) -> tuple[list[Diagnostic], int]:
+    roots: list[Path] = list(dict.fromkeys(options.paths or [Path()]))
+    found: dict[Diagnostic, None] = {}
+    files = 0
+    for root in roots:
+        configuration = pytest_configuration(root if root.is_dir() else root.parent)[1]
+        select = _codes(options.select or words_of(configuration, "backchannel_check_select"))
+        ignore = _codes(options.ignore or words_of(configuration, "backchannel_check_ignore"))
+        result = check_tree(
+            root,
+            cache=None if options.no_cache else Path(FOLDER),
+            processes=options.jobs,
+            progress=_Progress(),
+            configuration=configuration,
+        )
+        files += result.files
+        for one in result.diagnostics:
+            if one.code.startswith(select or ("BC",)) and not (ignore and one.code.startswith(ignore)):
+                found[replace(one, path=_shown(root, one.path))] = None
+    return sorted(found), files
+
+
+def _shown(root: Path, path: str) -> str:
+    return root.as_posix() if root.is_file() else (root / path).as_posix()
+
+
+def _codes(given: Sequence[str]) -> tuple[str, ...]:
+    """Codes, or the beginnings of some.
+
+    Raises:
+        BackchannelError: no rule has such a code.
+    """
+    codes = tuple(code.upper() for one in given for code in one.replace(",", " ").split())
+    for code in codes:
+        if not any(rule.code.startswith(code) for rule in RULES):
+            known = ", ".join(rule.code for rule in RULES)
+            raise BackchannelError(f"there is no rule {code!r}: choose of {known}, or a family such as BC2")
+    return codes
+
+
+class _Progress:
+    """Says on a terminal, now and then, how far a long run is."""
+
+    def __init__(self) -> None:
+        self._next = time.monotonic() + _PATIENCE
+        self._shows = sys.stderr.isatty()
+
+    def __call__(self, done: int, of: int) -> None:
+        """So many files were looked at, of so many."""
+        if self._shows and time.monotonic() >= self._next:
+            self._next = time.monotonic() + _PATIENCE
+            print(f"checked {done} of {of} files", file=sys.stderr, flush=True)
