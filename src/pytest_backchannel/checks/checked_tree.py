@@ -56,7 +56,7 @@ class CheckedTree:
 
     def defines(self, module: str, name: str) -> bool:
         """Whether a module's text may define or import something of this name; a star may import anything."""
-        pattern = re.compile(rf"\b{name}\b|import \*".encode())
+        pattern = re.compile(rf"(?<![.\w'\"]){name}\b(?!['\"])|import \*".encode())
         paths = [path for path, one in self._modules.items() if one == module]
         return any(pattern.search(self.texts[path]) is not None for path in paths)
 

@@ -15,8 +15,9 @@ from .rules.in_tests import AsyncTestNotRun, IntegrationUnmarked, SleepInTest, U
 from .rules.joining import AcceptBeforeJoin, CodeNobodySees, NeverLeaves
 from .rules.named_tasks import BeatUnknownTask, RouteUnknownTask
 from .rules.production_settings import EagerInProduction, IdleLayerTimeout, MemoryLayerInProduction, PickleAccepted
+from .rules.retrying import CodeAfterRetry, RetrySwallowed
 from .rules.settings_of_tests import EagerSwallows, EagerWithBroker, RedisLayerInTests
-from .rules.task_bodies import CodeAfterRetry, GetInTask, IgnoredResultUsed, RetrySwallowed, UnboundedGet
+from .rules.task_bodies import GetInTask, IgnoredResultUsed, UnboundedGet
 from .rules.task_options import AsyncTask, AutoretryForEverything, RetriesForEver
 from .rules.waiting_clients import ClientWithoutTimeout
 

@@ -76,7 +76,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> tuple[list[Diagnostic], int]:
     roots: list[Path] = list(dict.fromkeys(options.paths or [Path()]))
-    found: dict[Diagnostic, None] = {}
+    found: dict[tuple[object, ...], Diagnostic] = {}
     files = 0
     for root in roots:
         configuration = pytest_configuration(root if root.is_dir() else root.parent)[1]
@@ -92,8 +92,10 @@ def _check(options: argparse.Namespace) -> tuple[list[Diagnostic], int]:
         files += result.files
         for one in result.diagnostics:
             if one.code.startswith(select or ("BC",)) and not (ignore and one.code.startswith(ignore)):
-                found[replace(one, path=_shown(root, one.path))] = None
-    return sorted(found), files
+                shown = replace(one, path=_shown(root, one.path))
+                # Two of the paths may have the file; its modules may have other names there.
+                found.setdefault((shown.path, shown.line, shown.column, shown.code), shown)
+    return sorted(found.values()), files
 
 
 def _shown(root: Path, path: str) -> str:

@@ -27,8 +27,8 @@ class EnqueueInAtomic(TreeRule):
     severity: ClassVar = "error"
     summary = "A task is enqueued inside of `atomic()`, before the transaction is committed."
     why = (
-        "A worker may start before the commit, and finds neither the row nor the change; where the transaction is rolled "
-        "back, the task runs all the same."
+        "A worker may start before the commit, and finds neither the row nor the change; where the transaction is "
+        "rolled back, the task runs all the same."
     )
     fix = "`send.delay_on_commit(…)` (Celery 5.4), or `transaction.on_commit(lambda: send.delay(…))`."
     path = "shop/tasks.py"
@@ -54,8 +54,35 @@ def buy(order):
             around = site.around
             if site.kind != "enqueue" or site.method not in _SENDS or not site.called or site.task is None:
                 continue
-            if around.in_atomic and not around.in_on_commit and not around.in_lambda and not waits:
+            if around.in_on_commit or around.in_lambda or waits or not around.in_atomic:
+                continue
+            if not _of_another_database(tree, site):
                 yield site.place, f"{site.task} is enqueued inside of atomic(): a worker may start before the commit"
+
+
+def _of_another_database(tree: CheckedTree, site: EnqueueSite) -> bool:
+    """Whether a transaction around it names its database: the task may need nothing of it."""
+    found = tree.call_of(site)
+    if found is None:
+        return False
+    file, call = found
+    makes = [
+        one
+        for above, _ in file.source.ancestors(call)
+        for one in (
+            [item.context_expr for item in above.items]
+            if isinstance(above, ast.With)
+            else above.decorator_list
+            if isinstance(above, FUNCTIONS)
+            else []
+        )
+    ]
+    return any(
+        isinstance(one, ast.Call)
+        and last_name(one.func) == "atomic"
+        and (bool(one.args) or any(each.arg == "using" for each in one.keywords))
+        for one in makes
+    )
 
 
 class ArgumentNotSerialisable(TreeRule):
@@ -181,9 +208,8 @@ def _loop_around(file: SourceFile, call: ast.Call) -> ast.For | ast.AsyncFor | N
     for above, child in file.ancestors(call):
         if isinstance(above, (*FUNCTIONS, ast.Lambda, ast.ClassDef)):
             return None
-        if isinstance(above, ast.With | ast.AsyncWith):
-            if any(last_name(_called(one.context_expr)) == "atomic" for one in above.items):
-                return None
+        if isinstance(above, ast.With) and any(last_name(_called(one.context_expr)) == "atomic" for one in above.items):
+            return None
         if isinstance(above, ast.For | ast.AsyncFor) and child in above.body:
             ends = any(isinstance(one, ast.Break | ast.Return) for one in above.body)
             return None if ends else above

@@ -55,7 +55,7 @@ def _mismatch(task: TaskDef, site: EnqueueSite) -> str | None:
     if own is None or named is None:
         return None
     if task.bound:
-        if _fits(task, 1 + len(own), set(named)):
+        if _fits(task, 1 + len(own), set(named)) and not _shifted(task, own):
             return None
         return f"{task.name} is bound: as an errback it is given the failed task's id before its own arguments"
     least = 3 if not own and not named and _most(task) > 1 else 1
@@ -63,6 +63,12 @@ def _mismatch(task: TaskDef, site: EnqueueSite) -> str | None:
         return None
     given = "(request, exc, traceback)" if least == 3 else "the failed task's id"
     return f"{task.name} as an errback is given {given} before its own arguments, and can't take it"
+
+
+def _shifted(task: TaskDef, own: tuple[str, ...]) -> bool:
+    """Whether an argument bears the name of the parameter before the one where it arrives: ``undo.s(backup)``."""
+    names = [one.name for one in task.parameters if one.kind in ("positional", "positional_only")]
+    return any(given.rpartition(".")[2] == name for given, name in zip(own, names, strict=False))
 
 
 def _most(task: TaskDef) -> int:

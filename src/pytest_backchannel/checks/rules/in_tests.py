@@ -15,7 +15,6 @@ from ..rule import FileRule, Found, Spot, TreeRule
 from .task_bodies import waited_for
 
 _REAL_WORKERS = frozenset({"celery_worker", "celery_session_worker", "worker_process"})
-_REAL_SERVERS = _REAL_WORKERS | {"redis_server", "rabbitmq_server"}
 _NO_KIND = frozenset(
     {"django_db", "parametrize", "asyncio", "anyio", "usefixtures", "skip", "skipif", "xfail", "filterwarnings"}
     | {"allow_lost", "allow_audit", "urls", "ignore_template_errors", "timeout", "flaky"}
@@ -191,13 +190,13 @@ class IntegrationUnmarked(FileRule):
 
     code = "BC107"
     name = "integration-test-unmarked"
-    summary = "A test starts a real broker or worker, and no mark says so."
+    summary = "A test has a real worker, and no mark says so."
     why = "The fast job of the CI can't leave it out: it runs, or fails, with each push."
     fix = '`@pytest.mark.celery_integration`, and `-m "not celery_integration"` in the fast job.'
     path = "tests/test_shop.py"
     page = "how-to/integration-tests.md"
     of: ClassVar = "tests"
-    worth: ClassVar = (re.compile(rb"celery_worker|celery_session_worker|worker_process|redis_server|rabbitmq_server"),)
+    worth: ClassVar = (re.compile(rb"celery_worker|celery_session_worker|worker_process"),)
     wrong = """
 from shop.tasks import send
 
@@ -218,7 +217,7 @@ def test_send(celery_session_worker):
         if re.search(r"integration|e2e|end_to_end|functional|slow|smoke", file.path):
             return
         for function in tests_of(file):
-            used = sorted(_parameters(function) & _REAL_SERVERS)
+            used = sorted(_parameters(function) & _REAL_WORKERS)
             marks = marks_of(file, function)
             unknown = marks - _NO_KIND - {"celery"}
             if used and not unknown:

@@ -84,8 +84,8 @@ class NeverLeaves(TreeRule):
     name = "group-never-left"
     summary = "A consumer joins a group, and never leaves it."
     why = (
-        "Its channel stays a member after the socket has closed (for a day, with channels-redis): each group send writes "
-        "for nobody, and the capacity of dead channels fills up."
+        "Its channel stays a member after the socket has closed (for a day, with channels-redis): each group send "
+        "writes for nobody, and the capacity of dead channels fills up."
     )
     fix = "`group_discard` in `disconnect()`, or `groups = [...]`, which Channels leaves by itself."
     path = "chat/consumers.py"
@@ -122,9 +122,10 @@ class Chat(AsyncWebsocketConsumer):
 def _joins(tree: CheckedTree) -> Iterator[GroupUse]:
     for use in tree.index.group_uses:
         consumer = tree.index.consumers.get(use.consumer)
-        if use.action == "add" and use.through != "groups" and not use.wrapper and consumer is not None:
-            if not is_test(use.place.path) and consumer.protocol == "websocket":
-                yield use
+        by_hand = use.action == "add" and use.through != "groups" and not use.wrapper
+        is_socket = consumer is not None and consumer.protocol == "websocket"
+        if by_hand and is_socket and not is_test(use.place.path):
+            yield use
 
 
 def _relatives(tree: CheckedTree, name: str) -> set[str]:
@@ -149,8 +150,8 @@ class CodeNobodySees(TreeRule):
     name = "close-code-before-accept"
     summary = "A consumer closes with a code before it has accepted."
     why = (
-        "The server answers the handshake with HTTP 403: no client ever sees the code. `WebsocketCommunicator` shows it, "
-        "so the test of it is green."
+        "The server answers the handshake with HTTP 403: no client ever sees the code. `WebsocketCommunicator` shows "
+        "it, so the test of it is green."
     )
     fix = "`accept()` first, and then `close(code=4003)`; or `close()` without a code."
     path = "chat/consumers.py"

@@ -139,8 +139,8 @@ class IdleLayerTimeout(TreeRule):
     severity: ClassVar = "error"
     summary = "The channel layer's Redis client ends a wait after 5 s, and with it each idle consumer."
     why = (
-        "redis-py 8 gives its connections a `socket_timeout` of 5 s; channels-redis up to 4.3 waits longer in one read: "
-        "an idle WebSocket dies of `TimeoutError` (channels_redis#422)."
+        "redis-py 8 gives its connections a `socket_timeout` of 5 s; channels-redis up to 4.3 waits longer in one "
+        "read: an idle WebSocket dies of `TimeoutError` (channels_redis#422)."
     )
     fix = '`"hosts": [{"address": …, "socket_timeout": None}]`, or redis-py below 8.'
     path = "config/settings/production.py"

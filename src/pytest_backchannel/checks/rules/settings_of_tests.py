@@ -18,7 +18,7 @@ class EagerSwallows(TreeRule):
     code = "BC101"
     name = "eager-without-propagates"
     summary = "Tests run tasks eagerly, and their exceptions go nowhere."
-    why = "Without `CELERY_TASK_EAGER_PROPAGATES` a task that raises leaves the test green: the exception is in the result."
+    why = "Without `CELERY_TASK_EAGER_PROPAGATES` a task that raises leaves the test green: only its result knows."
     fix = "`CELERY_TASK_EAGER_PROPAGATES = True`; or `celery_eager`, which sets both."
     path = "config/settings/test.py"
     page = "reference/celery-eager.md"

@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
-from ...source.reading.surroundings import last_name
 from ..checked_file import CheckedFile
 from ..rule import FileRule, Spot
 
@@ -18,7 +17,6 @@ _CLIENTS: Mapping[str, int | None] = {
     "smtplib.SMTP": 3,
     "smtplib.SMTP_SSL": 3,
 }
-_LAST = {name.rpartition(".")[2] for name in _CLIENTS}
 
 
 class ClientWithoutTimeout(FileRule):
@@ -42,12 +40,10 @@ def push(url):
     right = wrong.replace("post(url)", "post(url, timeout=10)")
 
     def check(self, file: CheckedFile) -> Iterator[Spot]:
-        """Of clients that are known by their imports; not of commands, and not where the time-out may come in a star."""
+        """Of clients that are known by their imports; not of commands, nor where a star may bring the time-out."""
         if b"setdefaulttimeout" in file.text or "/management/commands/" in f"/{file.path}":
             return
         for call in file.calls():
-            if last_name(call.func) not in _LAST:
-                continue
             dotted = file.scopes.dotted(call.func) or ""
             if dotted in _CLIENTS and not _has_timeout(call, _CLIENTS[dotted]):
                 yield call, f"{dotted}() without a timeout waits for ever for a server that does not answer"
