@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_backchannel.checks.reference_page import reference_page
 from pytest_backchannel.checks.rule_table import FAMILIES, RULES
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -38,3 +39,9 @@ def test_it_says_what_it_is(rule):
 
 def test_codes_and_names_are_unique():
     assert len({rule.code for rule in RULES}) == len({rule.name for rule in RULES}) == len(RULES)
+
+
+def test_the_reference_is_made_from_the_rules():
+    page = (DOCS / "reference" / "checks.md").read_text(encoding="utf-8")
+    made = "python -m pytest_backchannel.checks.reference_page > docs/reference/checks.md"
+    assert page == reference_page(), f"run: {made}"
