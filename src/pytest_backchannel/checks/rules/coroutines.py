@@ -37,6 +37,7 @@ class SyncOrmInCoroutine(FileRule):
 from channels.generic.websocket import AsyncWebsocketConsumer
 from .models import Room
 
+
 class Chat(AsyncWebsocketConsumer):
     async def connect(self):
         self.room = Room.objects.get(name="lobby")
@@ -88,6 +89,7 @@ class BlockingCallInCoroutine(FileRule):
 import time
 from channels.generic.websocket import AsyncWebsocketConsumer
 
+
 class Chat(AsyncWebsocketConsumer):
     async def receive(self, text_data=None, bytes_data=None):
         time.sleep(1)
@@ -123,6 +125,7 @@ class AsyncToSyncInCoroutine(FileRule):
     wrong = """
 from asgiref.sync import async_to_sync
 from channels.generic.websocket import AsyncWebsocketConsumer
+
 
 class Chat(AsyncWebsocketConsumer):
     groups = ["chat"]

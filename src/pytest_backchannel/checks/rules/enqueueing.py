@@ -37,8 +37,10 @@ class EnqueueInAtomic(TreeRule):
 from celery import shared_task
 from django.db import transaction
 
+
 @shared_task
 def send(pk): ...
+
 
 def buy(order):
     with transaction.atomic():
@@ -99,8 +101,10 @@ class ArgumentNotSerialisable(TreeRule):
 from celery import shared_task
 from .models import Order
 
+
 @shared_task
 def send(order): ...
+
 
 def buy(pk):
     order = Order.objects.get(pk=pk)
@@ -180,6 +184,7 @@ class LateBinding(FileRule):
     wrong = """
 from django.db import transaction
 from .tasks import send
+
 
 def buy(orders):
     with transaction.atomic():

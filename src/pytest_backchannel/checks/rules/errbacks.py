@@ -27,11 +27,14 @@ class ErrbackArguments(TreeRule):
     wrong = """
 from celery import shared_task
 
+
 @shared_task
 def charge(pk): ...
 
+
 @shared_task(bind=True)
 def undo(self, pk): ...
+
 
 def buy(pk):
     charge.apply_async((pk,), link_error=undo.s(pk))

@@ -30,6 +30,7 @@ class UnhandledType(TreeRule):
     wrong = """
 from channels.generic.websocket import AsyncWebsocketConsumer
 
+
 class Chat(AsyncWebsocketConsumer):
     groups = ["chat"]
 
@@ -64,6 +65,7 @@ class InvalidGroupName(TreeRule):
     page = "reference/channel-layer.md"
     wrong = """
 from channels.layers import get_channel_layer
+
 
 async def announce(pk):
     await get_channel_layer().group_send(f"order:{pk}", {"type": "order.paid"})

@@ -65,6 +65,7 @@ class UnboundedGetInTest(FileRule):
 import pytest
 from shop.tasks import send
 
+
 @pytest.mark.celery_integration
 def test_send(celery_worker):
     assert send.delay(7).get() == 7
@@ -100,6 +101,7 @@ class SleepInTest(FileRule):
 import time
 from shop.tasks import send
 
+
 def test_send(worker):
     send.delay(7)
     time.sleep(2)
@@ -107,6 +109,7 @@ def test_send(worker):
 """
     right = """
 from shop.tasks import send
+
 
 def test_send(db, task_queue):
     send.delay(7)
@@ -145,6 +148,7 @@ async def test_send():
 """
     right = """
 import pytest
+
 
 @pytest.mark.asyncio
 async def test_send():
@@ -200,12 +204,14 @@ class IntegrationUnmarked(FileRule):
     wrong = """
 from shop.tasks import send
 
+
 def test_send(celery_session_worker):
     assert send.delay(7).get(timeout=5) == 7
 """
     right = """
 import pytest
 from shop.tasks import send
+
 
 @pytest.mark.celery_integration
 def test_send(celery_session_worker):

@@ -45,6 +45,7 @@ class AcceptBeforeJoin(TreeRule):
     wrong = """
 from channels.generic.websocket import AsyncWebsocketConsumer
 
+
 class Chat(AsyncWebsocketConsumer):
     async def connect(self):
         await self.accept()
@@ -92,6 +93,7 @@ class NeverLeaves(TreeRule):
     page = "reference/slugs.md"
     wrong = """
 from channels.generic.websocket import AsyncWebsocketConsumer
+
 
 class Chat(AsyncWebsocketConsumer):
     async def connect(self):
@@ -158,6 +160,7 @@ class CodeNobodySees(TreeRule):
     page = "explanation/websocket-contract.md"
     wrong = """
 from channels.generic.websocket import AsyncWebsocketConsumer
+
 
 class Chat(AsyncWebsocketConsumer):
     async def connect(self):

@@ -42,8 +42,10 @@ class BeatUnknownTask(TreeRule):
     wrong = """
 from celery import shared_task
 
+
 @shared_task
 def clean_up(): ...
+
 
 CELERY_BEAT_SCHEDULE = {"clean": {"task": "shop.tasks.cleanup", "schedule": 60}}
 """
@@ -71,8 +73,10 @@ class RouteUnknownTask(TreeRule):
     wrong = """
 from celery import shared_task
 
+
 @shared_task
 def send_mail(pk): ...
+
 
 CELERY_TASK_ROUTES = {"shop.tasks.sendmail": {"queue": "mail"}}
 """

@@ -44,6 +44,7 @@ class RetrySwallowed(TreeRule):
 import logging
 from celery import shared_task
 
+
 @shared_task(bind=True)
 def send(self, pk):
     try:
@@ -103,6 +104,7 @@ class CodeAfterRetry(TreeRule):
     wrong = """
 from celery import shared_task
 
+
 @shared_task(bind=True)
 def send(self, pk):
     if not post(pk):
@@ -111,6 +113,7 @@ def send(self, pk):
 """
     right = """
 from celery import shared_task
+
 
 @shared_task(bind=True)
 def send(self, pk):

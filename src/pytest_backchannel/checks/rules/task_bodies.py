@@ -69,8 +69,10 @@ class GetInTask(TreeRule):
     wrong = """
 from celery import shared_task
 
+
 @shared_task
 def total(pk): ...
+
 
 @shared_task
 def report(pk):
@@ -108,8 +110,10 @@ class UnboundedGet(TreeRule):
     wrong = """
 from celery import shared_task
 
+
 @shared_task
 def total(pk): ...
+
 
 def show(request, pk):
     return total.delay(pk).get()
@@ -162,8 +166,10 @@ class IgnoredResultUsed(TreeRule):
     wrong = """
 from celery import shared_task
 
+
 @shared_task(ignore_result=True)
 def total(pk): ...
+
 
 def show(request, pk):
     return total.delay(pk).get(timeout=5)

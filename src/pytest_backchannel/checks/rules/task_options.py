@@ -25,6 +25,7 @@ class AsyncTask(TreeRule):
     wrong = """
 from celery import shared_task
 
+
 @shared_task
 async def send(pk): ...
 """
@@ -50,6 +51,7 @@ class RetriesForEver(TreeRule):
     page = "how-to/test-tasks.md"
     wrong = """
 from celery import shared_task
+
 
 @shared_task(bind=True, max_retries=None)
 def send(self, pk):
@@ -83,6 +85,7 @@ class AutoretryForEverything(TreeRule):
     page = "how-to/test-tasks.md"
     wrong = """
 from celery import shared_task
+
 
 @shared_task(autoretry_for=(Exception,), max_retries=3)
 def send(pk): ...

@@ -33,6 +33,7 @@ class ClientWithoutTimeout(FileRule):
 import requests
 from celery import shared_task
 
+
 @shared_task
 def push(url):
     requests.post(url)
