@@ -10,9 +10,10 @@ from .rule_table import FAMILIES, RULES, UNREADABLE
 _HEAD = """\
 # The rules of backchannel check
 
-Each rule has a stable code. [Check a project](../how-to/check-a-project.md) tells how to run them, choose among them and
-allow a single line. An *error* breaks what the code is there for; a *warning* hurts on a bad day. A rule speaks
-only where the code itself shows it: what comes from the environment, from a dictionary or from another package is let be.
+Each rule has a stable code. [Check a project](../how-to/check-a-project.md) tells how to run them, choose among them
+and allow a single line. An *error* breaks what the code is there for; a *warning* hurts on a bad day. A rule speaks
+only where the code itself shows it: what comes from the environment, from a dictionary or from another package is let
+be.
 
 <!-- Made from the rules: python -m pytest_backchannel.checks.reference_page > docs/reference/checks.md -->
 """
