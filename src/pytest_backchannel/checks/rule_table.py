@@ -7,12 +7,12 @@ from typing import ClassVar
 
 from .checked_tree import CheckedTree
 from .rule import Found, Rule, TreeRule
-from .rules.coroutines import AsyncToSyncInCoroutine, BlockingCallInCoroutine, SyncOrmInCoroutine
 from .rules.enqueueing import ArgumentNotSerialisable, EnqueueInAtomic, LateBinding
 from .rules.errbacks import ErrbackArguments
-from .rules.group_messages import InvalidGroupName, UnhandledType
+from .rules.for_consumers.coroutines import AsyncToSyncInCoroutine, BlockingCallInCoroutine, SyncOrmInCoroutine
+from .rules.for_consumers.group_messages import InvalidGroupName, UnhandledType
+from .rules.for_consumers.joining import AcceptBeforeJoin, CodeNobodySees, NeverLeaves
 from .rules.in_tests import AsyncTestNotRun, IntegrationUnmarked, SleepInTest, UnboundedGetInTest
-from .rules.joining import AcceptBeforeJoin, CodeNobodySees, NeverLeaves
 from .rules.named_tasks import BeatUnknownTask, RouteUnknownTask
 from .rules.production_settings import EagerInProduction, IdleLayerTimeout, MemoryLayerInProduction, PickleAccepted
 from .rules.retrying import CodeAfterRetry, RetrySwallowed

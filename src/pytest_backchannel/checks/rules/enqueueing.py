@@ -150,7 +150,7 @@ def _unserialisable(tree: CheckedTree, site: EnqueueSite) -> Iterator[tuple[str,
 def _parts(node: ast.expr) -> list[ast.expr]:
     if isinstance(node, ast.List | ast.Tuple):
         return node.elts
-    return [one for one in node.values if one is not None] if isinstance(node, ast.Dict) else []
+    return node.values if isinstance(node, ast.Dict) else []
 
 
 def _kind(file: CheckedFile, node: ast.expr) -> str | None:

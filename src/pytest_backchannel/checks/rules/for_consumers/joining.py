@@ -5,11 +5,11 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from ...source import ConsumerDef, GroupUse
-from ...source.reading.source_file import Function, SourceFile, literal
-from ..checked_file import is_test
-from ..checked_tree import CheckedTree
-from ..rule import Found, TreeRule
+from ....source import ConsumerDef, GroupUse
+from ....source.reading.source_file import Function, SourceFile, literal
+from ...checked_file import is_test
+from ...checked_tree import CheckedTree
+from ...rule import Found, TreeRule
 
 
 def _calls_of(file: SourceFile, function: Function) -> list[tuple[str, ast.Call]]:

@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterator
 from typing import ClassVar
 
-from ...source.reading.surroundings import last_name
-from ..checked_file import CheckedFile
-from ..rule import FileRule, Spot
-from .model_values import ASKS_THE_DATABASE, manager_chain
+from ....source.reading.surroundings import last_name
+from ...checked_file import CheckedFile
+from ...rule import FileRule, Spot
+from ..model_values import ASKS_THE_DATABASE, manager_chain
 
 _LAZY = frozenset(
     {"all", "filter", "exclude", "order_by", "select_related", "prefetch_related", "values", "values_list"}
@@ -35,7 +35,7 @@ class SyncOrmInCoroutine(FileRule):
     worth: ClassVar = (re.compile(rb"async def"), re.compile(rb"\.objects\b"))
     wrong = """
 from channels.generic.websocket import AsyncWebsocketConsumer
-from .models import Room
+from ..models import Room
 
 
 class Chat(AsyncWebsocketConsumer):

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator
 from typing import ClassVar
 
-from ...source import ANYTHING
-from ..checked_file import is_test
-from ..checked_tree import CheckedTree
-from ..rule import Found, TreeRule
+from ....source import ANYTHING
+from ...checked_file import is_test
+from ...checked_tree import CheckedTree
+from ...rule import Found, TreeRule
 
 _LONGEST = 100
 _INVALID = re.compile(r"[^a-zA-Z0-9_.\-]")
