@@ -35,7 +35,7 @@ class SyncOrmInCoroutine(FileRule):
     worth: ClassVar = (re.compile(rb"async def"), re.compile(rb"\.objects\b"))
     wrong = """
 from channels.generic.websocket import AsyncWebsocketConsumer
-from ..models import Room
+from .models import Room
 
 
 class Chat(AsyncWebsocketConsumer):
