@@ -1,6 +1,6 @@
 """What a test costs, in instructions of the processor: one table, and which targets are met.
 
-    python benchmarks/cost.py [--json FILE] [--only one-test,pytest,doubles,growth,memory,suite]
+    python benchmarks/cost.py [--json FILE] [--only one-test,pytest,nothing,doubles,growth,memory,suite]
 
 Where valgrind is missing, the first two parts are in nanoseconds of processor time, and only ratios are judged. How to
 read it: docs/reference/cost.md.
@@ -22,11 +22,11 @@ import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
-from counting import doubles, suite
+from counting import doubles, suite, unused
 from counting.counter import available, count
 from counting.one_test import BACKENDS, FURTHER, app_with
 
-PARTS = ("one-test", "pytest", "doubles", "growth", "memory", "suite")
+PARTS = ("one-test", "pytest", "nothing", "doubles", "growth", "memory", "suite")
 COMMON = ["-q", "-p", "no:cacheprovider", "-p", "no:randomly", "-p", "no:faker", "-p", "no:valkey"]
 
 
@@ -88,6 +88,18 @@ def under_pytest(table: Table) -> None:
     ratio = counts["test_task_queue"] / counts["test_eager"]
     table.row("task_queue, times a plain eager test", ratio, "", most=2)
     table.row("task_queue, times celery_eager", counts["test_task_queue"] / counts["test_celery_eager"], "")
+
+
+def nothing(table: Table) -> None:
+    """What the plugin adds to a test that uses nothing of it."""
+    table.title("Added to a test under pytest that uses nothing of the plugin")
+    cases = (
+        ("neither Celery nor Channels imported", suite.NEITHER, 15),
+        ("Celery and Channels imported", suite.BOTH, 60),
+    )
+    for name, imports, most in cases:
+        cost = unused.added(imports) / 1e3
+        table.row(name, cost, "k instr." if available() else "us", most=most if available() else None)
 
 
 def other_doubles(table: Table) -> None:
@@ -280,7 +292,7 @@ if __name__ == "__main__":
     if not available():
         print("valgrind is not there: processor time in place of instructions")
     found = Table()
-    parts = dict(zip(PARTS, (one_test, under_pytest, other_doubles, growth, memory, whole_suite), strict=True))
+    parts = dict(zip(PARTS, (one_test, under_pytest, nothing, other_doubles, growth, memory, whole_suite), strict=True))
     for part in options.only.split(","):
         parts[part](found)
     if options.json:

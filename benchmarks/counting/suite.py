@@ -84,3 +84,34 @@ FILES = {
     "test_cost.py": TESTS,
     "pytest.ini": INI,
 }
+
+# A test that uses nothing of ours, with the plugin and, in the same process, once its hooks are gone: two processes
+# differ by more than it costs. All that Celery and Channels load by themselves is imported before, since every test of
+# pytest's costs more once they are.
+NOTHING = """
+import pytest
+{imports}
+
+@pytest.mark.parametrize("n", range(55))
+def test_with(n):
+    assert n >= 0
+
+@pytest.mark.parametrize("n", range(55))
+def test_without(n):
+    assert n >= 0
+"""
+WITHOUT = """
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_logstart(nodeid, location):
+    if nodeid.endswith("test_without[0]"):
+        for name, plugin in manager.list_name_plugin():
+            if name.startswith("backchannel-"):
+                manager.unregister(plugin)
+
+def pytest_configure(config):
+    global manager
+    manager = config.pluginmanager
+"""
+NEITHER = ""
+BOTH = "import celery.app.task, celery.canvas, kombu, channels.layers, channels.testing"
+BARE = "[pytest]\n"

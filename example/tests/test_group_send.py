@@ -1,6 +1,5 @@
 """Does what a task or a signal handler says reach the browser?"""
 
-
 from billing.live import invoice_group
 from billing.models import Invoice
 from billing.tasks import send_invoice_email

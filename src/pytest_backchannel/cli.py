@@ -9,9 +9,10 @@ from importlib import import_module
 
 from . import __version__
 
-# Modules of commands/, each with an add_parser() that sets three defaults: `run`, which takes the parsed options;
-# `parser`, which says how the subcommand is used; `hint`, what to say to an argument that it does not know.
-SUBCOMMANDS = ("check", "demo", "smoke")
+# Of each subcommand its module of commands/, which has an add_parser() that sets three defaults: `run`, which takes the
+# parsed options; `parser`, which says how the subcommand is used; `hint`, what to say to an argument that it does not
+# know.
+SUBCOMMANDS = {"check": "check", "demo": "demo", "report": "report_files", "smoke": "smoke"}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -19,7 +20,7 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="backchannel", description="Test what a Django project does behind the request.")
     top.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for module in SUBCOMMANDS:
+    for module in SUBCOMMANDS.values():
         import_module(f".commands.{module}", __package__).add_parser(commands)
     return top
 

@@ -336,6 +336,13 @@ class InventoryFailed(BackchannelError):
         self.environment = environment
 
 
+class UnreadableReport(BackchannelError):
+    """A file that is to be read as a report is none, or is one of another version of the format.
+
+    ``backchannel report`` says so, and so does a baseline that is none.
+    """
+
+
 if not TYPE_CHECKING:
     # Every one of them, and nothing else; ResultUnavailable by what stands in for it.
     _exceptions = [found for found in vars().values() if isinstance(found, type) and issubclass(found, Exception)]

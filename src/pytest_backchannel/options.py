@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,10 @@ class Options:
         blocking: what a call does that blocks the event loop: ``off`` (it is not looked for), ``warn`` or ``error``.
         asgi_server: which server ``asgi_server`` runs, ``uvicorn`` or ``daphne``.
         odd_values: whether the consumers that a test connects to are tried with odd values.
+        reports: the formats of the report that are asked for, each with its file or folder; empty for no report.
+        report_omit: patterns of what the report leaves out.
+        fail_under: the share of what is wanted that has to be reached, 0 to 100; None where it does not matter.
+        baseline: the file of the gaps that are known; empty where there is none.
     """
 
     celery_app: str
@@ -53,6 +58,10 @@ class Options:
     asgi_server: str
     blocking: str
     odd_values: bool
+    reports: tuple[tuple[str, str], ...]
+    report_omit: tuple[str, ...]
+    fail_under: float | None
+    baseline: str
 
 
 _KEY = pytest.StashKey[Options]()
@@ -136,6 +145,17 @@ def add_options(parser: pytest.Parser) -> None:
         type="bool",
         default=False,
     )
+    parser.addini(
+        "backchannel_report_omit",
+        "What the report leaves out: patterns of keys ('task:shop.legacy.*'), of names or of files, one a line.",
+        type="linelist",
+        default=[],
+    )
+    parser.addini(
+        "backchannel_fail_under",
+        "A run with a report fails where less than this share of what is wanted was reached, 0 to 100 (default: none).",
+        default="",
+    )
 
 
 def add_question_options(parser: pytest.Parser) -> None:
@@ -145,6 +165,27 @@ def add_question_options(parser: pytest.Parser) -> None:
         action="store_true",
         help="After each test, open its WebSocket connections again with odd paths and frames: a consumer that dies of "
         "one fails the test.",
+    )
+    parser.getgroup("backchannel", "pytest-backchannel").addoption(
+        "--backchannel-report",
+        action="append",
+        default=[],
+        metavar="FORMAT[:TARGET]",
+        help="Say what of the project no test has reached: 'term', 'html[:FOLDER]', 'json[:FILE]' or 'github'; may be "
+        "given several times.",
+    )
+    parser.getgroup("backchannel", "pytest-backchannel").addoption(
+        "--backchannel-fail-under",
+        default=None,
+        metavar="PERCENT",
+        help="Fail where less than this share was reached, 0 to 100; reports in the terminal where no format is given.",
+    )
+    parser.getgroup("backchannel", "pytest-backchannel").addoption(
+        "--backchannel-baseline",
+        default="",
+        metavar="FILE",
+        help="The gaps that are known, as 'backchannel report baseline' writes them: only new ones are told, and fail "
+        "the run.",
     )
 
 
@@ -209,7 +250,52 @@ def _read(config: pytest.Config) -> Options:
         asgi_server=_server(config),
         blocking=blocking,
         odd_values=bool(config.getoption("--backchannel-odd-values")),
+        reports=_reports(config),
+        report_omit=tuple(_ini(config, "backchannel_report_omit", "a pattern a line, such as task:shop.legacy.*")),
+        fail_under=_fail_under(config),
+        baseline=str(config.getoption("--backchannel-baseline") or ""),
     )
+
+
+def _reports(config: pytest.Config) -> tuple[tuple[str, str], ...]:
+    given: list[str] = [*(config.getoption("--backchannel-report") or ())]
+    if config.getoption("--backchannel-fail-under") is not None and not given:
+        given = ["term"]
+    if not given:
+        return ()
+    from .errors import BackchannelError
+    from .questions.report.formats import MODULES, load
+
+    if os.environ.get("GITHUB_ACTIONS") == "true" and "github" not in given:
+        given.append("github")
+    found: dict[tuple[str, str], None] = {}
+    for one in given:
+        name, _, target = str(one).partition(":")
+        if name not in MODULES:
+            raise pytest.UsageError(f"--backchannel-report={one}: choose one of {', '.join(MODULES)}")
+        try:
+            module = load(name)
+        except BackchannelError as error:
+            raise pytest.UsageError(f"--backchannel-report={one}: {error}") from None
+        if target and not module.TARGET:
+            raise pytest.UsageError(f"--backchannel-report={one}: {name} writes no file: give {name!r} alone")
+        found[name, target or module.TARGET] = None
+    return tuple(found)
+
+
+def _fail_under(config: pytest.Config) -> float | None:
+    flag = config.getoption("--backchannel-fail-under")
+    name = "backchannel_fail_under" if flag is None else "--backchannel-fail-under"
+    value = _ini(config, name, "a number from 0 to 100") if flag is None else flag
+    if str(value).strip() == "":
+        return None
+    try:
+        percent = float(str(value))
+    except ValueError:
+        percent = -1.0
+    if not 0 <= percent <= 100:
+        raise pytest.UsageError(f"{name} = {value!r}: give a number from 0 to 100, such as 85")
+    return percent
 
 
 def _ini(config: pytest.Config, name: str, valid: str) -> Any:

@@ -81,6 +81,11 @@ def pytest_configure(config: pytest.Config) -> None:
         manager.register(_Production(), "backchannel-production")
     if options_of(config).odd_values:
         manager.register(_OddValues(), "backchannel-odd-values")
+        manager.register(_OddValuesTried(), "backchannel-odd-values-tried")
+    if options_of(config).reports:
+        manager.register(_Gathers(), "backchannel-gathers")
+        if not hasattr(config, "workerinput"):
+            manager.register(_ReportsRun(config), "backchannel-report")
 
 
 def _has(config: pytest.Config, fixtures: str) -> bool:
@@ -198,7 +203,7 @@ class _Reports:
             watching.end_body_late(item, call)
         report = yield
         if report.failed and call.excinfo is not None:
-            judging.tell_story(report)
+            judging.tell_story(item, report)
         if call.when == "call" and not report.passed:
             async_tests.explain(item, report)
         if call.when == "teardown":
@@ -229,10 +234,10 @@ class _OddValues:
     def __init__(self) -> None:
         self._tried: set[str] = set()
 
-    @pytest.hookimpl(wrapper=True, trylast=True)
+    @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
-        """While the doubles are in place, and before it is judged what went unseen."""
-        with watching.odd_values(item):
+        """Note what the body connects to."""
+        with watching.visits_noted(item):
             return (yield)
 
     @pytest.hookimpl(wrapper=True)
@@ -292,6 +297,121 @@ class _DistinctKeys:
                 start_apart()
         except BackchannelError as error:
             raise pytest.UsageError(str(error)) from None
+
+
+class _OddValuesTried:
+    """With ``--backchannel-odd-values``: after a body that has passed."""
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> None:
+        """While the doubles are in place, and before it is judged what went unseen: that hook is registered later."""
+        watching.try_visits(item)
+
+
+# --------------------------------------------------------------- the report
+
+
+class _Gathers:
+    """With ``--backchannel-report``: gather what each test does with the parts of the project."""
+
+    def __init__(self) -> None:
+        from .harness.reporting.gathering import Gathering
+
+        self._gathering = Gathering()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """What happens from now on is of this test."""
+        self._gathering.begin(item)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Watch also what a fixture has loaded, and look at what the body has patched."""
+        self._gathering.watch()
+        try:
+            return (yield)
+        finally:
+            self._gathering.end_body(item)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, object, object]:
+        """When the fixtures are gone, take what was gathered."""
+        try:
+            return (yield)
+        finally:
+            item.stash[_FACTS] = self._gathering.end(item)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Carry it to where the report is made: plain values, which pytest-xdist sends."""
+        from .harness.reporting.gathering import story
+
+        report = yield
+        if report.failed:
+            report.backchannel_story = story(report)  # type: ignore[attr-defined]
+        if call.when == "teardown":
+            report.backchannel_facts = item.stash.get(_FACTS, [])  # type: ignore[attr-defined]
+        return report
+
+    def pytest_unconfigure(self) -> None:
+        """Watch no more."""
+        self._gathering.close()
+
+
+_FACTS = pytest.StashKey["list[tuple[str, str, str]]"]()
+
+
+class _ReportsRun:
+    """With ``--backchannel-report``: make the report, in the process that has the reports of all tests."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        from .harness.reporting.run_report import RunReport
+
+        self._run = RunReport(config)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionstart(self) -> None:
+        """Begin to ask what the project is."""
+        self._run.begin()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take what a report carries."""
+        self._run.add(report)
+
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """Make and write it; what is below the wanted share, or new, fails the run."""
+        if not self._run.ran() or exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+            return
+        reporter: Any = session.config.pluginmanager.getplugin("terminalreporter")
+        try:
+            fine = self._run.finish(reporter.write_line if reporter is not None else lambda line: None)
+        except BackchannelError:
+            session.exitstatus = pytest.ExitCode.INTERRUPTED
+            return
+        if not self._run.written:
+            session.exitstatus = pytest.ExitCode.INTERRUPTED
+        elif not fine:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Print it."""
+        if self._run.failed is not None:
+            terminalreporter.section("backchannel: no report")
+            for line in (str(self._run.failed), *self._run.failed.traceback):
+                terminalreporter.write_line(line)
+        elif self._run.report is not None:
+            terminalreporter.section("backchannel: what no test has reached")
+            left_out = len(terminalreporter.stats.get("deselected", ()))
+            if left_out:
+                terminalreporter.write_line(f"By the tests that ran: {left_out} more were deselected.")
+            for line in self._run.lines:
+                terminalreporter.write_line(line)
+
+    def pytest_unconfigure(self) -> None:
+        """Leave no process behind."""
+        self._run.close()
 
 
 # ------------------------------------------------------ once there is a need

@@ -43,7 +43,25 @@ def functions_changed(before: str, after: str) -> set[str] | None:
     bodies = dict(_bodies_taken(old.body)), dict(_bodies_taken(new.body))
     if [ast.dump(node) for node in _no_imports(old)] != [ast.dump(node) for node in _no_imports(new)]:
         return None
+    if _moved(old, new):
+        return None
     return {name for name, body in bodies[0].items() if bodies[1][name] != body}
+
+
+def _moved(old: ast.Module, new: ast.Module) -> bool:
+    """Whether something else than an import stands on the other side of an import that was there before."""
+    had = _imported(old)
+    return _in_line(old, had) != _in_line(new, had)
+
+
+def _in_line(tree: ast.Module, known: set[tuple[str, str]]) -> list[object]:
+    line: list[object] = []
+    for node in tree.body:
+        if not isinstance(node, ast.Import | ast.ImportFrom):
+            line.append(ast.dump(node))
+        elif before := _imported(ast.Module([node], [])) & known:
+            line.append(before)
+    return line
 
 
 def _no_imports(tree: ast.Module) -> list[ast.stmt]:

@@ -72,6 +72,7 @@ TESTS = """
         assert [type(failure.exception).__name__ for failure in task_queue.failures] == ["TimeLimitExceeded"]
 
     @each
+    @pytest.mark.allow_lost("expired_task")
     def test_behind(db, task_queue):
         add.apply_async((1, 1), expires=1)
         add.apply_async((2, 2), expires=60)

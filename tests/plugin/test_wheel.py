@@ -11,6 +11,8 @@ import zipfile
 def test_the_wheel_holds_the_package_the_example_and_nothing_else(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     assert "pytest_backchannel/py.typed" in names
+    page = "pytest_backchannel/questions/report/page"
+    assert {f"{page}/{name}" for name in ("page.html.jinja", "parts.html.jinja", "page.css", "page.js")} <= set(names)
     assert "pytest_backchannel/_example/manage.py" in names
     assert "pytest_backchannel/_example/billing/templates/billing/invoice_list.html" in names
     assert {name.split("/")[0].split("-")[0] for name in names} == {"pytest_backchannel"}

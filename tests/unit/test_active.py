@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pytest_backchannel import active
-from pytest_backchannel.active import Replaced, Replacement, Slot, tracked
+from pytest_backchannel.active import Replaced, Replacement, Slot, Together, tracked
 
 SOURCE = Path(active.__file__).parent
 
@@ -55,7 +55,7 @@ def test_the_latest_of_a_name_counts(registry):
 
 def test_a_replaced_function_is_in_place_while_somebody_needs_it(registry):
     module = types.SimpleNamespace(greet=len)
-    replaced = Replaced("greeting", lambda: [Replacement(module, "greet", repr)])
+    replaced = Replaced("greeting", lambda: [Replacement(module, "greet", lambda before: repr)])
     assert module.greet is len
     replaced.install()
     replaced.install()
@@ -71,7 +71,7 @@ def test_a_replaced_function_is_in_place_while_somebody_needs_it(registry):
 
 def test_what_somebody_else_has_put_there_meanwhile_is_kept(registry):
     module = types.SimpleNamespace(greet=len)
-    replaced = Replaced("greeting", lambda: [Replacement(module, "greet", repr)])
+    replaced = Replaced("greeting", lambda: [Replacement(module, "greet", lambda before: repr)])
     replaced.install()
     module.greet = theirs = lambda value: repr(value)
     replaced.remove()
@@ -85,10 +85,147 @@ def test_what_somebody_else_has_put_there_meanwhile_is_kept(registry):
 
 
 def test_a_replacement_that_does_not_exist_leaves_nothing_installed(registry):
-    replaced = Replaced("greeting", lambda: [Replacement(types.SimpleNamespace(), "greet", repr)])
+    replaced = Replaced("greeting", lambda: [Replacement(types.SimpleNamespace(), "greet", lambda before: repr)])
     with pytest.raises(KeyError, match="greet"):
         replaced.install()
     assert registry.active() == []
+
+
+class Greeter:
+    """A class of another project, whose methods are counted while they are replaced."""
+
+    def __init__(self, name="greeting"):
+        self.calls = 0
+        self.owner = type("Owner", (), {"greet": lambda self: "hello"})
+        self.original = vars(self.owner)["greet"]
+        self.replaced = Replaced(name, lambda: [Replacement(self.owner, "greet", self.counted)])
+
+    def counted(self, before):
+        def greet(owner):
+            self.calls += self.replaced.rules(greet)
+            return before(owner)
+
+        return greet
+
+    @property
+    def current(self):
+        return vars(self.owner)["greet"]
+
+    def greet(self):
+        """How many of ours have ruled in one call."""
+        self.calls = 0
+        assert self.owner().greet() == "hello"
+        return self.calls
+
+
+def theirs_around(function):
+    def theirs(*args):
+        return function(*args)
+
+    return theirs
+
+
+@pytest.fixture
+def greeter(registry):
+    return Greeter()
+
+
+@pytest.fixture(params=["each", "together"])
+def around(request, greeter):
+    """What is installed and removed around a test."""
+    return greeter.replaced if request.param == "each" else Together(greeter.replaced)
+
+
+def test_ours_are_made_once_for_what_stands_there(greeter, around):
+    found = []
+    for _ in range(3):
+        around.install()
+        found.append(greeter.current)
+        assert greeter.greet() == 1
+        around.remove()
+        assert greeter.current is greeter.original
+    assert found == [found[0]] * 3
+
+
+def test_around_what_somebody_has_wrapped_around_ours_only_the_outer_one_rules(greeter, around):
+    around.install()
+    greeter.owner.greet = theirs = theirs_around(greeter.current)
+    assert greeter.greet() == 1
+    around.remove()
+    assert greeter.greet() == 0
+    for _ in range(3):
+        around.install()
+        assert greeter.current is not theirs
+        assert greeter.greet() == 1
+        around.remove()
+        assert greeter.current is theirs
+    assert greeter.greet() == 0
+
+
+def test_nothing_of_ours_stays_once_they_have_put_back_what_they_found(greeter, around):
+    around.install()
+    found = greeter.current
+    greeter.owner.greet = theirs_around(found)
+    around.remove()
+    around.install()
+    greeter.owner.greet = found  # at the end of a module, say
+    around.remove()
+    assert greeter.current is greeter.original
+    around.install()
+    assert greeter.greet() == 1
+    around.remove()
+    assert greeter.current is greeter.original
+
+
+def test_it_rules_again_where_they_have_put_it_back_between_two_tests(greeter, around):
+    around.install()
+    found = greeter.current
+    greeter.owner.greet = theirs_around(found)
+    around.remove()
+    around.install()
+    around.remove()
+    greeter.owner.greet = found
+    for _ in range(2):
+        around.install()
+        assert greeter.greet() == 1
+        around.remove()
+        assert greeter.current is greeter.original
+
+
+def test_those_that_are_installed_together_are_active_and_may_be_installed_once_more_by_themselves(registry):
+    one, other = Greeter("one"), Greeter("other")
+    around = Together(one.replaced, other.replaced)
+    for _ in range(3):
+        around.install()
+        assert registry.active() == ["one", "other"]
+        other.replaced.install()
+        around.remove()
+        assert registry.active() == ["other"]
+        assert (one.greet(), other.greet()) == (0, 1)
+        around.install()
+        other.replaced.remove()
+        assert (one.greet(), other.greet()) == (1, 1)
+        around.remove()
+        assert registry.active() == []
+        assert (one.current, other.current) == (one.original, other.original)
+
+
+def test_together_is_all_or_nothing(registry):
+    one, other = Greeter("one"), Greeter("other")
+    around = Together(one.replaced, other.replaced)
+    around.install()
+    around.remove()
+    original = vars(other.owner)["greet"]
+    del other.owner.greet
+    with pytest.raises(KeyError, match="greet"):
+        around.install()
+    assert registry.active() == []
+    assert one.current is one.original
+    other.owner.greet = original
+    around.install()
+    assert (one.greet(), other.greet()) == (1, 1)
+    around.remove()
+    assert (one.current, other.current) == (one.original, other.original)
 
 
 def test_no_module_keeps_its_state_in_a_global():

@@ -75,6 +75,8 @@ def send():
         ("import os", "import os\nimport json", set()),
         ("import os", "import json", None),
         ("import os", "import os\nfrom limits import LIMIT", None),
+        ("import os\nLIMIT = 3", "LIMIT = 3\nimport os", None),
+        ("import os", "import json, os", set()),
         ("LIMIT = 3", "LIMIT = 4", None),
         ("@decorated\n", "", None),
         ("retries = 3", "retries = 4", None),

@@ -108,6 +108,23 @@ def websocket_routes(application: Any) -> list[Route]:
     ]
 
 
+def first_routers(application: Any) -> list[Any]:
+    """The routers of Channels' through which an application is entered: behind its middleware, before other routers."""
+    from channels.routing import ProtocolTypeRouter, URLRouter
+
+    pending, seen, found = [application], set[int](), list[Any]()
+    while pending:
+        current = pending.pop()
+        if id(current) in seen:
+            continue
+        seen.add(id(current))
+        if isinstance(current, ProtocolTypeRouter | URLRouter):
+            found.append(current)
+        else:
+            pending += _inner(current)
+    return found
+
+
 def handlers_of(consumer: type[Any]) -> tuple[str, ...]:
     """The methods of a consumer that handle messages of its own types: those that Channels' classes do not have."""
     known = {name for base in consumer.__mro__ if _root(base) in _LIBRARIES for name in vars(base)}

@@ -16,7 +16,7 @@ _FILES = ("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini", "pyproject
 _SECTIONS = {"setup.cfg": "tool:pytest"}
 
 
-def pytest_configuration(start: Path) -> tuple[Path | None, Mapping[str, str]]:
+def configuration_of(start: Path) -> tuple[Path | None, Mapping[str, str]]:
     """The file that configures pytest for a folder, and what it says; lists are joined by newlines.
 
     Args:

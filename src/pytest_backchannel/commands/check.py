@@ -13,7 +13,7 @@ from pathlib import Path
 from ..checks.check_tree import check_tree
 from ..checks.diagnostic import Diagnostic
 from ..checks.output_formats import FORMATS, explanation, statistics
-from ..checks.pytest_configuration import pytest_configuration, words_of
+from ..checks.pytest_configuration import configuration_of, words_of
 from ..checks.remembered import FOLDER
 from ..checks.rule_table import RULES
 from ..errors import BackchannelError
@@ -79,7 +79,7 @@ def _check(options: argparse.Namespace) -> tuple[list[Diagnostic], int]:
     found: dict[tuple[object, ...], Diagnostic] = {}
     files = 0
     for root in roots:
-        configuration = pytest_configuration(root if root.is_dir() else root.parent)[1]
+        configuration = configuration_of(root if root.is_dir() else root.parent)[1]
         select = _codes(options.select or words_of(configuration, "backchannel_check_select"))
         ignore = _codes(options.ignore or words_of(configuration, "backchannel_check_ignore"))
         result = check_tree(

@@ -7,12 +7,14 @@ import hashlib
 import json
 import os
 import sys
+from collections.abc import Sequence
 from fnmatch import fnmatch
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NoReturn
 
 from ..errors import BackchannelError
+from ..questions.report.formats import load
 
 # Which files were copied, and with what content: a later run brings them up to date, and leaves alone what the user
 # has changed.
@@ -26,7 +28,7 @@ NEEDED = {  # module: distribution
     "pytest_asyncio": "pytest-asyncio",
 }
 # What a run leaves behind in a checkout, where the example is also the source.
-UNWANTED = ("__pycache__", ".*", "*.py[cod]", "*.sqlite3*", "media")
+UNWANTED = ("__pycache__", ".*", "*.py[cod]", "*.sqlite3*", "media", "backchannel-report*")
 
 
 AFTER_DASHES = "Arguments after -- go to pytest, or to run_site.py: backchannel demo -- -k retries -v"
@@ -65,8 +67,22 @@ def run(options: argparse.Namespace) -> int:
     except BackchannelError as error:
         print(f"backchannel demo: {error}", file=sys.stderr)
         return 2
-    program = ["run_site.py"] if options.serve else ["-m", "pytest"]
+    program = ["run_site.py"] if options.serve else ["-m", "pytest", *report_flags(options.arguments)]
     return become([sys.executable, *program, *options.arguments], folder)
+
+
+def report_flags(arguments: Sequence[str]) -> list[str]:
+    """What ends the run with a report, in each format that can be had, unless the arguments ask for another."""
+    if any(argument.startswith("--backchannel-report") for argument in arguments):
+        return []
+    found = []
+    for name in ("term", "json", "html"):
+        try:
+            load(name)
+        except BackchannelError:
+            continue
+        found.append(f"--backchannel-report={name}")
+    return found
 
 
 def example_folder() -> Path:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Generator
 from typing import Any
 
 from ..active import Slot
-from ..errors import BackchannelError, SharedConnectionBusy
+from ..errors import BackchannelError, SharedConnectionBusy, ThreadOutlivedTest
 from . import connection_local, patches
 from .shared_connection import SharedConnection
 from .threads import ThreadsOfTest
@@ -173,9 +174,18 @@ def in_code_transaction(alias: str | None = None) -> bool:
     )
 
 
+def any_connections() -> bool:
+    """Whether there may be a connection: Django has read its DATABASES."""
+    # Django keeps there what it has read (5.2–6.1). A look-up, and no import: it is done for every test of a project.
+    return "settings" in vars(sys.modules["django.db"].connections)
+
+
 def _initialised() -> list[Any]:
     """The connections that the calling thread has made. A test may have put other settings in place: none are read."""
-    from django.db import connections
-
-    # Django keeps what it has read of DATABASES there (5.2–6.1), so there is no connection without it.
-    return connections.all(initialized_only=True) if "settings" in vars(connections) else []
+    if "django.db" not in sys.modules or not any_connections():
+        return []
+    try:
+        found: list[Any] = sys.modules["django.db"].connections.all(initialized_only=True)
+    except ThreadOutlivedTest:  # such a thread has none that is ours, and who only looks does not touch the database
+        return []
+    return found

@@ -111,14 +111,17 @@ def _warn(problem: events.Problem) -> None:
 # --------------------------------------------------------------- the reports
 
 
-def tell_story(report: pytest.TestReport) -> None:
-    """Show in the report of a failed test what happened behind the request."""
+def tell_story(item: pytest.Item, report: pytest.TestReport) -> None:
+    """Show in the report of a failed test what happened behind the request; in a JUnit XML file, too."""
     from ..questions.report.story import story
 
     log = events.log_in_use()
     text = story(log) if log is not None else ""
     if text:
         report.sections.append(("Behind the request", text))
+        if getattr(item.config.option, "xmlpath", None) and "backchannel_story" not in dict(item.user_properties):
+            # pytest takes those that the report of the teardown has, which is made of the item's.
+            item.user_properties.append(("backchannel_story", text))
 
 
 def end(item: pytest.Item, report: pytest.TestReport) -> None:

@@ -17,14 +17,12 @@ from .queues import has_double, has_real_broker
 from .real_servers import shared_redis
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ..channels.layer.kinds.semantics import LayerOptions
     from ..channels.layer.layer import StrictLayer
+    from ..channels.layer.observe import LayerObserver
 
 _LAYERS = pytest.StashKey[dict[str, "StrictLayer"]]()
 _STACK = pytest.StashKey[contextlib.ExitStack]()
-_OBSERVER = pytest.StashKey[Any]()
 
 
 def strict_layers(item: pytest.Item) -> dict[str, StrictLayer]:
@@ -99,7 +97,7 @@ def _put_on_redis(item: pytest.Item) -> Any:
         )
         item.stash[_LAYERS], item.stash[_STACK] = layers, stack
         # Among the fixtures, in the opposite order: task_queue's own override of the settings may be outside.
-        item.addfinalizer(functools.partial(_take_out, item))
+        item.addfinalizer(functools.partial(end, item))
     return item.stash[_LAYERS]
 
 
@@ -127,30 +125,19 @@ def _production_round_trip(config: pytest.Config) -> Any:
 # ------------------------------------------------------- around each test
 
 
-def begin(item: pytest.Item) -> bool:
-    """Observe the project's own layers, if it has any.
+def in_use(item: pytest.Item) -> bool:
+    """Whether the project uses Channels: then its consumers and its own layers are observed.
 
-    Not only with ``backchannel_strict``: that decides what is said of it, and never what a test inspects.
-
-    Returns:
-        Whether they are observed.
+    Not only with ``backchannel_strict``: that decides what is said of them, and never what a test inspects.
     """
-    if "channels.layers" not in sys.modules and not (options_of(item.config).strict and _has_layers()):
-        return False
-    try:
-        make = _layer_observer()
-    except ImportError:
-        return False  # settings for what is not installed
-    observer = item.stash[_OBSERVER] = make(_production_round_trip(item.config))
-    observer.start()
-    return True
+    return "channels.layers" in sys.modules or (options_of(item.config).strict and _has_layers())
 
 
-@functools.cache
-def _layer_observer() -> Callable[[Any], Any]:
+def observer(config: pytest.Config) -> LayerObserver:
+    """What observes the project's own layers in one test."""
     from ..channels.layer.observe import LayerObserver
 
-    return LayerObserver
+    return LayerObserver(_production_round_trip(config))
 
 
 def _has_layers() -> bool:
@@ -161,14 +148,6 @@ def _has_layers() -> bool:
 
 def end(item: pytest.Item) -> None:
     """When all fixtures are gone, take the layer out: consumers that end with their fixtures still use it."""
-    _take_out(item)
-    observer = item.stash.get(_OBSERVER, None)
-    if observer is not None:
-        del item.stash[_OBSERVER]
-        observer.stop()
-
-
-def _take_out(item: pytest.Item) -> None:
     if _STACK in item.stash:
         stack = item.stash[_STACK]
         del item.stash[_STACK], item.stash[_LAYERS]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
+import os
 import sys
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -216,16 +217,22 @@ def _watch_enqueues(item: pytest.Item) -> Callable[[], None]:
     """Tell of tasks enqueued in a transaction, if the project has imported Celery; returns what ends it."""
     if _WATCHED in item.stash or "celery" not in sys.modules:
         return _nothing
-    from ..database.in_transaction.enqueues import watch_enqueues
-
-    end_watch = watch_enqueues()
+    enqueues = _enqueues()
+    before = enqueues.begin()
     item.stash[_WATCHED] = True
 
     def end() -> None:
         del item.stash[_WATCHED]
-        end_watch()
+        enqueues.end(before)
 
     return end
+
+
+@functools.cache
+def _enqueues() -> Any:
+    from ..database.in_transaction import enqueues
+
+    return enqueues
 
 
 def watch_body(item: pytest.Item) -> Callable[[], None] | None:
@@ -234,19 +241,35 @@ def watch_body(item: pytest.Item) -> Callable[[], None] | None:
     Returns:
         What ends it; None where neither Celery nor Channels is loaded, or no database: there is nothing to tell then.
     """
-    enqueues = "celery.app.task" in sys.modules
-    if not (enqueues or "channels.layers" in sys.modules) or "django.db" not in sys.modules:
+    loaded = sys.modules
+    enqueues = "celery.app.task" in loaded
+    if not (enqueues or "channels.layers" in loaded) or "django.db" not in loaded:
         return None
-    from ..database.sharing import hold_blocks, release_blocks
-
-    hold_blocks()
-    end_watch = _watch_enqueues(item) if enqueues else _nothing
+    holding = _holding()
+    if not _names_settings() and not holding.any_connections():
+        return None  # Channels loads Django, also where nobody uses it
+    holding.hold_blocks()
+    end_watch = _watch_enqueues(item) if enqueues else None
 
     def end() -> None:
-        end_watch()
-        release_blocks()
+        if end_watch is not None:
+            end_watch()
+        holding.release_blocks()
 
     return end
+
+
+@functools.cache
+def _names_settings() -> bool:
+    return "DJANGO_SETTINGS_MODULE" in os.environ
+
+
+@functools.cache
+def _holding() -> Any:
+    # Once: what every test does is not to go through the machinery of an import.
+    from ..database import sharing
+
+    return sharing
 
 
 def _database_is_ready(item: pytest.Item, undo: contextlib.ExitStack) -> None:

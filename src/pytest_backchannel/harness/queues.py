@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ..active import Together
 from ..markers import queue_arguments
 from ..options import once_per_config, options_of
 from . import unseen_patches
@@ -187,22 +188,28 @@ def mark_integration_tests(items: list[pytest.Item]) -> None:
 
 
 @functools.cache
-def _note_real_brokers() -> Callable[[Callable[[], bool]], Callable[[], None]]:
+def _broker_watch() -> tuple[Together, Callable[[Callable[[], bool] | None], None]]:
     # Once: what every test does is not to go through the machinery of an import.
-    from ..tasks.broker_guard import note_real_brokers
+    from ..tasks.broker_guard import note_real_brokers, noting
 
-    return note_real_brokers
+    return Together(noting), note_real_brokers
 
 
-def watch_brokers(item: pytest.Item) -> Callable[[], None] | None:
-    """Note a connection to a real broker, in a test that uses nothing of ours.
-
-    Returns:
-        What ends it; None where Celery is not loaded.
-    """
+def watch_brokers(item: pytest.Item) -> bool:
+    """Note a connection to a real broker, in a test that uses nothing of ours; False where Celery is not loaded."""
     if "celery" not in sys.modules:
-        return None
-    return _note_real_brokers()(functools.partial(_means_a_broker, item))
+        return False
+    around, begin = _broker_watch()
+    around.install()
+    begin(functools.partial(_means_a_broker, item))
+    return True
+
+
+def end_broker_watch() -> None:
+    """The body has ended."""
+    around, begin = _broker_watch()
+    begin(None)
+    around.remove()
 
 
 # Set for an item that has an in-process double.

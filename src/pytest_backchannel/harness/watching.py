@@ -8,16 +8,15 @@ opened again with odd values when its body has ended.
 from __future__ import annotations
 
 import contextlib
-import functools
 import sys
 from collections.abc import Generator, Iterable
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from .. import events
-from ..active import Slot
+from ..active import Slot, Together
 from ..events import aside, current_log
 from ..options import once_per_config
 from . import judging, layers, lending, queues
@@ -29,39 +28,71 @@ from .queues import has_real_broker
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ..channels.layer.observe import LayerObserver
     from ..channels.odd.attempts import Tried
     from ..channels.odd.visits import Visit
 
+
+class _Probes:
+    """What watches Channels: one for the whole run, since it stands around every test of a project.
+
+    Attributes:
+        around: what is put in place.
+        leftovers: the module that judges connections.
+        observer: of the project's layers, for the next test that has none so far.
+    """
+
+    def __init__(self) -> None:
+        from ..channels.layer.observe import methods
+        from ..channels.watch import communicators, consumers, leftovers, stateless
+
+        self.around = Together(consumers.probe, communicators.watch, stateless.watch, methods)
+        self.leftovers: Any = leftovers
+        self.observer: LayerObserver | None = None
+
+
+class _Watched:
+    """One test that is watched.
+
+    Args:
+        observer: of the project's layers; None where they are not observed.
+    """
+
+    __slots__ = ("observer",)
+
+    def __init__(self, observer: LayerObserver | None = None) -> None:
+        self.observer = observer
+
+
 # Set while consumers and communicators are watched for the item.
-_WATCHED = pytest.StashKey[bool]()
+_WATCHED = pytest.StashKey[_Watched]()
 
 
-class _Probes(NamedTuple):
-    installed: tuple[Any, ...]
-    leftovers: Any
-
-
-@functools.cache
-def _probes() -> _Probes:
-    from ..channels.watch import communicators, consumers, leftovers, stateless
-
-    return _Probes((consumers, communicators, stateless), leftovers)
+@once_per_config
+def _probes(config: pytest.Config) -> _Probes:
+    return _Probes()
 
 
 def watch(item: pytest.Item) -> None:
     """Watch consumers and communicators until the test's fixtures are gone."""
-    if _WATCHED in item.stash:
-        return
-    installed: list[Any] = []
+    if _WATCHED not in item.stash:
+        _probes(item.config).around.install()
+        item.stash[_WATCHED] = _Watched()
+
+
+def _watch_all(item: pytest.Item) -> bool:
+    """The same for the project's own layers too; False where Channels is not installed."""
     try:
-        for probe in _probes().installed:
-            probe.install()
-            installed.append(probe)
-    except BaseException:
-        for probe in installed:
-            probe.remove()
-        raise
-    item.stash[_WATCHED] = True
+        probes = _probes(item.config)
+    except ImportError:
+        return False  # there are settings for it
+    observer = probes.observer or layers.observer(item.config)
+    probes.observer = None
+    probes.around.install()
+    item.stash[_WATCHED] = _Watched(observer)
+    probes.leftovers.begin(setup=True)
+    observer.start()
+    return True
 
 
 # -------------------------------------------------------- from the setup on
@@ -77,43 +108,43 @@ def begin(item: pytest.Item) -> bool:
     if "django.conf" not in loaded and "celery" not in loaded and "redis.connection" not in loaded:
         return False  # Channels loads Django's settings
     watched = queues.begin_redis_watch(item) or "celery" in loaded  # which is of the body alone
-    if "channels.consumer" in loaded:
-        watch(item)
-        _probes().leftovers.begin(setup=True)
-        watched = True
-    return layers.begin(item) or watched
+    return (("channels.layers" in loaded or layers.in_use(item)) and _watch_all(item)) or watched
 
 
 def end(item: pytest.Item) -> None:
     """The fixtures are gone: judge what they have left behind, and watch no more."""
     queues.end_redis_watch(item)
-    # Only where a module of ours for Channels is loaded has anything begun.
-    if "pytest_backchannel.channels.watch.consumers" in sys.modules:
-        try:
-            _end_probes(item)
-        finally:
-            layers.end(item)
-
-
-def _end_probes(item: pytest.Item) -> None:
-    if _WATCHED not in item.stash:
-        return
-    del item.stash[_WATCHED]
-    probes = _probes()
+    watched = item.stash.get(_WATCHED, None)
     try:
-        probes.leftovers.check_all()
+        if watched is not None:
+            del item.stash[_WATCHED]
+            _probes(item.config).leftovers.check_all()
     finally:
-        for probe in reversed(probes.installed):
-            probe.remove()
+        try:
+            layers.end(item)
+        finally:
+            if watched is not None:
+                _end_probes(_probes(item.config), watched.observer)
+
+
+def _end_probes(probes: _Probes, observer: LayerObserver | None) -> None:
+    try:
+        if observer is not None and observer.stop():
+            probes.observer = observer
+    finally:
+        probes.around.remove()
 
 
 # ---------------------------------------------------------- from the body on
 
 
-class _Body(NamedTuple):
-    item: pytest.Item
-    end_brokers: Callable[[], None] | None
-    end_enqueues: Callable[[], None] | None
+class _Body:
+    __slots__ = ("brokers", "end_enqueues", "item")
+
+    def __init__(self, item: pytest.Item) -> None:
+        self.item = item
+        self.brokers = False
+        self.end_enqueues: Callable[[], None] | None = None
 
 
 _body = Slot[_Body]("body of a test that is watched")
@@ -128,16 +159,16 @@ def begin_body(item: pytest.Item) -> bool:
     loaded = sys.modules
     if "celery" not in loaded and "django.db" not in loaded and events.log_in_use() is None:
         return False  # Channels loads Django's database
-    end_brokers = queues.watch_brokers(item)
-    _body.value = _Body(item, end_brokers, None)  # what follows may raise
+    body = _Body(item)
+    _body.value = body  # what follows may raise
+    body.brokers = queues.watch_brokers(item)
     watched = _WATCHED in item.stash
     if watched:
         # What the body leaves behind and nobody can reach any more is judged when it has ended.
-        _probes().leftovers.begin(setup=False)
+        _probes(item.config).leftovers.begin(setup=False)
     lent = lending.begin_body(item)
-    end_enqueues = lending.watch_body(item)
-    _body.value = _Body(item, end_brokers, end_enqueues)
-    return watched or lent or end_brokers is not None or events.log_in_use() is not None
+    body.end_enqueues = lending.watch_body(item)
+    return watched or lent or body.brokers or events.log_in_use() is not None
 
 
 def end_body(item: pytest.Item, error: BaseException | None = None) -> None:
@@ -156,8 +187,8 @@ def end_body(item: pytest.Item, error: BaseException | None = None) -> None:
         else:
             judging.body_failed(item, error)
     finally:
-        if body is not None and body.end_brokers is not None:
-            body.end_brokers()
+        if body is not None and body.brokers:
+            queues.end_broker_watch()
 
 
 def end_failed_body(item: pytest.Item) -> None:
@@ -204,9 +235,12 @@ def event_loop(*, fails: bool) -> AbstractContextManager[None]:
 _TRIED = pytest.StashKey[list[str]]()
 
 
+_VISITS = pytest.StashKey["list[Visit]"]()
+
+
 @contextlib.contextmanager
-def odd_values(item: pytest.Item) -> Generator[None]:
-    """Try the connections that the body opens within the block with odd values, if it passes.
+def visits_noted(item: pytest.Item) -> Generator[None]:
+    """Note the connections that the body opens within the block, for :func:`try_visits`.
 
     Not in Django's test classes, whose transaction has ended by then, nor where a real worker shares the layer.
     """
@@ -216,7 +250,16 @@ def odd_values(item: pytest.Item) -> Generator[None]:
     from ..channels.odd.visits import noted
 
     with noted() as visits:
-        yield
+        item.stash[_VISITS] = visits
+        try:
+            yield
+        finally:
+            del item.stash[_VISITS]
+
+
+def try_visits(item: pytest.Item) -> None:
+    """Try with odd values what the body has connected to."""
+    visits = item.stash.get(_VISITS, None)
     if visits:
         from asgiref.sync import async_to_sync
 

@@ -51,6 +51,11 @@ class KnownRoute:
         consumer: the path of the consumer's class; empty for another kind of application.
         handlers: the consumer's own methods that handle messages of a channel layer.
         middleware: the names of what stands before it, outermost first.
+        file: the file of the consumer's class; empty where that is not known.
+        line: its first line; 0 where that is not known.
+        methods: the line of each method that the project has written: handlers, ``connect``, ``receive_json`` …
+        helpers: those of them that another one of them names: code calls them, so they need not be meant for messages.
+        may_refuse: whether the code of its handshake names what refuses one.
     """
 
     protocol: str
@@ -58,6 +63,11 @@ class KnownRoute:
     consumer: str
     handlers: Sequence[str]
     middleware: Sequence[str]
+    file: str = ""
+    line: int = 0
+    methods: Mapping[str, int] = field(default_factory=dict)
+    helpers: Sequence[str] = ()
+    may_refuse: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

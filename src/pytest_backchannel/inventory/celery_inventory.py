@@ -22,6 +22,12 @@ class KnownTask:
         only_by_checks: whether it is there only because Django's system checks import the URLconf, as a worker does
             that is not started with ``--skip-checks``.
         options: those that are set, by the task or by Celery's settings, such as ``acks_late``.
+        base: the path of the class that it is made from; empty where that is Celery's own.
+        hooks: those of Celery's hooks that the project overrides, such as ``on_failure``.
+        bound: whether its function takes the task as its first argument.
+        own_retry: whether its function names ``retry``: it may retry itself.
+        own_reject: whether its function names ``Reject``.
+        parameters: the names of its function's parameters, without the task itself.
     """
 
     name: str
@@ -31,6 +37,12 @@ class KnownTask:
     queue: str | None = None
     only_by_checks: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
+    base: str = ""
+    hooks: Sequence[str] = ()
+    bound: bool = False
+    own_retry: bool = False
+    own_reject: bool = False
+    parameters: Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from ..active import Replaced, Replacement, Slot
+from ..active import Replaced, Replacement, Slot, Together
 from ..errors import RealBrokerContacted
 from ..events import caller, current_log
 
@@ -47,16 +47,14 @@ def begin(meant: Callable[[], bool], refuses: Callable[[], bool]) -> Callable[[]
     """
     if "redis.asyncio.connection" not in sys.modules or "redis.connection" not in sys.modules:
         return None
-    _connect_sync.install()
-    _connect_async.install()
+    _around.install()
     _watching.value = _Watch(meant, refuses, set())
     return _end
 
 
 def _end() -> None:
     _watching.value = None
-    _connect_async.remove()
-    _connect_sync.remove()
+    _around.remove()
 
 
 class Address(NamedTuple):
@@ -155,37 +153,43 @@ def _explain(error: BaseException, slug: str) -> None:
 # connection of a pool begins with it, also where it is connected already ---
 
 
-def _sync(self: Any, *args: Any, **kwargs: Any) -> Any:
-    original = _connect_sync.originals["connect"]
-    if _watching.value is None:
-        return original(self, *args, **kwargs)
-    slug = _look(self)
-    try:
-        return original(self, *args, **kwargs)
-    except Exception as error:
-        _explain(error, slug)
-        raise
+def _sync(original: Callable[..., Any]) -> Callable[..., Any]:
+    def connect(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if _watching.value is None or not _connecting.rules(connect):
+            return original(self, *args, **kwargs)
+        slug = _look(self)
+        try:
+            return original(self, *args, **kwargs)
+        except Exception as error:
+            _explain(error, slug)
+            raise
+
+    return connect
 
 
-async def _async(self: Any, *args: Any, **kwargs: Any) -> Any:
-    original = _connect_async.originals["connect"]
-    if _watching.value is None:
-        return await original(self, *args, **kwargs)
-    slug = _look(self)
-    try:
-        return await original(self, *args, **kwargs)
-    except Exception as error:
-        _explain(error, slug)
-        raise
+def _async(original: Callable[..., Any]) -> Callable[..., Any]:
+    async def connect(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if _watching.value is None or not _connecting.rules(connect):
+            return await original(self, *args, **kwargs)
+        slug = _look(self)
+        try:
+            return await original(self, *args, **kwargs)
+        except Exception as error:
+            _explain(error, slug)
+            raise
+
+    return connect
 
 
-_connect_sync = Replaced(
-    "connections to Redis", lambda: [Replacement(sys.modules["redis.connection"].AbstractConnection, "connect", _sync)]
-)
-_connect_async = Replaced(
-    "connections to Redis from a loop",
-    lambda: [Replacement(sys.modules["redis.asyncio.connection"].AbstractConnection, "connect", _async)],
-)
+def _replacements() -> list[Replacement]:
+    return [
+        Replacement(sys.modules["redis.connection"].AbstractConnection, "connect", _sync),
+        Replacement(sys.modules["redis.asyncio.connection"].AbstractConnection, "connect", _async),
+    ]
+
+
+_connecting = Replaced("connections to Redis", _replacements)
+_around = Together(_connecting)
 
 
 # --- end of private API ---

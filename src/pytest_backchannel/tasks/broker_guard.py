@@ -10,7 +10,7 @@ from typing import Any
 import celery
 from kombu import Connection
 
-from ..active import Slot
+from ..active import Replaced, Replacement, Slot
 from ..errors import RealBrokerContacted
 from ..events import Location, caller, current_log
 from ..restoring import Wrapper, replaced
@@ -49,64 +49,40 @@ def refuse_real_brokers() -> replaced:
     return _refused.in_place()
 
 
-class _Noting:
-    """Stands in the place of kombu's method while a test runs, and is kept for the next one that finds the same there.
+def _noting(before: Callable[[Connection], Any]) -> Callable[[Connection], Any]:
+    @functools.wraps(before)
+    def establish(connection: Connection) -> Any:
+        meant = _meant.value
+        if meant is None or not noting.rules(establish) or meant() or not needs_server(connection):
+            return before(connection)
+        where = caller(2)
+        try:
+            return before(connection)
+        except RealBrokerContacted:
+            where = None  # a fixture of ours has refused it, and told
+            raise
+        finally:
+            if where is not None:
+                _note(connection, where)
+
+    return establish
+
+
+_meant = Slot[Callable[[], bool]]("watch of connections to brokers")
+#: While it is installed, a connection to a real broker is written into the log of the test that has said what it means
+#: by :func:`note_real_brokers`, and made. It stands around every test of a project that imports Celery.
+noting = Replaced(
+    "notes of connections to brokers", lambda: [Replacement(Connection, "_establish_connection", _noting)]
+)
+
+
+def note_real_brokers(meant: Callable[[], bool] | None) -> None:
+    """A test's body begins, or has ended.
 
     Args:
-        before: what stands there.
+        meant: whether the test means to use a real broker; None where it has ended.
     """
-
-    def __init__(self, before: Any) -> None:
-        self.before = before
-        self.meant: Callable[[], bool] | None = None  # None while no test runs: then it only passes calls on
-
-        @functools.wraps(before)
-        def establish(connection: Connection) -> Any:
-            meant = self.meant
-            if meant is None or meant() or not needs_server(connection):
-                return before(connection)
-            where = caller(2)
-            try:
-                return before(connection)
-            except RealBrokerContacted:
-                where = None  # a fixture of ours has refused it, and told
-                raise
-            finally:
-                if where is not None:
-                    _note(connection, where)
-
-        self.establish: Any = establish
-
-    def end(self) -> None:
-        """Put back what was there, unless somebody else has replaced it meanwhile."""
-        self.meant = None
-        if vars(Connection)["_establish_connection"] is self.establish:
-            Connection._establish_connection = self.before
-
-
-_latest = Slot[_Noting]("watch of connections to brokers, kept", of_the_run=True)
-
-
-def note_real_brokers(meant: Callable[[], bool]) -> Callable[[], None]:
-    """From now on, a connection to a real broker is written into the log of the test, and made.
-
-    No context manager, and nothing is looked at before there is a connection: it stands around every test of a project
-    that imports Celery.
-
-    Args:
-        meant: whether the test means to use a real broker.
-
-    Returns:
-        What ends it.
-    """
-    current, noting = vars(Connection)["_establish_connection"], _latest.value
-    if noting is not None and noting.meant is None and current is noting.establish:
-        current = noting.before  # ours stands there where somebody had patched the place, and has undone it since
-    if noting is None or noting.meant is not None or noting.before is not current:
-        noting = _latest.value = _Noting(current)
-    noting.meant = meant
-    Connection._establish_connection = noting.establish
-    return noting.end
+    _meant.value = meant
 
 
 def needs_server(connection: Connection) -> bool:

@@ -177,6 +177,29 @@ LATE = """
             await super().connect()
             await self.send_json({"history": [u.id async for u in User.objects.all()]})
 
+    class HasNothingToCatchUpWith(Late):
+        async def connect(self):
+            await self.accept()
+            await self.channel_layer.group_add("room", self.channel_name)
+            async for user in User.objects.filter(username="nobody"):
+                await self.send_json(user.id)
+
+    class HasNothingToCatchUpWithSync(LateSync):
+        def connect(self):
+            self.accept()
+            async_to_sync(self.channel_layer.group_add)("room", self.channel_name)
+            for user in User.objects.filter(username="nobody"):
+                self.send_json(user.id)
+
+    class CatchesUpInItsOwnWay(Late):
+        async def connect(self):
+            await self.accept()
+            await self.channel_layer.group_add("room", self.channel_name)
+            await self.catch_up()
+
+        async def catch_up(self):
+            pass
+
     class CatchesUpInATask(Late):
         async def connect(self):
             await super().connect()
@@ -216,7 +239,8 @@ LATE = """
     async def test_late(db, ASKED, consumer):
         await visit(consumer, GIVEN)
 
-    SOUND = [Room, CatchesUp, CatchesUpInATask, CatchesUpByAMessage, IsAsked, Subscribes, Refuses, JoinsAgain]
+    NOTHING = [HasNothingToCatchUpWith, HasNothingToCatchUpWithSync, CatchesUpInItsOwnWay]
+    SOUND = [*NOTHING, Room, CatchesUp, CatchesUpInATask, CatchesUpByAMessage, IsAsked, Subscribes, Refuses, JoinsAgain]
 
     @pytest.mark.parametrize("consumer", SOUND)
     async def test_silent(db, ASKED, consumer):
@@ -230,13 +254,13 @@ def test_who_accepts_before_he_joins_is_told(project, asked):
     tests = CONSUMERS + LATE.replace("ASKED", asked).replace("GIVEN", given)
     project.ini("asyncio_mode = auto", "backchannel_strict = true")
     result = project.test(tests, "-Wdefault")
-    result.assert_outcomes(passed=8, failed=4)
+    result.assert_outcomes(passed=11, failed=4)
     result.stdout.fnmatch_lines(
         ["joined_after_accept: Late (/) accepts its client, and only then joins the group 'room'*test_it.py:40]"]
     )
     project.ini("asyncio_mode = auto")
     result = project.test(tests, "-Wdefault")
-    result.assert_outcomes(passed=12, warnings=4 if asked == "websocket" else 0)
+    result.assert_outcomes(passed=15, warnings=4 if asked == "websocket" else 0)
     if asked == "request":
         result.stdout.fnmatch_lines(["joined_after_accept: Late (/) accepts its client*"])
 

@@ -128,3 +128,13 @@ def test_arguments_for_pytest_without_the_dashes(capsys):
     error = capsys.readouterr().err
     assert "backchannel demo: error: unrecognized arguments: -k" in error
     assert "go to pytest, or to run_site.py: backchannel demo -- -k retries" in error
+
+
+def test_a_run_ends_with_the_report_in_each_format_that_can_be_had(monkeypatch):
+    def load(name):
+        if name == "html":
+            raise BackchannelError("it needs more than is installed")
+
+    monkeypatch.setattr(demo, "load", load)
+    assert demo.report_flags(["-k", "retries"]) == ["--backchannel-report=term", "--backchannel-report=json"]
+    assert demo.report_flags(["--backchannel-report=html"]) == []

@@ -8,8 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.pool import ThreadPool
 
 import pytest
+from support.django_settings import configure
 
-from pytest_backchannel.database import threads
+from pytest_backchannel.database import connection_local, in_code_transaction, threads
 from pytest_backchannel.errors import ThreadOutlivedTest
 
 
@@ -110,3 +111,25 @@ def test_anyios_worker_threads_are_a_pool(work):
         return await job
 
     assert "was started by test_b" in run(scenario)
+
+
+def test_a_thread_left_over_may_be_asked_whether_it_is_in_a_transaction():
+    configure()
+    begun, end = threading.Event(), threading.Event()
+
+    def ask():
+        begun.set()
+        end.wait(10)
+        return in_code_transaction()
+
+    watch = threads.ThreadsOfTest("test_a")
+    result = in_thread(ask)
+    begun.wait(10)
+    watch.end()
+    connection_local.install_if_needed()
+    try:
+        end.set()
+        assert result() is False
+    finally:
+        assert not threads.any_left()
+        connection_local.install_if_needed()

@@ -21,7 +21,13 @@ PLAIN = {
     "result_expires": 86400.0,
     "task_always_eager": False,
 }
-CORE = {"backend": "channels_redis.core.RedisChannelLayer", "memory": False, "read_timeout": None, "blocks_for": 5}
+CORE = {
+    "backend": "channels_redis.core.RedisChannelLayer",
+    "memory": False,
+    "read_timeout": None,
+    "blocks_for": 5,
+    "capacity": None,
+}
 SMTP = {"backend": "django.core.mail.backends.smtp.EmailBackend", "smtp": True, "configured": True, "timeout": 10}
 
 
@@ -96,6 +102,7 @@ TOLD = {
     "http_timeout": {
         "asgi": web(site=SiteSettings(waiting_calls=[{"where": "shop/api.py:7", "what": "requests.get"}]))
     },
+    "layer_capacity": {"layers": {"default": {**CORE, "capacity": 1}}},
     "layer_idle_timeout": {"layers": {"default": {**CORE, "read_timeout": 5.0}}},
     "mail_timeout": {"mail": {"default": {**SMTP, "timeout": None}}},
     "memory_broker": {"settings": {"broker_url": "memory://"}},
@@ -134,6 +141,7 @@ SILENT = {
     },
     "chords with results": {"chords": ["shop.tasks"]},
     "no results and no chords": {"settings": {"result_backend": None, "result_serializer": "msgpack"}},
+    "a layer with some room": {"layers": {"default": {**CORE, "capacity": 10}}},
     "a layer that waits for as long as it takes": {"layers": {"default": CORE}},
     "a read that outlives the wait": {"layers": {"default": {**CORE, "read_timeout": 10.0}}},
     "a layer of another kind": {"layers": {"default": {**CORE, "blocks_for": None, "read_timeout": 1.0}}},

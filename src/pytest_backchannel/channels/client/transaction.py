@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import sys
 import types
-from collections.abc import Generator
+from collections.abc import Awaitable, Callable, Generator
 from importlib import import_module
 from typing import Any
 
@@ -23,13 +23,16 @@ from ...active import Replaced, Replacement
 # 4.2–4.3: the names under which Channels calls Django's function, in threads and before each async handler ---
 
 
-def _close_old_connections() -> None:
-    if not _closing.users:
-        _closing.originals["close_old_connections"]()
-        return
-    for connection in sys.modules["django.db"].connections.all(initialized_only=True):
-        if not connection.in_atomic_block and not _blocked(connection):
-            connection.close_if_unusable_or_obsolete()
+def _sparing(original: Callable[[], None]) -> Callable[[], None]:
+    def close_old_connections() -> None:
+        if not _closing.rules(close_old_connections):
+            original()
+            return
+        for connection in sys.modules["django.db"].connections.all(initialized_only=True):
+            if not connection.in_atomic_block and not _blocked(connection):
+                connection.close_if_unusable_or_obsolete()
+
+    return close_old_connections
 
 
 def _blocked(connection: Any) -> bool:
@@ -47,18 +50,21 @@ def _one_turn() -> Generator[None]:
     yield
 
 
-async def _aclose_old_connections() -> None:
-    if not _closing.users:
-        await _closing.originals["aclose_old_connections"]()
-        return
-    await _one_turn()
+def _of_one_turn(original: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+    async def aclose_old_connections() -> None:
+        if _closing.rules(aclose_old_connections):
+            await _one_turn()
+        else:
+            await original()
+
+    return aclose_old_connections
 
 
 def _replacements() -> tuple[Replacement, Replacement]:
     import_module("django.db")
     return (
-        Replacement(import_module("channels.db"), "close_old_connections", _close_old_connections),
-        Replacement(import_module("channels.consumer"), "aclose_old_connections", _aclose_old_connections),
+        Replacement(import_module("channels.db"), "close_old_connections", _sparing),
+        Replacement(import_module("channels.consumer"), "aclose_old_connections", _of_one_turn),
     )
 
 

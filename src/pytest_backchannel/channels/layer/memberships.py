@@ -10,6 +10,7 @@ from types import FrameType
 from ...events import OWN_FOLDER, EventLog, Location, is_project_file
 from ..watch import background
 from ..watch.consumers import LiveConsumer, Message, Observer, consumer_of, current_consumer, definition
+from .catching_up import may_catch_up
 
 
 @dataclass(eq=False)
@@ -100,7 +101,7 @@ class Memberships(Observer):
         self._late += [
             join
             for join in self._joins.values()
-            if join.live is consumer and join.late and join.frames == opening.frames
+            if join.live is consumer and join.late and join.frames == opening.frames and not _may_catch_up(join)
         ]
 
     # --------------------------------------------------------------- the verdict
@@ -153,6 +154,11 @@ class Memberships(Observer):
             where=join.where or definition(getattr(join.live.consumer, "disconnect", None)),
             count=len(joins),
         )
+
+
+def _may_catch_up(join: _Join) -> bool:
+    connect = getattr(join.live.consumer, "connect", None)
+    return may_catch_up(connect, join.where.line if join.where is not None else None)
 
 
 def _by_line(joins: Iterable[_Join]) -> list[list[_Join]]:

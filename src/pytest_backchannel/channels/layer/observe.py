@@ -47,7 +47,7 @@ class _Observed:
 class LayerObserver:
     """Watches every ``InMemoryChannelLayer`` for one test, from :meth:`start` to :meth:`stop`.
 
-    It does nothing more before a layer is used: it stands around every test of a project that imports Channels.
+    The probe of consumers and :data:`methods` must be installed. It does nothing more before a layer is used.
 
     Args:
         round_trip: the round trip of the production layer, or None to leave that unobserved.
@@ -62,19 +62,22 @@ class LayerObserver:
 
     def start(self) -> None:
         """Watch from now on; when the test's body has ended, what was lost is in its log."""
-        consumers.install()
-        _methods.install()
         _watching.value = self
 
-    def stop(self) -> None:
-        """Watch no more; what was lost since the body ended is in the log too."""
+    def stop(self) -> bool:
+        """Watch no more; what was lost since the body ended is in the log too.
+
+        Returns:
+            Whether it has seen no layer in use, and may be started again for another test.
+        """
         if _watching.value is self:
             _watching.value = None
-        _methods.remove()
-        consumers.remove()
+        if self._layers is None:
+            return True
         while self._observers:
             consumers.forget(self._observers.pop())
         self.report()
+        return False
 
     def report(self) -> None:
         """Make problems of what was lost."""
@@ -214,21 +217,22 @@ _NAMES = ("new_channel", "group_add", "send", "receive", "group_send")
 _watching = Slot[LayerObserver]("observer of the project's layers")
 
 
-@functools.cache
-def _wrapper(name: str) -> Callable[..., Any]:
-    # Made once in a run: a test that uses no layer is to cost nothing.
-    @functools.wraps(vars(InMemoryChannelLayer)[name])
+def _wrapper(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
     def wrapped(layer: Any, *args: Any, **kwargs: Any) -> Any:
-        original, observer = _methods.originals[name], _watching.value
+        observer = _watching.value
         # A layer that a test has made by itself is what it tests, and carries nothing of the project's.
-        if observer is None or not any(layer is known for known in channel_layers.backends.values()):
+        known = observer is not None and any(layer is known for known in channel_layers.backends.values())
+        if not known or not methods.rules(ours):
             return original(layer, *args, **kwargs)
         return getattr(observer, name)(original, layer, *args, **kwargs)
 
-    return markcoroutinefunction(wrapped)
+    ours = markcoroutinefunction(wrapped)
+    return ours
 
 
-_methods = Replaced(
+#: The methods of the project's layers; they stand around every test of a project that imports Channels.
+methods = Replaced(
     "methods of the project's layers",
-    lambda: [Replacement(InMemoryChannelLayer, name, _wrapper(name)) for name in _NAMES],
+    lambda: [Replacement(InMemoryChannelLayer, name, functools.partial(_wrapper, name)) for name in _NAMES],
 )

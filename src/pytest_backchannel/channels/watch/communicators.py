@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import weakref
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
@@ -21,12 +22,21 @@ from .consumers import Opening, opening
 _openings: weakref.WeakKeyDictionary[Any, Opening] = weakref.WeakKeyDictionary()
 
 
-def _future(self: Any) -> Any:
-    make = _watch.originals["future"].fget
-    if not _watch.users or self._future is not None:
-        return make(self)
-    found = Opening(type(self).__name__, self.scope, caller(), weakref.ref(self))
-    application = self.application
+def _watched_future(before: property) -> property:
+    make: Any = before.fget
+
+    def future(self: Any) -> Any:
+        if self._future is not None or not watch.rules(ours):
+            return make(self)
+        return _open(self, make)
+
+    ours = property(future)
+    return ours
+
+
+def _open(communicator: Any, make: Callable[[Any], Any]) -> Any:
+    found = Opening(type(communicator).__name__, communicator.scope, caller(), weakref.ref(communicator))
+    application = communicator.application
 
     async def noted(scope: Any, receive: Any, send: Any) -> Any:
         async def noting_send(message: Any) -> Any:
@@ -40,30 +50,36 @@ def _future(self: Any) -> Any:
         finally:
             opening.reset(token)
 
-    self.application = noted
+    communicator.application = noted
     try:
-        found.task = task = make(self)
+        found.task = task = make(communicator)
     finally:
-        self.application = application
-    _openings[self] = found
+        communicator.application = application
+    _openings[communicator] = found
     background.watch(found)
     found.crash_seen = lambda: task.done() and not background.has_unseen_error(task)
     leftovers.add(found, lambda: background.take_error(task))
     return task
 
 
-async def _receive_output(self: Any, timeout: float = 1) -> Any:
-    try:
-        return await _watch.originals["receive_output"](self, timeout)
-    except TimeoutError:
-        _give_up(self)
-        raise
+def _watched_receive_output(before: Callable[..., Any]) -> Callable[..., Any]:
+    async def receive_output(self: Any, timeout: float = 1) -> Any:
+        try:
+            return await before(self, timeout)
+        except TimeoutError:
+            _give_up(self)
+            raise
+
+    return receive_output
 
 
-def _stop(self: Any, exceptions: bool = True) -> Any:
-    if sys._getframe(1).f_code.co_name != "__del__":
-        _give_up(self)
-    return _watch.originals["stop"](self, exceptions)
+def _watched_stop(before: Callable[..., Any]) -> Callable[..., Any]:
+    def stop(self: Any, exceptions: bool = True) -> Any:
+        if sys._getframe(1).f_code.co_name != "__del__":
+            _give_up(self)
+        return before(self, exceptions)
+
+    return stop
 
 
 def _give_up(communicator: Any) -> None:
@@ -72,25 +88,26 @@ def _give_up(communicator: Any) -> None:
         found.given_up = True
 
 
-_REPLACED = {"future": property(_future), "receive_output": _receive_output, "stop": _stop}
-
-
 def _replacements() -> list[Replacement]:
-    testing: Any = sys.modules.get("asgiref.testing") or import_module("asgiref.testing")
-    return [Replacement(testing.ApplicationCommunicator, name, ours) for name, ours in _REPLACED.items()]
+    kind: Any = import_module("asgiref.testing").ApplicationCommunicator
+    return [
+        Replacement(kind, "future", _watched_future),
+        Replacement(kind, "receive_output", _watched_receive_output),
+        Replacement(kind, "stop", _watched_stop),
+    ]
 
 
-_watch = Replaced("watch of communicators", _replacements)
+watch = Replaced("watch of communicators", _replacements)
 
 
 def install() -> None:
     """Watch from now on; each call needs its :func:`remove`."""
-    _watch.install()
+    watch.install()
 
 
 def remove() -> None:
     """Undo one :func:`install`; the last one restores asgiref, but for what somebody else has replaced meanwhile."""
-    _watch.remove()
+    watch.remove()
 
 
 # --- end of private API ---

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
-import sys
 import traceback
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from contextvars import ContextVar
@@ -335,12 +334,20 @@ def _consumer_with(dispatch: Any) -> Any:
     return arguments[0] if arguments else None
 
 
-async def _await_many_dispatch(consumer_callables: Sequence[Any], dispatch: Dispatch) -> None:
-    original = _dispatch.originals["await_many_dispatch"]
-    consumer = _consumer_with(dispatch)
-    if not _dispatch.users or consumer is None:
-        await original(consumer_callables, dispatch)
-        return
+def _probed(original: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+    async def await_many_dispatch(consumer_callables: Sequence[Any], dispatch: Dispatch) -> None:
+        consumer = _consumer_with(dispatch)
+        if consumer is None or not probe.rules(await_many_dispatch):
+            await original(consumer_callables, dispatch)
+        else:
+            await _observe(original, consumer_callables, dispatch, consumer)
+
+    return await_many_dispatch
+
+
+async def _observe(
+    original: Callable[..., Awaitable[None]], consumer_callables: Sequence[Any], dispatch: Dispatch, consumer: Any
+) -> None:
     live = LiveConsumer(consumer, consumer.scope, asyncio.current_task(), opening.get())
     _live[id(live)] = live
     if live.opening is not None:
@@ -359,17 +366,16 @@ async def _await_many_dispatch(consumer_callables: Sequence[Any], dispatch: Disp
 
 
 def _replacement() -> tuple[Replacement]:
-    # Twice for each test: the look-up, which is a tenth of import_module() for what is there.
-    consumer = sys.modules.get("channels.consumer") or import_module("channels.consumer")
+    consumer = import_module("channels.consumer")
     if not hasattr(consumer, "await_many_dispatch"):
         raise BackchannelError(
             "channels.consumer has no await_many_dispatch: this version of Channels is not supported; install "
             "channels>=4.2,<4.4"
         )
-    return (Replacement(consumer, "await_many_dispatch", _await_many_dispatch),)
+    return (Replacement(consumer, "await_many_dispatch", _probed),)
 
 
-_dispatch = Replaced("probe of consumers", _replacement)
+probe = Replaced("probe of consumers", _replacement)
 
 
 def install() -> None:
@@ -378,7 +384,7 @@ def install() -> None:
     Raises:
         BackchannelError: this version of Channels is built differently.
     """
-    _dispatch.install()
+    probe.install()
 
 
 def remove() -> None:
@@ -386,7 +392,7 @@ def remove() -> None:
 
     Where somebody has patched the same place meanwhile, theirs is kept, and ours below it only passes through.
     """
-    _dispatch.remove()
+    probe.remove()
 
 
 # --- end of private API ---

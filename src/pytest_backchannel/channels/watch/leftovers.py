@@ -26,7 +26,7 @@ class _Entry:
 
 @dataclass
 class _Phase:
-    """The setup or the body of a test.
+    """The setup or the body of a test; one of each is kept, since every test begins both.
 
     Attributes:
         setup: whether it is the setup.
@@ -34,19 +34,21 @@ class _Phase:
     """
 
     setup: bool
-    unjudged: bool
+    unjudged: bool = False
 
 
 # A connection of a fixture of a wider scope stays open between two tests.
 _entries: list[_Entry] = tracked("connections to judge", [], of_the_run=True)
 _phase = Slot[_Phase]("phase of a test with connections to judge")
+_setup, _body = _Phase(setup=True), _Phase(setup=False)
 
 
 def begin(*, setup: bool) -> None:
     """A phase of a test begins: its setup, or its body, which is judged when it has ended."""
-    _phase.value = _Phase(setup, unjudged=not setup)
+    phase = _phase.value = _setup if setup else _body
+    phase.unjudged = not setup
     if _entries:
-        _judge_at_end(_phase.value)
+        _judge_at_end(phase)
 
 
 def _judge_at_end(phase: _Phase) -> None:
@@ -89,6 +91,8 @@ def check_all() -> None:
     A connection that the setup opened and that lives on belongs to a fixture of a wider scope, and is left alone.
     """
     _phase.value = None
+    if not _entries:
+        return
     for entry in tuple(_entries):
         task = entry.opening.task
         if entry.in_setup and task is not None and not task.done() and not task.get_loop().is_closed():

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
-from ...active import Slot
+from ...active import Replaced, Replacement, Slot, Together
 from ...events import Location, caller, current_log
 from ..sharing import current_sharing, in_code_transaction
 
@@ -16,46 +16,36 @@ from ..sharing import current_sharing, in_code_transaction
 _told: ContextVar[bool] = ContextVar("pytest_backchannel_enqueue_told", default=False)
 
 
-def watch_enqueues() -> Callable[[], None]:
+def begin() -> Lines | None:
     """From now on, record ``enqueued_in_transaction`` for each task that Celery enqueues inside an atomic block.
 
     It sees ``.delay()``, ``apply_async``, ``send_task``, chain, group and chord, also where Celery is eager. Not told
     are callbacks of ``on_commit`` (and so ``delay_on_commit``), which run after the block; and a retry, whose
     exception rolls the block back. One line that enqueues one task often is told once.
 
-    Where somebody patches the same place meanwhile and leaves it so, theirs is kept, and ours below it passes through.
     No context manager: it stands around every test of a project with Celery and Django.
 
     Returns:
-        What ends it.
+        What to :func:`end` it with.
     """
-    placed = [(owner, method, *_place(owner, method)) for owner, method in _entrances()]
     before, _seen.value = _seen.value, set()
+    _around.install()
+    return before
 
-    def end() -> None:
-        _seen.value = before
-        for owner, method, original, ours in reversed(placed):
-            if vars(owner)[method] is ours:
-                setattr(owner, method, original)
 
-    return end
+def end(before: Lines | None) -> None:
+    """Record them no more.
+
+    Args:
+        before: what :func:`begin` has returned.
+    """
+    _seen.value = before
+    _around.remove()
 
 
 # The lines that were told, while somebody watches.
-_seen = Slot[set[tuple[str, Location | None]]]("watch of enqueues")
-# What was there and ours in its place, made once: it stands around every test of a project that imports Celery.
-_made: dict[tuple[Any, str], tuple[Any, Any]] = {}
-
-
-def _place(owner: Any, method: str) -> tuple[Any, Any]:
-    """Put ours in the place of a method; returns what was there, and ours."""
-    current = vars(owner)[method]
-    original, ours = _made.get((owner, method), (None, None))
-    if current is not ours:  # it still is where somebody had patched the place, and has undone it since
-        if current is not original:
-            original, ours = _made[owner, method] = current, _watched(method, current)
-        setattr(owner, method, ours)
-    return original, ours
+Lines = set[tuple[str, Location | None]]
+_seen = Slot[Lines]("watch of enqueues")
 
 
 def within_told() -> bool:
@@ -71,7 +61,7 @@ def entered_at() -> str:
     return next((f" (entered at {line})" for line in lines if line), "")
 
 
-def _tell(name: str, seen: set[tuple[str, Location | None]], task: Any = None) -> None:
+def _tell(name: str, seen: Lines, task: Any = None) -> None:
     where = caller()
     if (name, where) in seen:
         return
@@ -95,20 +85,27 @@ def _later(task: Any) -> str:
 # their own apply_async is watched too, on the classes that define it.
 
 
-@functools.cache
-def _entrances() -> list[tuple[Any, str]]:
+def _entrances() -> list[Replacement]:
     from celery import Celery, canvas
     from celery.app.task import Task
 
-    workflows: list[Any] = [getattr(canvas, name) for name in ("_chain", "group", "_chord")]
-    return [(Task, "apply_async"), (Celery, "send_task"), *((workflow, "apply_async") for workflow in workflows)]
+    apply_async = functools.partial(_watched, "apply_async")
+    owners: list[Any] = [Task, *(getattr(canvas, name) for name in ("_chain", "group", "_chord"))]
+    send_task = Replacement(Celery, "send_task", functools.partial(_watched, "send_task"))
+    return [*(Replacement(owner, "apply_async", apply_async) for owner in owners), send_task]
+
+
+_entered = Replaced("entrances of Celery", _entrances)
+_around = Together(_entered)
 
 
 def _watched(method: str, original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     def enqueue(self: Any, *args: Any, **options: Any) -> Any:
         seen = _seen.value
-        if seen is None or _told.get() or options.get("retries") or not in_code_transaction():
+        if seen is None or _told.get() or options.get("retries") or not _entered.rules(enqueue):
+            return original(self, *args, **options)
+        if not in_code_transaction():
             return original(self, *args, **options)
         _tell(_name(self, method, args, options), seen, self)
         token = _told.set(True)

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from types import FunctionType
 from typing import Any
 
+from .described.consumer_class import consumer_class
 from .refusals import refused
 from .site_settings import site_settings
 from .telling import first_line, is_of_project, is_of_the_environment, shown
@@ -85,6 +86,7 @@ def _routes(application: Any) -> tuple[list[dict[str, Any]], list[str]]:
             "consumer": f"{route.consumer.__module__}.{route.consumer.__qualname__}" if route.consumer else "",
             "handlers": list(route.handlers),
             "middleware": list(route.middleware),
+            **consumer_class(route.consumer, route.handlers),
         }
         for route in routes
     ], []

@@ -19,6 +19,7 @@ from types import CodeType, FunctionType
 from typing import Any
 
 from . import guards
+from .described.task_body import body_of_task
 from .refusals import refused
 from .site_settings import site_settings
 from .telling import is_of_project
@@ -284,6 +285,7 @@ def _task(app: Any, task: Any, only_by_checks: bool) -> dict[str, Any]:
             **{name: _plain(value) for name, value in options.items() if value is not None},
             "autoretries": bool(getattr(task, "autoretry_for", ())),
         },
+        **body_of_task(task),
     }
 
 

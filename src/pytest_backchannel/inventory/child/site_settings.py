@@ -20,8 +20,8 @@ def site_settings() -> dict[str, Any]:
 
     A mailer has ``backend``, ``smtp`` (whether it is Django's for SMTP, or derives from it), ``configured`` (whether
     the project has said where its server is) and ``timeout``; a layer ``backend``, ``memory`` (whether it lives in one
-    process), ``read_timeout`` and ``blocks_for`` (both in seconds, None where there is none or it is not known); a
-    cache ``backend`` and ``local`` (whether no other process sees it).
+    process), ``read_timeout`` and ``blocks_for`` (both in seconds, None where there is none or it is not known) and
+    ``capacity`` (None where it is left as it is); a cache ``backend`` and ``local`` (whether no other process sees it).
     """
     return {
         "mail": _mailers(),
@@ -74,6 +74,7 @@ def _layer(values: Mapping[str, Any]) -> dict[str, Any]:
         "memory": kind is not None and memory is not None and issubclass(kind, memory),
         "read_timeout": _read_timeout(kind, values.get("CONFIG") or {}),
         "blocks_for": getattr(kind, "brpop_timeout", None),
+        "capacity": (values.get("CONFIG") or {}).get("capacity"),
     }
 
 

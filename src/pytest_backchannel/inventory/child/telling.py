@@ -29,9 +29,18 @@ def is_of_project(module: Any) -> bool:
 def first_line(error: BaseException) -> str:
     """An exception in one line: its type and text, and the innermost line of it that is no library's."""
     near = [frame for frame in traceback.extract_tb(error.__traceback__) if is_project_file(frame.filename)]
-    where = f" [{near[-1].filename}:{near[-1].lineno}]" if near else ""
+    where = f" [{short(near[-1].filename)}:{near[-1].lineno}]" if near else ""
     first = (str(error).splitlines() or [""])[0]
     return f"{type(error).__name__}: {first}{where}" if first else f"{type(error).__name__}{where}"
+
+
+def short(file: str) -> str:
+    """The path of a file from where the process runs, if it is below."""
+    try:
+        relative = os.path.relpath(file)
+    except ValueError:  # another drive
+        return file
+    return file if relative.startswith("..") else relative
 
 
 def shown(error: BaseException) -> list[str]:

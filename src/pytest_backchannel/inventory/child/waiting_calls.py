@@ -6,14 +6,13 @@ Read from the source of what is imported, and never run: a name counts where the
 from __future__ import annotations
 
 import ast
-import os
 import socket
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from .telling import is_of_project
+from .telling import is_of_project, short
 
 # What waits for ever, by its module, and the position of its argument `timeout` (requests takes it by its name alone).
 _REQUESTS = ("get", "post", "put", "patch", "delete", "head", "options", "request")
@@ -32,7 +31,7 @@ def waiting_calls() -> list[dict[str, Any]]:
     if not clients:
         return []
     return [
-        {"where": f"{_relative(file)}:{line}", "what": what}
+        {"where": f"{short(file)}:{line}", "what": what}
         for module in list(sys.modules.values())
         if is_of_project(module) and (file := str(module.__file__)).endswith(".py")
         for line, what in _calls(module, file, clients)
@@ -85,11 +84,3 @@ def _has_timeout(call: ast.Call, position: int | None) -> bool:
     if any(isinstance(argument, ast.Starred) for argument in call.args):
         return True
     return position is not None and len(call.args) > position
-
-
-def _relative(file: str) -> str:
-    try:
-        relative = os.path.relpath(file)
-    except ValueError:  # another drive
-        return file
-    return file if relative.startswith("..") else relative

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -40,6 +41,7 @@ FINDINGS = {
     "chord_without_results": "The code has chords, and there is no result backend.",
     "eager_tasks": "Tasks run in the process that enqueues them.",
     "http_timeout": "Code calls a client that may wait for its server for ever.",
+    "layer_capacity": "The channel layer has room for one message of each channel.",
     "layer_idle_timeout": "A read of the channel layer times out before its wait is over: idle consumers die.",
     "mail_timeout": "Mail goes to a server that may let its client wait for ever.",
     "memory_broker": "The broker lives in the memory of one process.",
@@ -85,6 +87,17 @@ class Production:
 
 
 Rule = Callable[[Production], Iterator[Finding]]
+
+
+def of_celery(rule: Callable[[CeleryInventory], Iterator[Finding]]) -> Rule:
+    """A rule that looks at what a worker has, and at nothing else: it is silent where that is not known."""
+
+    @functools.wraps(rule)
+    def judge(production: Production) -> Iterator[Finding]:
+        if production.celery is not None:
+            yield from rule(production.celery)
+
+    return judge
 
 
 def own_tasks(celery: CeleryInventory) -> list[KnownTask]:

@@ -12,6 +12,7 @@ RULES: tuple[Rule, ...] = (
     of_web.celery_app_not_loaded,
     of_web.memory_layer,
     of_web.layer_idle_timeout,
+    of_web.layer_capacity,
     of_web.mail_timeout,
     of_web.http_timeout,
     of_carriers.eager_tasks,

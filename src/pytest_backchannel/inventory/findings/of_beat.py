@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .finding import Finding, Production
+from ..celery_inventory import CeleryInventory
+from .finding import Finding, of_celery
 
 RARE, EARLY = 3600.0, 60.0
 """An entry is rare that has this time between two runs, and expires early in less than that one; in seconds."""
 
 
-def beat_unknown_task(production: Production) -> Iterator[Finding]:
+@of_celery
+def beat_unknown_task(celery: CeleryInventory) -> Iterator[Finding]:
     """A worker throws its messages away."""
-    celery = production.celery
-    if celery is None or celery.unknown:
+    if celery.unknown:
         return
     # The task of another project's workers is none of ours.
     packages = {name.partition(".")[0] for name in (*celery.modules, *celery.tasks)}
@@ -27,10 +28,10 @@ def beat_unknown_task(production: Production) -> Iterator[Finding]:
             )
 
 
-def beat_arguments(production: Production) -> Iterator[Finding]:
+@of_celery
+def beat_arguments(celery: CeleryInventory) -> Iterator[Finding]:
     """Beat itself raises, and logs it."""
-    celery = production.celery
-    for entry in celery.beat.values() if celery is not None else ():
+    for entry in celery.beat.values():
         if entry.refused is not None:
             yield Finding(
                 name="beat_arguments",
@@ -39,10 +40,10 @@ def beat_arguments(production: Production) -> Iterator[Finding]:
             )
 
 
-def beat_every_minute(production: Production) -> Iterator[Finding]:
+@of_celery
+def beat_every_minute(celery: CeleryInventory) -> Iterator[Finding]:
     """``crontab(hour=2)`` leaves the minute at ``*``."""
-    celery = production.celery
-    for entry in celery.beat.values() if celery is not None else ():
+    for entry in celery.beat.values():
         if entry.every_minute_of is not None:
             yield Finding(
                 name="beat_every_minute",
@@ -51,10 +52,10 @@ def beat_every_minute(production: Production) -> Iterator[Finding]:
             )
 
 
-def beat_expires_early(production: Production) -> Iterator[Finding]:
+@of_celery
+def beat_expires_early(celery: CeleryInventory) -> Iterator[Finding]:
     """What comes often may be left out once; what comes once a night may not."""
-    celery = production.celery
-    for entry in celery.beat.values() if celery is not None else ():
+    for entry in celery.beat.values():
         if entry.expires is not None and entry.expires < EARLY and (entry.seconds or 0) >= RARE:
             yield Finding(
                 name="beat_expires_early",
@@ -64,11 +65,9 @@ def beat_expires_early(production: Production) -> Iterator[Finding]:
             )
 
 
-def beat_pile_up(production: Production) -> Iterator[Finding]:
+@of_celery
+def beat_pile_up(celery: CeleryInventory) -> Iterator[Finding]:
     """Only where the task has a limit of its own: the one of all tasks says nothing of this one."""
-    celery = production.celery
-    if celery is None:
-        return
     for entry in celery.beat.values():
         task = celery.tasks.get(entry.task)
         limit = task.options.get("time_limit") if task is not None else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..celery_inventory import CeleryInventory
-from .finding import Finding, Production, in_short, own_tasks, scheme_of
+from .finding import Finding, Production, in_short, of_celery, own_tasks, scheme_of
 
 MEMORY_BROKERS = ("memory", "filesystem")
 # By the scheme of a result backend that stores nothing elsewhere, whatever Django's settings say.
@@ -13,10 +13,10 @@ LOCAL_CACHE_URLS = ("cache+memory", "cache+dummy")
 OFF = ("", "disabled", "none")
 
 
-def eager_tasks(production: Production) -> Iterator[Finding]:
+@of_celery
+def eager_tasks(celery: CeleryInventory) -> Iterator[Finding]:
     """The request waits for each task."""
-    celery = production.celery
-    if celery is not None and celery.settings.get("task_always_eager"):
+    if celery.settings.get("task_always_eager"):
         yield Finding(
             name="eager_tasks",
             text="task_always_eager is true: each task runs in the process that enqueues it, a countdown at once, "
@@ -24,11 +24,9 @@ def eager_tasks(production: Production) -> Iterator[Finding]:
         )
 
 
-def memory_broker(production: Production) -> Iterator[Finding]:
+@of_celery
+def memory_broker(celery: CeleryInventory) -> Iterator[Finding]:
     """No worker ever sees a message."""
-    celery = production.celery
-    if celery is None:
-        return
     for name in ("broker_url", "broker_write_url", "broker_read_url"):
         scheme = scheme_of(celery.settings.get(name))
         if scheme in MEMORY_BROKERS:
@@ -62,10 +60,10 @@ def memory_results(production: Production) -> Iterator[Finding]:
         )
 
 
-def chord_without_results(production: Production) -> Iterator[Finding]:
+@of_celery
+def chord_without_results(celery: CeleryInventory) -> Iterator[Finding]:
     """A chord raises NotImplementedError where it is begun."""
-    celery = production.celery
-    if celery is None or not celery.chords:
+    if not celery.chords:
         return
     backend = str(celery.settings.get("result_backend") or "").rstrip(":/").lower()
     if backend in (*OFF, "rpc"):  # rpc has results, and no chords
@@ -76,11 +74,9 @@ def chord_without_results(production: Production) -> Iterator[Finding]:
         )
 
 
-def serialiser_refused(production: Production) -> Iterator[Finding]:
+@of_celery
+def serialiser_refused(celery: CeleryInventory) -> Iterator[Finding]:
     """A worker throws such messages away."""
-    celery = production.celery
-    if celery is None:
-        return
     settings = celery.settings
     accepted = settings.get("accept_content")
     refused = _refused(settings.get("task_serializer"), accepted)

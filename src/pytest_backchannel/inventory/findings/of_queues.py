@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 
-from .finding import Finding, Production, in_short, own_tasks
+from ..celery_inventory import CeleryInventory
+from .finding import Finding, Production, in_short, of_celery, own_tasks
 
 NEAR = 0.85
 """How alike two names of tasks are that are taken for one, from 0 to 1."""
@@ -36,10 +37,10 @@ def unserved_route(production: Production) -> Iterator[Finding]:
             )
 
 
-def route_misspelt(production: Production) -> Iterator[Finding]:
+@of_celery
+def route_misspelt(celery: CeleryInventory) -> Iterator[Finding]:
     """A route for a task of another project is none of ours: only a name that is nearly one of ours is told."""
-    celery = production.celery
-    if celery is None or celery.unknown:
+    if celery.unknown:
         return
     free = [task.name for task in own_tasks(celery) if task.name not in celery.routed]
     for name in celery.routed:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..celery_inventory import KnownTask
-from .finding import Finding, Production, in_short, own_tasks, visibility_timeout
+from ..celery_inventory import CeleryInventory, KnownTask
+from .finding import Finding, in_short, of_celery, own_tasks, visibility_timeout
 
 DEFAULT_RETRY_DELAY = 180
 """Of a task that does not say, in seconds (celery/app/task.py, 5.5–5.7)."""
 
 
-def time_limit_beyond_visibility(production: Production) -> Iterator[Finding]:
+@of_celery
+def time_limit_beyond_visibility(celery: CeleryInventory) -> Iterator[Finding]:
     """The same for many tasks is one finding: mostly it is the limit of all."""
-    celery = production.celery
-    timeout = visibility_timeout(celery) if celery is not None else None
-    if celery is None or timeout is None:
+    timeout = visibility_timeout(celery)
+    if timeout is None:
         return
     found: dict[float, list[str]] = {}
     for task in own_tasks(celery):
@@ -31,11 +31,11 @@ def time_limit_beyond_visibility(production: Production) -> Iterator[Finding]:
         )
 
 
-def retry_beyond_visibility(production: Production) -> Iterator[Finding]:
+@of_celery
+def retry_beyond_visibility(celery: CeleryInventory) -> Iterator[Finding]:
     """A worker holds the message of a retry until it is due, unacknowledged."""
-    celery = production.celery
-    timeout = visibility_timeout(celery) if celery is not None else None
-    if celery is None or timeout is None:
+    timeout = visibility_timeout(celery)
+    if timeout is None:
         return
     for task in own_tasks(celery):
         delay = _longest_delay(task)
@@ -48,10 +48,10 @@ def retry_beyond_visibility(production: Production) -> Iterator[Finding]:
             )
 
 
-def retry_after_expiry(production: Production) -> Iterator[Finding]:
+@of_celery
+def retry_after_expiry(celery: CeleryInventory) -> Iterator[Finding]:
     """A retry has the expiry of the first message: a moment, and no time from its own publishing."""
-    celery = production.celery
-    for task in own_tasks(celery) if celery is not None else ():
+    for task in own_tasks(celery):
         expires, delay = task.options.get("expires"), _first_delay(task)
         if isinstance(expires, int | float) and delay is not None and delay >= expires:
             yield Finding(
@@ -61,10 +61,10 @@ def retry_after_expiry(production: Production) -> Iterator[Finding]:
             )
 
 
-def results_expire_early(production: Production) -> Iterator[Finding]:
+@of_celery
+def results_expire_early(celery: CeleryInventory) -> Iterator[Finding]:
     """A chord's body gets the results of all parts, the first of which may be old by then."""
-    celery = production.celery
-    if celery is None or not celery.chords:
+    if not celery.chords:
         return
     kept = celery.settings.get("result_expires")
     limits = [

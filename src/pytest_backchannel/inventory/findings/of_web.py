@@ -41,7 +41,7 @@ def memory_layer(production: Production) -> Iterator[Finding]:
         if layer["memory"]:
             yield Finding(
                 name="memory_layer",
-                text=f"the channel layer {alias!r} is {layer['backend'].rpartition('.')[2]}: what a worker or another "
+                text=f"CHANNEL_LAYERS[{alias!r}] is {layer['backend'].rpartition('.')[2]}: what a worker or another "
                 "web process sends reaches nobody. Fix: a layer that all processes share, such as channels_redis.",
             )
 
@@ -53,10 +53,23 @@ def layer_idle_timeout(production: Production) -> Iterator[Finding]:
         if timeout is not None and blocks is not None and 0 < timeout <= blocks:
             yield Finding(
                 name="layer_idle_timeout",
-                text=f"the channel layer {alias!r} waits {blocks:g} s for a message, and a read of its Redis gives up "
+                text=f"CHANNEL_LAYERS[{alias!r}] waits {blocks:g} s for a message, and a read of its Redis gives up "
                 f"after {timeout:g} s (socket_timeout): a consumer that hears nothing dies of it "
                 "(channels_redis#422). "
                 'Fix: "socket_timeout": None for each of its hosts.',
+            )
+
+
+def layer_capacity(production: Production) -> Iterator[Finding]:
+    """Of channels-redis and of the layer in memory alike: what comes beyond it is dropped without a word."""
+    for alias, layer in production.site.layers.items():
+        capacity = layer["capacity"]
+        if isinstance(capacity, int) and capacity <= 1:
+            yield Finding(
+                name="layer_capacity",
+                text=f"CHANNEL_LAYERS[{alias!r}] has a capacity of {capacity}: of two messages in a row, a consumer "
+                "that has not read the first never gets the second. Fix: the default of 100, or what the slowest "
+                "consumer may have waiting.",
             )
 
 

@@ -11,7 +11,7 @@ MAX_LINES = 60
 
 
 @dataclass
-class _Told:
+class Told:
     """One line of the story, and how often it happened, one after the other, with all that it caused."""
 
     event: Event
@@ -41,7 +41,7 @@ def story(log: EventLog, *, max_lines: int = MAX_LINES) -> str:
     if not log.events:
         return ""
     start = log.events[0].at
-    told = _folded(log.events)
+    told = folded(log.events)
     if len(told) <= max_lines:
         return "\n".join(_line(one, start) for one in told)
     head = max_lines * 2 // 3
@@ -63,7 +63,7 @@ def _left_out(hidden: int) -> list[str]:
     return [f"… {hidden} more event{'s' if hidden > 1 else ''} …"] if hidden else []
 
 
-def _folded(events: list[Event]) -> list[_Told]:
+def folded(events: list[Event]) -> list[Told]:
     """The lines in their order, with equal neighbours folded."""
     children: dict[int | None, list[Event]] = {}
     known = {event.id for event in events}
@@ -75,12 +75,12 @@ def _folded(events: list[Event]) -> list[_Told]:
     for event in reversed(events):
         below = tuple(shapes[child.id] for child in children.get(event.id, ()))
         shapes[event.id] = hash((type(event), texts[event.id], event.broke, event.where, below))
-    lines: list[_Told] = []
+    lines: list[Told] = []
     # An explicit stack: a chain of causes may be longer than Python's recursion limit.
     stack = [(event, 0, times) for event, times in reversed(_runs(children.get(None, []), shapes))]
     while stack:
         event, depth, times = stack.pop()
-        lines.append(_Told(event, depth, texts[event.id], times))
+        lines.append(Told(event, depth, texts[event.id], times))
         below_it = _runs(children.get(event.id, []), shapes)
         stack += [(child, depth + 1, child_times) for child, child_times in reversed(below_it)]
     return lines
@@ -97,13 +97,27 @@ def _runs(events: list[Event], shapes: dict[int, int]) -> list[tuple[Event, int]
     return runs
 
 
-def _line(told: _Told, start: float) -> str:
+def _line(told: Told, start: float) -> str:
     event = told.event
-    indent = "   " * (told.depth - 1) + "└─ " if told.depth else ""
-    mark = "✗ " if event.broke else ""
-    times = f" (× {told.times}, alike)" if told.times > 1 else ""
-    where = f"  [{event.where}]" if event.where else ""
-    return f"{_offset(event.at - start):>9}  {indent}{mark}{told.text}{times}{where}"
+    return line_text(event.at - start, told.depth, told.text, broke=event.broke, times=told.times, where=event.where)
+
+
+def line_text(at: float, depth: int, text: str, *, broke: bool, times: int, where: object) -> str:
+    """One line of a story.
+
+    Args:
+        at: seconds since its beginning.
+        depth: how many causes stand above it.
+        text: what happened.
+        broke: whether the chain of events broke there.
+        times: how often, one after the other.
+        where: the place in the code, or None.
+    """
+    indent = "   " * (depth - 1) + "└─ " if depth else ""
+    mark = "✗ " if broke else ""
+    often = f" (× {times}, alike)" if times > 1 else ""
+    place = f"  [{where}]" if where else ""
+    return f"{_offset(at):>9}  {indent}{mark}{text}{often}{place}"
 
 
 def _offset(seconds: float) -> str:

@@ -10,7 +10,7 @@ import contextlib
 import fcntl
 import json
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -129,31 +129,37 @@ def _delete(connection: Any, kind: str, name: str) -> bool:
 # --- declare goes through these two, in whatever process.
 
 
-def _queue_declare(self: Any, queue: str = "", *args: Any, **kwargs: Any) -> Any:
-    original = _declaring.originals["queue_declare"]
-    passive, exclusive = _given(args, kwargs, passive=0, exclusive=2)
-    # An exclusive one ends with its connection.
-    if passive or exclusive:
-        return original(self, queue, *args, **kwargs)
-    if queue:
-        _note(self, QUEUE, queue, self.connection)
-    declared = original(self, queue, *args, **kwargs)
-    if not queue and declared is not None:  # the broker has chosen a name
-        _note(self, QUEUE, declared.queue)
-    return declared
+def _noting_queue(original: Callable[..., Any]) -> Callable[..., Any]:
+    def queue_declare(self: Any, queue: str = "", *args: Any, **kwargs: Any) -> Any:
+        passive, exclusive = _given(args, kwargs, passive=0, exclusive=2)
+        # An exclusive one ends with its connection.
+        if passive or exclusive or not _declaring.rules(queue_declare):
+            return original(self, queue, *args, **kwargs)
+        if queue:
+            _note(self, QUEUE, queue, self.connection)
+        declared = original(self, queue, *args, **kwargs)
+        if not queue and declared is not None:  # the broker has chosen a name
+            _note(self, QUEUE, declared.queue)
+        return declared
+
+    return queue_declare
 
 
-def _exchange_declare(self: Any, exchange: str, type: str, *args: Any, **kwargs: Any) -> Any:
-    if not _given(args, kwargs, passive=0)[0] and exchange and not exchange.startswith("amq."):
-        _note(self, EXCHANGE, exchange, self.connection)
-    return _declaring.originals["exchange_declare"](self, exchange, type, *args, **kwargs)
+def _noting_exchange(original: Callable[..., Any]) -> Callable[..., Any]:
+    def exchange_declare(self: Any, exchange: str, type: str, *args: Any, **kwargs: Any) -> Any:
+        known = _given(args, kwargs, passive=0)[0] or not exchange or exchange.startswith("amq.")
+        if not known and _declaring.rules(exchange_declare):
+            _note(self, EXCHANGE, exchange, self.connection)
+        return original(self, exchange, type, *args, **kwargs)
+
+    return exchange_declare
 
 
 def _replacements() -> list[Replacement]:
     from amqp.channel import Channel
 
-    ours = {"queue_declare": _queue_declare, "exchange_declare": _exchange_declare}
-    return [Replacement(Channel, name, function) for name, function in ours.items()]
+    ours = {"queue_declare": _noting_queue, "exchange_declare": _noting_exchange}
+    return [Replacement(Channel, name, make) for name, make in ours.items()]
 
 
 _declaring = Replaced("declaring at brokers", _replacements, of_the_run=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
+from ...active import Slot
 from ...errors import BackchannelError
 
 if TYPE_CHECKING:
@@ -12,6 +13,11 @@ if TYPE_CHECKING:
     from ..integration import Integration
     from .setup_hook import Setup
     from .worker_process import Worker
+
+
+#: Where the workers of ``worker_process`` report what they do (``instrument.py``), while somebody wants to know: a
+#: file, and a folder of faults, which stays empty.
+told_into: Slot[tuple[str, str]] = Slot("reports of worker processes")
 
 
 class WorkerFactory:
@@ -103,4 +109,5 @@ class WorkerFactory:
             environment=environment,
             setup=setup,
             wait=wait,
+            reports=told_into.value,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from typing import TypeAlias, TypeVar
 
 from ..places import Place
@@ -64,6 +65,15 @@ class SourceFile:
     def of_kind(self, kind: type[Node]) -> list[Node]:
         """All nodes of exactly this class, in the order of the source."""
         return self._of_kind.get(kind, [])  # type: ignore[return-value]
+
+    def assignments(self) -> Iterator[tuple[ast.expr, ast.expr]]:
+        """What each assignment anywhere is to, with its value: plain ones, then those with an annotation."""
+        for assignment in self.of_kind(ast.Assign):
+            for target in assignment.targets:
+                yield target, assignment.value
+        for annotated in self.of_kind(ast.AnnAssign):
+            if annotated.value is not None:
+                yield annotated.target, annotated.value
 
     def functions(self) -> list[Function]:
         """Every function and method."""

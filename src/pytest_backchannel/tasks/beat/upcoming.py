@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime
 from typing import Any
 
 from celery import beat
@@ -22,9 +23,7 @@ def due(app: Any, task: str) -> list[str]:
             continue
         try:
             entry = beat.ScheduleEntry(name=name, app=app, **{**values, "last_run_at": app.now()})
-            left = entry.schedule.remaining_estimate(app.now())
-            # To the second: the real time goes on between the two looks at it.
-            moment = (app.now() + left + timedelta(seconds=0.5)).astimezone(app.timezone)
+            moment = _next(entry.schedule, app.now()).astimezone(app.timezone)
         except Exception:  # an entry that beat itself would refuse is not what the failure is about
             continue
         said.append(
@@ -32,3 +31,10 @@ def due(app: Any, task: str) -> list[str]:
             f"{app.timezone}; task_queue.beat(...) goes there."
         )
     return said
+
+
+def _next(schedule: Any, now: datetime) -> datetime:
+    # The real time goes on between two looks at it: a copy looks at it no more.
+    stopped = copy.copy(schedule)
+    stopped.nowfun = lambda: now
+    return now + stopped.remaining_estimate(now)

@@ -202,6 +202,11 @@ class Installation:
 _installed: list[Installation] = tracked("stepped apps", [])
 
 
+def is_installed(app: Any) -> bool:
+    """Whether an app is redirected now, so that its tasks are run by the stepped worker."""
+    return any(installation.app is app for installation in _installed)
+
+
 def amqp_of(app: Any) -> Any:
     """What an app calls for its AMQP, while it is redirected."""
     return next(installation for installation in reversed(_installed) if installation.app is app).make_amqp()

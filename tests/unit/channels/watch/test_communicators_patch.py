@@ -14,7 +14,7 @@ NAMES = ("future", "receive_output", "stop")
 def removed():
     """The plugin watches this suite too: out for the test, and in again."""
     count = 0
-    while communicators._watch.users:
+    while communicators.watch.users:
         communicators.remove()
         count += 1
     yield

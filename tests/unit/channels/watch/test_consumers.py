@@ -175,7 +175,7 @@ async def test_the_consumer_of_the_running_code_is_known():
 def removed():
     """The probe is out, however often it was installed; and in again afterwards."""
     count = 0
-    while consumers._dispatch.users:
+    while consumers.probe.users:
         consumers.remove()
         count += 1
     yield

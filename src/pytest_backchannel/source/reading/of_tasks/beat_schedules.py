@@ -18,12 +18,8 @@ from .enqueue_sites import dotted_target, target_of
 def beat_entries(scopes: Scopes) -> Iterator[RawBeat]:
     """Of settings, of ``app.conf``, and of ``add_periodic_task``."""
     file = scopes.file
-    for assignment in file.of_kind(ast.Assign):
-        for target in assignment.targets:
-            yield from _assigned(scopes, target, assignment.value)
-    for annotated in file.of_kind(ast.AnnAssign):
-        if annotated.value is not None:
-            yield from _assigned(scopes, annotated.target, annotated.value)
+    for target, value in file.assignments():
+        yield from _assigned(scopes, target, value)
     for call in file.of_kind(ast.Call):
         yield from _called(scopes, call)
 

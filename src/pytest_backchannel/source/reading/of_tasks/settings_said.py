@@ -18,12 +18,8 @@ _NAMES = re.compile(
 
 def settings(file: SourceFile) -> Iterator[SettingDef]:
     """What is assigned at module level or in the body of a class, and to ``app.conf`` anywhere."""
-    for assignment in file.of_kind(ast.Assign):
-        for target in assignment.targets:
-            yield from _assigned(file, target, assignment.value)
-    for annotated in file.of_kind(ast.AnnAssign):
-        if annotated.value is not None:
-            yield from _assigned(file, annotated.target, annotated.value)
+    for target, value in file.assignments():
+        yield from _assigned(file, target, value)
     for call in file.of_kind(ast.Call):
         if isinstance(call.func, ast.Attribute) and call.func.attr == "update" and last_name(call.func.value) == "conf":
             for one in call.keywords:

@@ -1,0 +1,204 @@
+"""The report at the end of a run: what is known of the project, what all tests did, and where it is written."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ...errors import BackchannelError, InventoryFailed
+from ...options import options_of
+from ...questions.report.as_data import steps_of
+from ...questions.report.baseline import closed, read_baseline
+from ...questions.report.facts import Fact
+from ...questions.report.formats import load
+from ...questions.report.items.done import Done, Known
+from ...questions.report.making import make_report
+from ...questions.report.model import Report, TestRun
+from ..fresh.fresh_worker import child_arguments
+
+if TYPE_CHECKING:
+    from ...inventory.child_process import Ahead
+    from ...source import SourceIndex
+
+Say = Callable[[str], None]
+
+_WORSE = {"skipped": 0, "passed": 1, "failed": 2, "error": 3}
+
+
+@dataclass
+class _Test:
+    outcome: str = "skipped"
+    message: str = ""
+    story: tuple[Any, ...] = ()
+
+
+class RunReport:
+    """What the process of the run, and not a worker of pytest-xdist, knows of all tests.
+
+    Args:
+        config: of the run.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._facts: dict[str, list[Fact]] = {}
+        self._tests: dict[str, _Test] = {}
+        self._ahead: Ahead | None = None
+        self.failed: InventoryFailed | None = None
+        self.report: Report | None = None
+        self.lines: list[str] = []
+        self.written = True
+        try:
+            self.baseline = read_baseline(options_of(config).baseline) if options_of(config).baseline else frozenset()
+        except BackchannelError as error:
+            raise pytest.UsageError(f"--backchannel-baseline: {error}") from None
+
+    # ------------------------------------------------------------------- the tests
+
+    def add(self, report: pytest.TestReport) -> None:
+        """Take what the report of one phase of a test says."""
+        test = self._tests.setdefault(report.nodeid, _Test())
+        outcome = report.outcome if report.when == "call" or not report.failed else "error"
+        if (report.when == "call" or report.outcome != "passed") and _WORSE.get(outcome, 0) >= _WORSE[test.outcome]:
+            test.outcome = outcome if outcome in _WORSE else test.outcome  # another plugin has more, such as "rerun"
+        if report.failed:
+            test.message = test.message or _first_line(report)
+            test.story = steps_of(getattr(report, "backchannel_story", ())) or test.story
+        found = getattr(report, "backchannel_facts", None)
+        if found is not None:
+            self._facts[report.nodeid] = [(subject, what, detail) for subject, what, detail in found]
+
+    # ----------------------------------------------------------------- the project
+
+    def begin(self) -> None:
+        """Begin to ask what the project is, beside the tests."""
+        given, settings = child_arguments(self._config), self._settings()
+        if given["folder"] is not None and settings and not self._config.getoption("collectonly", False):
+            from ...inventory.child_process import Ahead
+
+            self._ahead = Ahead(settings, kinds=_kinds(), **given)
+
+    def close(self) -> None:
+        """End what still asks."""
+        if self._ahead is not None:
+            self._ahead.end()
+
+    def _settings(self) -> str:
+        """The settings module under which the project is read: production's, where they are named."""
+        return options_of(self._config).production_settings or os.environ.get("DJANGO_SETTINGS_MODULE", "")
+
+    def _known(self, say: Say) -> Known:
+        from ...inventory.child_process import asgi_inventory_of, celery_inventory_of
+
+        settings, given = self._settings(), child_arguments(self._config)
+        celery, asgi = None, None
+        not_known: list[str] = []
+        if not settings:
+            raise InventoryFailed("there is no settings module: set DJANGO_SETTINGS_MODULE")
+        if "celery" in _kinds():
+            say(f"\nbackchannel: looking at the project as a worker has it, under {settings} …")
+            try:
+                celery = celery_inventory_of(settings, **given)
+                not_known += celery.unknown
+            except InventoryFailed as error:
+                if error.why != "NoCeleryApp":
+                    raise
+                not_known.append(f"tasks: {_in_one_line(error)}")
+        say(f"backchannel: looking at the project as a web process has it, under {settings} …")
+        asgi = asgi_inventory_of(settings, **given)
+        not_known += asgi.unknown
+        if asgi.failure is not None:
+            not_known.append(f"routes: {asgi.application} can't be imported: {asgi.failure.text}")
+        return Known(
+            root=self._config.rootpath,
+            celery=celery,
+            asgi=asgi,
+            index=self._index(say),
+            settings=settings,
+            not_known=tuple(dict.fromkeys(not_known)),
+        )
+
+    def _index(self, say: Say) -> SourceIndex:
+        from ...source import read_tree
+
+        say("backchannel: reading the project's code …")
+        return read_tree(self._config.rootpath)
+
+    # -------------------------------------------------------------------- the end
+
+    def ran(self) -> bool:
+        """Whether there was a test."""
+        return bool(self._tests)
+
+    def finish(self, say: Say) -> bool:
+        """Make the report, and write it.
+
+        Args:
+            say: prints a line at once, of what is waited for.
+
+        Returns:
+            Whether all is as it is wanted: enough was reached, and nothing new was left.
+
+        Raises:
+            InventoryFailed: what the project is can't be said.
+        """
+        options = options_of(self._config)
+        tests = [
+            TestRun(id=test, outcome=one.outcome, message=one.message, story=one.story)
+            for test, one in self._tests.items()
+        ]
+        try:
+            known = self._known(say)
+        except InventoryFailed as error:
+            self.failed = error
+            raise
+        report = self.report = make_report(
+            known, Done(self._facts), tests, omit=options.report_omit, baseline=self.baseline
+        )
+        written = list(dict.fromkeys(options.reports))
+        for name, target in sorted(written, key=lambda one: one[0] not in ("term", "github")):
+            try:
+                self.lines += load(name).write(report, target)
+            except OSError as error:
+                self.written = False
+                self.lines.append(f"FAILED: the report as {name} can't be written: {error}. Fix: another place for it.")
+        verdicts = list(self._verdicts(report))
+        self.lines += verdicts
+        self._say_closed(report)
+        return not verdicts
+
+    def _verdicts(self, report: Report) -> Iterator[str]:
+        """Why the run fails."""
+        options = options_of(self._config)
+        if options.fail_under is not None and report.percent < options.fail_under:
+            yield f"FAILED: {report.percent:g} % was reached, and {options.fail_under:g} % is wanted."
+        fresh = sum(not gap.in_baseline for gap in report.gaps)
+        if options.baseline and fresh:
+            yield f"FAILED: {fresh} gap{'' if fresh == 1 else 's'} not in {options.baseline}."
+
+    def _say_closed(self, report: Report) -> None:
+        gone = closed(report, self.baseline)
+        if gone:
+            self.lines.append(
+                f"{len(gone)} of the baseline closed, such as {gone[0]}: write it anew, by 'backchannel report "
+                "baseline'."
+            )
+
+
+def _kinds() -> list[str]:
+    return ["asgi", *(["celery"] if importlib.util.find_spec("celery") is not None else [])]
+
+
+def _in_one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def _first_line(report: pytest.TestReport) -> str:
+    crash = getattr(report.longrepr, "reprcrash", None)
+    text = str(getattr(crash, "message", "") or report.longreprtext).strip()
+    return text.splitlines()[0][:300] if text else ""

@@ -1,0 +1,1 @@
+"""What tasks and consumers say of themselves, without being run."""

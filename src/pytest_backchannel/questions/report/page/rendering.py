@@ -1,0 +1,69 @@
+"""Renders the page: one file that asks the network for nothing, and is not allowed to."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from importlib.resources import files
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from ..model import Report
+from .excerpts import Excerpts, root_of
+from .page_data import page_of
+
+_PACKAGE = __name__.rpartition(".")[0]
+
+
+def render(report: Report, start: Path) -> str:
+    """The page of a report.
+
+    Args:
+        report: what to show.
+        start: the current folder; the code of the project is looked for from there.
+    """
+    page = page_of(report, Excerpts(root_of(report, start)))
+    style, script = (files(_PACKAGE).joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
+    environment = Environment(
+        loader=PackageLoader(_PACKAGE, ""),
+        # Everything is somebody's text: a task's name, a test's id, a message. Only our own style and script are not.
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["breakable"] = _breakable
+    return environment.get_template("page.html.jinja").render(
+        page=page,
+        style=Markup(style),
+        script=Markup(script),
+        policy=_policy(style, script),
+    )
+
+
+def _breakable(name: str) -> Markup:
+    """A name that may go on in the next line where one would break it by hand: after a dot, a slash, an underscore."""
+    return Markup("<wbr>").join(_PARTS.findall(name))
+
+
+_PARTS = re.compile(r"[^._/:\[]*[._/:\[]+|[^._/:\[]+")
+
+
+def _policy(style: str, script: str) -> str:
+    """What the browser may load: our own style and script, known by their hashes, and nothing from anywhere."""
+    rules = [
+        "default-src 'none'",
+        f"style-src {_hash(style)}",
+        f"script-src {_hash(script)}",
+        "img-src data:",
+        "base-uri 'none'",
+        "form-action 'none'",
+    ]
+    return "; ".join(rules)
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
