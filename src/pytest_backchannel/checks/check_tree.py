@@ -18,10 +18,11 @@ from ..source.reading.source_file import FUNCTIONS
 from .checked_file import CheckedFile
 from .checked_tree import CheckedTree
 from .diagnostic import Diagnostic
-from .noqa_comments import without_allowed
+from .project_files import project_files
 from .remembered import Remembered, digest_of
 from .rule import FileRule, TreeRule
 from .rule_table import RULES, UNREADABLE
+from .saying.noqa_comments import without_allowed
 
 Progress = Callable[[int, int], None]
 """Is called with how many files were looked at, and of how many."""
@@ -31,7 +32,6 @@ WORTH_PROCESSES = 400
 _CHUNK = 32
 _TREE = "/"
 """The key of what the rules for the whole tree have found; no file has it."""
-_REQUIREMENTS = ("uv.lock", "poetry.lock", "Pipfile.lock", "requirements*.txt", "requirements/*.txt", "pdm.lock")
 LARGEST = 2_000_000
 """Bytes; a larger file is generated, and is not looked at."""
 
@@ -168,12 +168,12 @@ def _of_tree(
     processes: int,
     configuration: Mapping[str, str],
 ) -> list[Diagnostic]:
-    requirements = _requirements(root)
-    content = digest_of({**digests, "": requirements + repr(sorted(configuration.items()))})
+    project = project_files(root)
+    content = digest_of({**digests, "": project.content() + repr(sorted(configuration.items()))})
     known = memory.get(_TREE, content)
     if known is None:
         index = read_tree(root, tests=True, processes=processes)
-        tree = CheckedTree(index, files, texts, requirements=requirements, configuration=configuration)
+        tree = CheckedTree(index, files, texts, project=project, configuration=configuration)
         known = list(_of_tree_rules(tree))
     memory.put(_TREE, content, known)
     return known
@@ -196,13 +196,3 @@ def _at_place(tree: CheckedTree, rule: TreeRule, place: Place, message: str) -> 
 
 def _at(code: str, path: str, line: int, end_line: int, message: str) -> Diagnostic:
     return Diagnostic(path=path, line=line, column=1, end_line=end_line, code=code, message=message)
-
-
-def _requirements(root: Path) -> str:
-    """What pins the versions of the project's packages: the files of its own folder, or of the nearest one above."""
-    start = root.resolve() if root.is_dir() else root.resolve().parent
-    for folder in (start, *start.parents[:2]):
-        found = sorted({path for pattern in _REQUIREMENTS for path in folder.glob(pattern)})
-        if found:
-            return "\n".join(_text(path).decode(errors="replace") for path in found)
-    return ""

@@ -6,10 +6,18 @@ import ast
 import re
 from collections.abc import Mapping
 
-from ..source import ConsumerDef, EnqueueSite, Place, SourceIndex, TaskDef
+from ..source import ConsumerDef, EnqueueSite, Place, SettingDef, SourceIndex, TaskDef
 from ..source.files import PythonFile
 from ..source.reading.source_file import FUNCTIONS, Function
-from .checked_file import CheckedFile, is_test
+from .checked_file import CheckedFile, is_test, is_test_settings
+from .project_files import ProjectFiles
+
+_TEST_FILE = re.compile(r"(?:^|/)(?:test_[^/]*|[^/]*_tests?|tests)\.py$")
+
+
+def short(name: str) -> str:
+    """The name of a setting as ``app.conf`` has it: ``task_always_eager`` of ``CELERY_TASK_ALWAYS_EAGER``."""
+    return name.lower().removeprefix("conf.").removeprefix("celery_")
 
 
 class CheckedTree:
@@ -18,7 +26,7 @@ class CheckedTree:
     Attributes:
         index: what its code says.
         texts: each Python file's bytes, by its path.
-        requirements: the text of its lock and requirement files, joined.
+        project: what it says outside of its Python.
         configuration: what pytest is configured with.
     """
 
@@ -28,12 +36,12 @@ class CheckedTree:
         files: list[PythonFile],
         texts: Mapping[str, bytes],
         *,
-        requirements: str = "",
+        project: ProjectFiles | None = None,
         configuration: Mapping[str, str] | None = None,
     ) -> None:
         self.index = index
         self.texts = texts
-        self.requirements = requirements
+        self.project = project or ProjectFiles()
         self.configuration = configuration or {}
         self._modules = {file.relative: file.module for file in files}
         self._parsed: dict[str, CheckedFile | None] = {}
@@ -92,9 +100,45 @@ class CheckedTree:
                     )
         return found
 
+    def lineage(self, consumer: ConsumerDef) -> list[ConsumerDef]:
+        """A consumer, and those of the tree from which it derives."""
+        found, waiting = [consumer], list(consumer.bases)
+        while waiting:
+            base = self.index.consumers.get(waiting.pop())
+            if base is not None and base not in found:
+                found.append(base)
+                waiting.extend(base.bases)
+        return found
+
+    def class_text(self, consumer: ConsumerDef) -> bytes:
+        """The lines of a consumer's class."""
+        lines = self.texts.get(consumer.place.path, b"").splitlines()
+        return b"\n".join(lines[consumer.place.line - 1 : consumer.place.end_line])
+
     def enqueues(self) -> list[EnqueueSite]:
         """The places that enqueue, without the tests' own."""
         return [site for site in self.index.enqueues if not is_test(site.place.path)]
+
+    def settings(self, *names: str) -> list[SettingDef]:
+        """What settings modules and ``app.conf`` say of a setting of Celery's, those of tests left out.
+
+        Args:
+            names: its names in lower case, without a prefix.
+        """
+        return [
+            one
+            for one in self.index.settings
+            if short(one.name) in names and not is_test(one.place.path) and not is_test_settings(one.place.path)
+        ]
+
+    def tests(self) -> list[CheckedFile]:
+        """The files of the project's tests that have tests, as pytest has it by their names."""
+        paths = [path for path, text in self.texts.items() if _TEST_FILE.search(path) and b"def test" in text]
+        return [file for file in map(self.file, paths) if file is not None]
+
+    def line_of(self, path: str, line: int) -> Place:
+        """A line of a file that is no Python."""
+        return Place(path=path, line=line, end_line=line, module="")
 
     def call_of(self, site: EnqueueSite) -> tuple[CheckedFile, ast.Call] | None:
         """The call that an enqueue is, with its file."""

@@ -32,6 +32,8 @@ class Rule:
         right: the same file as it should be.
         path: where these two files are, as far as the rule cares.
         page: a page of the documentation that tells more, relative to ``docs``; empty where there is none.
+        finding: the name of what the settings of production say of the same, in a process of their own; empty where
+            there is none.
     """
 
     code: ClassVar[str]
@@ -44,6 +46,7 @@ class Rule:
     right: ClassVar[str]
     path: ClassVar[str] = "shop/tasks.py"
     page: ClassVar[str] = ""
+    finding: ClassVar[str] = ""
 
 
 class FileRule(Rule, ABC):

@@ -7,18 +7,33 @@ from typing import ClassVar
 
 from .checked_tree import CheckedTree
 from .rule import Found, Rule, TreeRule
+from .rules.delays import DelayBeyondVisibility
 from .rules.enqueueing import ArgumentNotSerialisable, EnqueueInAtomic, LateBinding
 from .rules.errbacks import ErrbackArguments
+from .rules.for_consumers.access import NoAuthentication, NoOriginCheck
+from .rules.for_consumers.client_json import JsonOnTrust
 from .rules.for_consumers.coroutines import AsyncToSyncInCoroutine, BlockingCallInCoroutine, SyncOrmInCoroutine
 from .rules.for_consumers.group_messages import InvalidGroupName, UnhandledType
 from .rules.for_consumers.joining import AcceptBeforeJoin, CodeNobodySees, NeverLeaves
-from .rules.in_tests import AsyncTestNotRun, IntegrationUnmarked, SleepInTest, UnboundedGetInTest
-from .rules.named_tasks import BeatUnknownTask, RouteUnknownTask
-from .rules.production_settings import EagerInProduction, IdleLayerTimeout, MemoryLayerInProduction, PickleAccepted
-from .rules.retrying import CodeAfterRetry, RetrySwallowed
-from .rules.settings_of_tests import EagerSwallows, EagerWithBroker, RedisLayerInTests
+from .rules.for_settings.limits_said import LayerLimitsUnsaid, MailWithoutTimeout
+from .rules.for_settings.named_tasks import BeatUnknownTask, RouteUnknownTask
+from .rules.for_settings.production_settings import (
+    EagerInProduction,
+    IdleLayerTimeout,
+    MemoryLayerInProduction,
+    PickleAccepted,
+)
+from .rules.for_settings.queues_served import UnservedQueue
+from .rules.for_tests.in_tests import AsyncTestNotRun, IntegrationUnmarked, SleepInTest, UnboundedGetInTest
+from .rules.for_tests.left_untested import BodyNeverRun, OneJobForAll, RetryAssertedAsException, RouteNotConnected
+from .rules.for_tests.parallel_runs import WorkersHearEachOther
+from .rules.for_tests.settings_of_tests import EagerSwallows, EagerWithBroker, RedisLayerInTests
+from .rules.for_tests.waits_and_data import DatabaseInAsyncTest, ReceiveForEver
+from .rules.late_acks import LateAckLostWithChild, RejectWithoutLateAck
+from .rules.retrying import BackoffBySleep, CodeAfterRetry, RetrySwallowed, RetryWithoutRaise
 from .rules.task_bodies import GetInTask, IgnoredResultUsed, UnboundedGet
 from .rules.task_options import AsyncTask, AutoretryForEverything, RetriesForEver
+from .rules.time_limits import NoTimeLimit
 from .rules.waiting_clients import ClientWithoutTimeout
 
 FAMILIES = {
@@ -95,6 +110,25 @@ RULES: tuple[Rule, ...] = tuple(
             EagerInProduction(),
             PickleAccepted(),
             IdleLayerTimeout(),
+            ReceiveForEver(),
+            DatabaseInAsyncTest(),
+            WorkersHearEachOther(),
+            RetryAssertedAsException(),
+            RouteNotConnected(),
+            BodyNeverRun(),
+            OneJobForAll(),
+            DelayBeyondVisibility(),
+            BackoffBySleep(),
+            LateAckLostWithChild(),
+            RejectWithoutLateAck(),
+            RetryWithoutRaise(),
+            NoTimeLimit(),
+            NoAuthentication(),
+            NoOriginCheck(),
+            JsonOnTrust(),
+            UnservedQueue(),
+            MailWithoutTimeout(),
+            LayerLimitsUnsaid(),
         ),
         key=lambda rule: rule.code,
     )

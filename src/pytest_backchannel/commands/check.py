@@ -12,10 +12,10 @@ from pathlib import Path
 
 from ..checks.check_tree import check_tree
 from ..checks.diagnostic import Diagnostic
-from ..checks.output_formats import FORMATS, explanation, statistics
 from ..checks.pytest_configuration import configuration_of, words_of
 from ..checks.remembered import FOLDER
 from ..checks.rule_table import RULES
+from ..checks.saying.output_formats import FORMATS, explanation, statistics
 from ..errors import BackchannelError
 
 EXAMPLE = """\

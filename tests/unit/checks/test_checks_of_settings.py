@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 LAYER = (
-    'CHANNEL_LAYERS = {"default": {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": {"hosts": [%s]}}}\n'
+    'CHANNEL_LAYERS = {"default": {"BACKEND": "channels_redis.core.RedisChannelLayer", '
+    '"CONFIG": {"capacity": 9, "hosts": [%s]}}}\n'
 )
 MEMORY = 'CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}\n'
 EAGER = "CELERY_TASK_ALWAYS_EAGER = True\n"

@@ -127,7 +127,7 @@ BOUND = "@shared_task(bind=True, max_retries=3)\ndef send(self, pk):\n"
             "BC302",
             "@shared_task\ndef a(): ...\n@shared_task\ndef b():\n    return group(a.s(), a.s())().get(timeout=3)\n",
         ),
-        ("BC304", BOUND + "    try:\n        self.retry()\n    except:\n        pass\n"),
+        ("BC304", BOUND + "    try:\n        raise self.retry()\n    except:\n        pass\n"),
         (
             "BC304",
             BOUND + "    try:\n        raise self.retry()\n    except (ValueError, Exception):\n        return 1\n",
@@ -158,13 +158,14 @@ def test_it_is_found_in_a_task(codes, code, text):
         "from celery.result import allow_join_result\n@shared_task\ndef a(): ...\n@shared_task\ndef b():\n"
         "    with allow_join_result():\n        return a.delay().get(timeout=2)\n",
         BOUND
-        + "    try:\n        self.retry()\n    except Retry:\n        raise\n    except Exception:\n        pass\n",
-        BOUND + "    try:\n        self.retry()\n    except Exception:\n        log()\n        raise\n",
+        + "    try:\n        raise self.retry()\n    except Retry:\n        raise\n"
+        + "    except Exception:\n        pass\n",
+        BOUND + "    try:\n        raise self.retry()\n    except Exception:\n        log()\n        raise\n",
         BOUND + "    try:\n        post(pk)\n    except Exception as e:\n        raise self.retry(exc=e)\n",
-        BOUND + "    try:\n        self.retry()\n    except self.MaxRetriesExceededError:\n        pass\n",
+        BOUND + "    try:\n        raise self.retry()\n    except self.MaxRetriesExceededError:\n        pass\n",
         BOUND + "    try:\n        self.retry(throw=False)\n    except Exception:\n        pass\n",
-        BOUND + "    if pk:\n        self.retry()\n    post(pk)\n",
-        BOUND + "    self.retry()\n    return None\n",
+        BOUND + "    if pk:\n        raise self.retry()\n    post(pk)\n",
+        BOUND + "    raise self.retry()\n    return None\n",
         BOUND + "    self.retry(throw=False)\n    post(pk)\n",
         "@shared_task(max_retries=None)\ndef send(pk): ...\n",
         "@shared_task(bind=True, max_retries=None)\ndef send(self):\n"

@@ -7,17 +7,22 @@ from pathlib import Path
 
 import pytest
 
-from pytest_backchannel.checks.reference_page import reference_page
 from pytest_backchannel.checks.rule_table import FAMILIES, RULES
+from pytest_backchannel.checks.saying.reference_page import reference_page
 
 DOCS = Path(__file__).parents[3] / "docs"
-REQUIREMENTS = {"requirements.txt": "redis==8.0.1\nchannels-redis==4.3.0\n"}
-CONFIGURATION = {"testpaths": "tests"}
+REQUIREMENTS = {
+    "requirements.txt": "redis==8.0.1\nchannels-redis==4.3.0\n",
+}
+WORKFLOW = {".github/workflows/ci.yml": "jobs:\n  test:\n    steps:\n      - run: pytest -q\n"}
+CONFIGURATION = {"testpaths": "tests", "addopts": "-n 4"}
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.code)
 def test_of_its_wrong_example_exactly_this_rule_speaks(codes, rule):
-    assert codes({rule.path: rule.wrong, **REQUIREMENTS}, configuration=CONFIGURATION) == [rule.code]
+    # Nearly every rule on integration tests would be joined by the one on their job.
+    files = REQUIREMENTS | (WORKFLOW if rule.code == "BC114" else {})
+    assert codes({rule.path: rule.wrong, **files}, configuration=CONFIGURATION) == [rule.code]
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.code)
@@ -43,5 +48,5 @@ def test_codes_and_names_are_unique():
 
 def test_the_reference_is_made_from_the_rules():
     page = (DOCS / "reference" / "checks.md").read_text(encoding="utf-8")
-    made = "python -m pytest_backchannel.checks.reference_page > docs/reference/checks.md"
+    made = "python -m pytest_backchannel.checks.saying.reference_page > docs/reference/checks.md"
     assert page == reference_page(), f"run: {made}"

@@ -148,3 +148,92 @@ def _only_ends(statement: ast.stmt) -> bool:
     if isinstance(statement, ast.Return):
         return statement.value is None or literal(statement.value)[0]
     return isinstance(statement, ast.Pass | ast.Raise | ast.Break | ast.Continue)
+
+
+class RetryWithoutRaise(TreeRule):
+    """BC313."""
+
+    code = "BC313"
+    name = "retry-without-raise"
+    summary = "`self.retry()` stands alone, as if it returned."
+    why = (
+        "It raises `Retry`, so that the task ends there; readers, linters and type checkers do not know. A test that "
+        "replaces `retry` by a mock runs on where production never does."
+    )
+    fix = "`raise self.retry(…)`."
+    page = "how-to/test-tasks.md"
+    wrong = """
+from celery import shared_task
+
+
+@shared_task(bind=True)
+def send(self, pk):
+    if not post(pk):
+        self.retry(countdown=60)
+"""
+    right = wrong.replace("self.retry", "raise self.retry")
+
+    def check(self, tree: CheckedTree) -> Iterator[Found]:
+        """Where nothing follows in its block; the rule for that speaks otherwise."""
+        for task, file, function in tree.tasks():
+            for call in retry_calls(task, file, function):
+                statement = file.source.parent(call)
+                if isinstance(statement, ast.Expr) and not _follows(file, statement):
+                    yield file.source.place(call), f"this retry of {task.name} raises, and does not look like it"
+
+
+class BackoffBySleep(TreeRule):
+    """BC310."""
+
+    code = "BC310"
+    name = "backoff-by-sleep"
+    summary = "A task sleeps before it tries again."
+    why = (
+        "Its worker process does nothing else meanwhile, a restart waits for it or loses it, and each test of it waits "
+        "in real time."
+    )
+    fix = "`raise self.retry(countdown=60)`: the message waits, and no process; in tests `virtual_clock`."
+    page = "how-to/time-travel.md"
+    wrong = """
+import time
+from celery import shared_task
+
+
+@shared_task
+def send(pk):
+    for attempt in range(5):
+        try:
+            return post(pk)
+        except OSError:
+            time.sleep(2**attempt)
+"""
+    right = """
+from celery import shared_task
+
+
+@shared_task(bind=True, max_retries=5)
+def send(self, pk):
+    try:
+        return post(pk)
+    except OSError as error:
+        raise self.retry(exc=error, countdown=2**self.request.retries)
+"""
+
+    def check(self, tree: CheckedTree) -> Iterator[Found]:
+        """Of ``time.sleep`` in an ``except`` clause within a loop of the task's own body."""
+        for task, file, function in tree.tasks():
+            for call in file.calls():
+                if last_name(call.func) != "sleep" or file.source.function_of(call) is not function:
+                    continue
+                if file.scopes.dotted(call.func) == "time.sleep" and _tries_again(file, call):
+                    yield file.source.place(call), f"{task.name} sleeps before it tries again, and holds its worker"
+
+
+def _tries_again(file: CheckedFile, call: ast.Call) -> bool:
+    kinds: list[type[ast.AST]] = []
+    for above, _ in file.source.ancestors(call):
+        if isinstance(above, FUNCTIONS):
+            break
+        kinds.append(type(above))
+    loops = [number for number, kind in enumerate(kinds) if kind in (ast.For, ast.While)]
+    return ast.ExceptHandler in kinds and any(number > kinds.index(ast.ExceptHandler) for number in loops)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from .diagnostic import Diagnostic
+from ..diagnostic import Diagnostic
 
 _NOQA = re.compile(r"#\s*noqa\b(?P<some>\s*:\s*(?P<codes>[A-Z]+\d+(?:[\s,]+[A-Z]+\d+)*))?", re.IGNORECASE)
 

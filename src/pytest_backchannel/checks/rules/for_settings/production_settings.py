@@ -7,12 +7,12 @@ import re
 from collections.abc import Iterator
 from typing import ClassVar
 
-from ...source import SettingDef
-from ...source.reading.of_tasks.settings_said import settings
-from ...source.reading.source_file import literal, text_of
-from ..checked_file import CheckedFile, is_production_settings, is_test, is_test_settings
-from ..checked_tree import CheckedTree
-from ..rule import FileRule, Found, Spot, TreeRule
+from ....source import SettingDef
+from ....source.reading.of_tasks.settings_said import settings
+from ....source.reading.source_file import literal, text_of
+from ...checked_file import CheckedFile, is_production_settings, is_test, is_test_settings
+from ...checked_tree import CheckedTree, short
+from ...rule import FileRule, Found, Spot, TreeRule
 
 
 def backend_of_layers(value: ast.expr) -> Iterator[tuple[str, ast.Dict]]:
@@ -44,6 +44,7 @@ class MemoryLayerInProduction(FileRule):
     fix = "`channels_redis.core.RedisChannelLayer`."
     path = "config/settings/production.py"
     page = "reference/production-settings.md"
+    finding = "memory_layer"
     worth: ClassVar = (re.compile(rb"InMemoryChannelLayer"),)
     wrong = """
 CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
@@ -52,7 +53,11 @@ CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.core.RedisChannelLayer",
-        "CONFIG": {"hosts": [{"address": "redis://cache:6379", "socket_timeout": None}]},
+        "CONFIG": {
+            "hosts": [{"address": "redis://cache:6379", "socket_timeout": None}],
+            "capacity": 500,
+            "expiry": 60,
+        },
     }
 }
 """
@@ -74,11 +79,6 @@ def plain_settings(file: CheckedFile) -> Iterator[tuple[SettingDef, ast.stmt]]:
                 yield setting, statement
 
 
-def short(name: str) -> str:
-    """The name of a setting as ``app.conf`` has it: ``task_always_eager`` of ``CELERY_TASK_ALWAYS_EAGER``."""
-    return name.lower().removeprefix("conf.").removeprefix("celery_")
-
-
 class EagerInProduction(FileRule):
     """BC604."""
 
@@ -90,6 +90,7 @@ class EagerInProduction(FileRule):
     fix = "Leave it to the settings of the tests."
     path = "config/settings/production.py"
     page = "reference/production-settings.md"
+    finding = "eager_tasks"
     worth: ClassVar = (re.compile(rb"(?i)always_eager"),)
     wrong = """
 CELERY_TASK_ALWAYS_EAGER = True
@@ -145,11 +146,12 @@ class IdleLayerTimeout(TreeRule):
     fix = '`"hosts": [{"address": …, "socket_timeout": None}]`, or redis-py below 8.'
     path = "config/settings/production.py"
     page = "reference/production-settings.md"
+    finding = "layer_idle_timeout"
     wrong = """
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.core.RedisChannelLayer",
-        "CONFIG": {"hosts": [{"address": "redis://cache:6379"}]},
+        "CONFIG": {"hosts": [{"address": "redis://cache:6379"}], "capacity": 500, "expiry": 60},
     }
 }
 """
@@ -157,7 +159,7 @@ CHANNEL_LAYERS = {
 
     def check(self, tree: CheckedTree) -> Iterator[Found]:
         """Where a lock or requirements file pins redis-py 8, and channels-redis 4.3 or older."""
-        redis, layer = _pinned(tree.requirements, "redis"), _pinned(tree.requirements, "channels-redis")
+        redis, layer = _pinned(tree.project.requirements, "redis"), _pinned(tree.project.requirements, "channels-redis")
         if redis is None or redis < (8,) or (layer is not None and layer >= (4, 4)):
             return
         for setting in tree.index.settings:

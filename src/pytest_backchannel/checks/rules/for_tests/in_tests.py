@@ -7,14 +7,15 @@ import re
 from collections.abc import Iterator
 from typing import ClassVar
 
-from ...source.reading.source_file import Function, literal
-from ...source.reading.surroundings import last_name
-from ..checked_file import CheckedFile
-from ..checked_tree import CheckedTree
-from ..rule import FileRule, Found, Spot, TreeRule
-from .task_bodies import waited_for
+from ....source.reading.source_file import Function, literal
+from ....source.reading.surroundings import last_name
+from ...checked_file import CheckedFile
+from ...checked_tree import CheckedTree
+from ...rule import FileRule, Found, Spot, TreeRule
+from ..task_bodies import waited_for
 
-_REAL_WORKERS = frozenset({"celery_worker", "celery_session_worker", "worker_process"})
+REAL_WORKERS = frozenset({"celery_worker", "celery_session_worker", "worker_process"})
+"""Fixtures that start one."""
 _NO_KIND = frozenset(
     {"django_db", "parametrize", "asyncio", "anyio", "usefixtures", "skip", "skipif", "xfail", "filterwarnings"}
     | {"allow_lost", "allow_audit", "urls", "ignore_template_errors", "timeout", "flaky"}
@@ -30,7 +31,8 @@ def tests_of(file: CheckedFile) -> Iterator[Function]:
             yield function
 
 
-def _parameters(function: Function) -> set[str]:
+def parameters_of(function: Function) -> set[str]:
+    """The names of what a test asks for."""
     return {one.arg for one in (*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs)}
 
 
@@ -74,7 +76,7 @@ def test_send(celery_worker):
 
     def check(self, file: CheckedFile) -> Iterator[Spot]:
         """Of tests that ask for a worker by its fixture."""
-        tests = {one for one in tests_of(file) if _parameters(one) & _REAL_WORKERS}
+        tests = {one for one in tests_of(file) if parameters_of(one) & REAL_WORKERS}
         for call in file.calls():
             if file.source.function_of(call) not in tests or waited_for(file, call) is None:
                 continue
@@ -223,7 +225,7 @@ def test_send(celery_session_worker):
         if re.search(r"integration|e2e|end_to_end|functional|slow|smoke", file.path):
             return
         for function in tests_of(file):
-            used = sorted(_parameters(function) & _REAL_WORKERS)
+            used = sorted(parameters_of(function) & REAL_WORKERS)
             marks = marks_of(file, function)
             unknown = marks - _NO_KIND - {"celery"}
             if used and not unknown:

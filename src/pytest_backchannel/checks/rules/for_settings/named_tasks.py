@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
-from ..checked_file import is_test
-from ..checked_tree import CheckedTree
-from ..rule import Found, TreeRule
+from ...checked_file import is_test
+from ...checked_tree import CheckedTree
+from ...rule import Found, TreeRule
 
 
 def surely_unknown(tree: CheckedTree, name: str) -> bool:
@@ -39,6 +39,7 @@ class BeatUnknownTask(TreeRule):
     fix = "The name of the task, as `celery inspect registered` has it."
     path = "shop/tasks.py"
     page = "reference/production-settings.md"
+    finding = "beat_unknown_task"
     wrong = """
 from celery import shared_task
 
@@ -70,6 +71,7 @@ class RouteUnknownTask(TreeRule):
     fix = "The name of the task, as `celery inspect registered` has it."
     path = "shop/tasks.py"
     page = "reference/production-settings.md"
+    finding = "route_misspelt"
     wrong = """
 from celery import shared_task
 

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator
 from typing import ClassVar
 
-from ..checked_file import CheckedFile, is_test_settings
-from ..checked_tree import CheckedTree
-from ..rule import FileRule, Found, Spot, TreeRule
-from .production_settings import backend_of_layers, layers_assigned, short
+from ...checked_file import CheckedFile, is_test_settings
+from ...checked_tree import CheckedTree, short
+from ...rule import FileRule, Found, Spot, TreeRule
+from ..for_settings.production_settings import backend_of_layers, layers_assigned
 
 
 class EagerSwallows(TreeRule):

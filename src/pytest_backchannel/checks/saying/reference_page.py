@@ -1,11 +1,11 @@
-"""The page of the documentation that lists all rules: ``python -m pytest_backchannel.checks.reference_page``."""
+"""The page of the documentation that lists all rules: ``python -m pytest_backchannel.checks.saying.reference_page``."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .rule import Rule
-from .rule_table import FAMILIES, RULES, UNREADABLE
+from ..rule import Rule
+from ..rule_table import FAMILIES, RULES, UNREADABLE
 
 _HEAD = """\
 # The rules of backchannel check
@@ -15,7 +15,7 @@ and allow a single line. An *error* breaks what the code is there for; a *warnin
 only where the code itself shows it: what comes from the environment, from a dictionary or from another package is let
 be.
 
-<!-- Made from the rules: python -m pytest_backchannel.checks.reference_page > docs/reference/checks.md -->
+<!-- Made from the rules: python -m pytest_backchannel.checks.saying.reference_page > docs/reference/checks.md -->
 """
 
 

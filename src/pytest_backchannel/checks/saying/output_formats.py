@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
-from .diagnostic import Diagnostic
-from .rule import Rule
-from .rule_table import RULES
+from ..diagnostic import Diagnostic
+from ..rule import Rule
+from ..rule_table import RULES
 
 FORMAT_VERSION = 1
 """Of the JSON document; a change that a reader could stumble on makes it another."""
