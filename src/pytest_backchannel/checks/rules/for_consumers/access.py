@@ -134,5 +134,5 @@ class NoOriginCheck(TreeRule):
         for routes in _open_routes(tree).values():
             names = _last_names(routes[0])
             known = names <= _BY_COOKIE | {"CookieMiddleware"}
-            if names & _BY_COOKIE and known and not tree.says(rb"OriginValidator|['\"]origin['\"]|allowed_origins"):
+            if names & _BY_COOKIE and known and not tree.says(rb"OriginValidator\(|['\"]origin['\"]|allowed_origins"):
                 yield routes[0].place, f"any page may open {_named(routes)} in the name of its visitor"

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
 from ....source import Place
-from ....source.reading.source_file import literal
+from ....source.reading.source_file import literal, text_of
+from ....source.reading.surroundings import last_name
 from ...checked_file import is_test
 from ...checked_tree import CheckedTree
 from ...pytest_configuration import words_of
 from ...rule import Found, TreeRule
 from ..quantities import parsed
-
-_DECLARED = re.compile(r"""\bQueue\(\s*(?:name=)?['"]([\w.-]+)['"]""")
 
 
 class UnservedQueue(TreeRule):
@@ -68,22 +68,36 @@ def _served(tree: CheckedTree) -> set[str] | None:
     if named:
         return named
     declared = tree.settings("task_queues", "queues")
-    if not declared or any("…" in one.source for one in declared):
+    if not declared:
         return None
     found: set[str] = set()
     for setting in declared:
-        names = _DECLARED.findall(setting.source)
-        if len(names) != setting.source.count("Queue(") and not isinstance(literal(parsed(setting.source))[1], Mapping):
+        names = _declared(parsed(setting.source))
+        if names is None:
             return None
-        found.update(names or _keys(setting.value))
+        found |= names
     default = tree.settings("task_default_queue", "default_queue")
     if any(not isinstance(one.value, str) for one in default) or tree.says(rb"(?i)task_create_missing_queues"):
         return None
     return found | {str(one.value) for one in default} or None
 
 
-def _keys(value: object) -> set[str]:
-    return {str(key) for key in value} if isinstance(value, Mapping) else set()
+def _declared(node: ast.expr | None) -> set[str] | None:
+    """The names in a list of ``Queue("mail")`` or a dictionary; None where they are not all written out."""
+    if isinstance(node, ast.Dict):
+        names = [text_of(key) for key in node.keys]
+    elif isinstance(node, ast.List | ast.Tuple | ast.Set):
+        names = [_name_of(one) for one in node.elts]
+    else:
+        return None
+    return None if None in names else {name for name in names if name is not None}
+
+
+def _name_of(node: ast.expr) -> str | None:
+    if not isinstance(node, ast.Call) or last_name(node.func) != "Queue":
+        return None
+    named = next((one.value for one in node.keywords if one.arg == "name"), None)
+    return text_of(node.args[0] if node.args else named)
 
 
 def _sent_to(tree: CheckedTree) -> Iterator[tuple[str, Place]]:

@@ -8,6 +8,7 @@ from functools import lru_cache
 from ....source import ANYTHING, WebSocketRoute
 
 _CONVERTER = re.compile(r"<(?:(\w+):)?\w+>")
+_OF_CONVERTERS = {"int": "[0-9]+", "slug": "[-a-zA-Z0-9_]+", "uuid": "[0-9a-f-]{36}", "path": ".+"}
 _LIKELY = ("1", "a", "a-b", "00000000-0000-0000-0000-000000000000", "a/b")
 """What stands for a part of a path that only a run can know."""
 
@@ -35,7 +36,7 @@ def _pattern(said: str, kind: str) -> re.Pattern[str] | None:
         if kind == "path":
             text, end = "", 0
             for match in _CONVERTER.finditer(said):
-                text += _escaped(said[end : match.start()]) + (".+" if match[1] == "path" else "[^/]+")
+                text += _escaped(said[end : match.start()]) + _OF_CONVERTERS.get(match[1], "[^/]+")
                 end = match.end()
             return re.compile(f"^{text}{_escaped(said[end:])}$")
         # A prefix of path() before it stands outside of the pattern's own ^.
