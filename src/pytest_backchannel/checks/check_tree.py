@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import contextlib
+import gc
 import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -12,9 +14,13 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from ..errors import BackchannelError
-from ..source import Place, read_tree
+from ..source import Place
 from ..source.files import PythonFile, python_files
+from ..source.reading.file_facts import FileFacts
+from ..source.reading.read_file import WORTH_PARSING, facts_of, read_file, scopes_of
+from ..source.reading.scopes import Scopes
 from ..source.reading.source_file import FUNCTIONS
+from ..source.whole_tree import link, with_callers
 from .checked_file import CheckedFile
 from .checked_tree import CheckedTree
 from .diagnostic import Diagnostic
@@ -73,11 +79,24 @@ def check_tree(
         raise BackchannelError(f"there is no file or folder {str(root)!r} to check")
     files = python_files(root, tests=True)
     texts = {file.relative: _text(file.path) for file in files}
-    digests = {path: hashlib.sha256(text).hexdigest() for path, text in texts.items()}
     memory = Remembered(cache, root)
-    found = list(_of_files(files, texts, digests, memory, processes, progress))
-    found += _of_tree(root, files, texts, digests, memory, processes, configuration or {})
+    project = project_files(root)
+    said = repr(sorted((configuration or {}).items()))
+    digests = {path: hashlib.sha256(text).hexdigest() for path, text in texts.items()}
+    whole = digest_of({**digests, "": project.content() + said})
+    of_tree = memory.get(_TREE, whole)
+    looked = _Looked(memory, digests, reads=of_tree is None)
+    with _no_collection():
+        looked.at(files, texts, processes, progress)
+        if of_tree is None:
+            facts = with_callers(files, looked.facts, processes)
+            tree = CheckedTree(
+                link(str(root), files, facts), files, texts, project=project, configuration=configuration
+            )
+            of_tree = list(_of_tree_rules(tree))
+    memory.put(_TREE, whole, of_tree)
     memory.save()
+    found = [*looked.found, *of_tree]
     return CheckedResult(diagnostics=tuple(sorted(set(without_allowed(found, texts)))), files=len(files))
 
 
@@ -89,61 +108,94 @@ def _text(path: Path) -> bytes:
     return text if len(text) <= LARGEST else b""
 
 
-def _of_files(
-    files: list[PythonFile],
-    texts: Mapping[str, bytes],
-    digests: Mapping[str, str],
-    memory: Remembered,
-    processes: int,
-    progress: Progress,
-) -> Iterator[Diagnostic]:
-    new: list[tuple[str, str, bytes]] = []
-    for file in files:
-        known = memory.get(file.relative, digests[file.relative])
-        if known is None:
-            new.append((file.relative, file.module, texts[file.relative]))
-            continue
-        memory.put(file.relative, digests[file.relative], known)
-        yield from known
-    for done, (one, found) in enumerate(zip(new, _looked_at(new, processes), strict=True), 1):
-        progress(done, len(new))
-        memory.put(one[0], digests[one[0]], found)
-        yield from found
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    """Syntax trees are large and have no cycles: to look for some takes a third of the time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
-def _looked_at(new: list[tuple[str, str, bytes]], processes: int) -> Iterator[list[Diagnostic]]:
+@dataclass(frozen=True)
+class _ToLook:
+    """A file for another process: whether its rules are to look at it, and whether its facts are wanted."""
+
+    path: Path
+    relative: str
+    module: str
+    text: bytes
+    checks: bool
+    reads: bool
+
+
+class _Looked:
+    """What is found file by file, each parsed once: what the rules say, and the facts for the static index."""
+
+    def __init__(self, memory: Remembered, digests: Mapping[str, str], *, reads: bool) -> None:
+        self._memory = memory
+        self._digests = digests
+        self._reads = reads
+        self.found: list[Diagnostic] = []
+        self.facts: list[FileFacts] = []
+
+    def at(self, files: list[PythonFile], texts: Mapping[str, bytes], processes: int, progress: Progress) -> None:
+        """Look at each file that is not known, or whose facts are wanted."""
+        new: list[_ToLook] = []
+        for file in files:
+            path = file.relative
+            known = self._memory.get(path, self._digests[path])
+            if known is not None:
+                self._keep(path, known)
+            if known is None or self._reads:
+                new.append(_ToLook(file.path, path, file.module, texts[path], known is None, self._reads))
+        for done, (one, (found, facts)) in enumerate(zip(new, _results(new, processes), strict=True), 1):
+            progress(done, len(new))
+            if one.checks:
+                self._keep(one.relative, found)
+            if facts is not None:
+                self.facts.append(facts)
+
+    def _keep(self, path: str, found: list[Diagnostic]) -> None:
+        self._memory.put(path, self._digests[path], found)
+        self.found.extend(found)
+
+
+def _results(new: list[_ToLook], processes: int) -> Iterator[tuple[list[Diagnostic], FileFacts | None]]:
     if processes > 1 and len(new) >= WORTH_PROCESSES:
         # Not by fork: whoever calls this may have threads.
-        with ProcessPoolExecutor(max_workers=processes, mp_context=get_context("spawn")) as pool:
-            yield from pool.map(check_file, new, chunksize=_CHUNK)
+        context = get_context("spawn")
+        with ProcessPoolExecutor(max_workers=processes, mp_context=context, initializer=gc.disable) as pool:
+            yield from pool.map(look_at, new, chunksize=_CHUNK)
     else:
-        yield from map(check_file, new)
+        yield from map(look_at, new)
 
 
-def _file_rules() -> list[FileRule]:
-    return [rule for rule in RULES if isinstance(rule, FileRule)]
+_FILE_RULES = [rule for rule in RULES if isinstance(rule, FileRule)]
 
 
-def check_file(one: tuple[str, str, bytes]) -> list[Diagnostic]:
-    """What the rules for one file say.
-
-    Args:
-        one: its path, its dotted name and its bytes.
-    """
-    path, module, text = one
-    rules = [rule for rule in _file_rules() if rule.may_speak_of(text)]
-    if not rules:
-        return []
-    try:
-        file = CheckedFile(path, module, text)
-    except (SyntaxError, ValueError, LookupError, RecursionError, MemoryError):
-        return []  # the static index says so
-    return [
+def look_at(one: _ToLook) -> tuple[list[Diagnostic], FileFacts | None]:
+    """What the rules for one file say, and its facts."""
+    rules = [rule for rule in _FILE_RULES if rule.may_speak_of(one.text)] if one.checks else []
+    worth = one.reads and WORTH_PARSING.search(one.text) is not None
+    if one.reads and not one.text:
+        return [], read_file(one.path, relative=one.relative, module=one.module)  # empty, too large, or unreadable
+    if not rules and not worth:
+        return [], None
+    scopes = scopes_of(one.text, relative=one.relative, module=one.module)
+    if not isinstance(scopes, Scopes):
+        return [], scopes if worth else None
+    file = CheckedFile(scopes, one.text)
+    found = [
         _diagnostic(file, rule, node, message)
         for rule in rules
         if rule.concerns(file)
         for node, message in rule.check(file)
     ]
+    return found, facts_of(scopes) if worth else None
 
 
 def _diagnostic(file: CheckedFile, rule: FileRule, node: ast.expr | ast.stmt, message: str) -> Diagnostic:
@@ -157,26 +209,6 @@ def _diagnostic(file: CheckedFile, rule: FileRule, node: ast.expr | ast.stmt, me
         code=rule.code,
         message=message,
     )
-
-
-def _of_tree(
-    root: Path,
-    files: list[PythonFile],
-    texts: Mapping[str, bytes],
-    digests: Mapping[str, str],
-    memory: Remembered,
-    processes: int,
-    configuration: Mapping[str, str],
-) -> list[Diagnostic]:
-    project = project_files(root)
-    content = digest_of({**digests, "": project.content() + repr(sorted(configuration.items()))})
-    known = memory.get(_TREE, content)
-    if known is None:
-        index = read_tree(root, tests=True, processes=processes)
-        tree = CheckedTree(index, files, texts, project=project, configuration=configuration)
-        known = list(_of_tree_rules(tree))
-    memory.put(_TREE, content, known)
-    return known
 
 
 def _of_tree_rules(tree: CheckedTree) -> Iterator[Diagnostic]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ast
 import re
-import warnings
 from pathlib import PurePosixPath
 
 from ..source.files import TESTS
+from ..source.reading.read_file import scopes_of
 from ..source.reading.scopes import Scopes
 from ..source.reading.source_file import Function, SourceFile
 
@@ -36,6 +36,18 @@ def is_production_settings(path: str) -> bool:
     return is_settings(path) and _PRODUCTION.fullmatch(PurePosixPath(path).stem) is not None
 
 
+def checked_file(path: str, module: str, text: bytes) -> CheckedFile | None:
+    """A file, parsed; None where it can't be, which the static index tells.
+
+    Args:
+        path: relative to the tree.
+        module: its dotted name.
+        text: its bytes.
+    """
+    scopes = scopes_of(text, relative=path, module=module)
+    return CheckedFile(scopes, text) if isinstance(scopes, Scopes) else None
+
+
 class CheckedFile:
     """A file, parsed.
 
@@ -47,19 +59,12 @@ class CheckedFile:
         is_test: whether it is one of the project's tests.
     """
 
-    def __init__(self, path: str, module: str, text: bytes) -> None:
-        """Parse it.
-
-        Raises:
-            SyntaxError, ValueError, RecursionError, MemoryError: as :func:`ast.parse` does.
-        """
-        self.path = path
+    def __init__(self, scopes: Scopes, text: bytes) -> None:
+        self.path = scopes.file.path
         self.text = text
-        self.is_test = is_test(path)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # an invalid escape is not our affair
-            self.source = SourceFile(ast.parse(text, filename=path), path=path, module=module)
-        self.scopes = Scopes(self.source)
+        self.is_test = is_test(self.path)
+        self.source: SourceFile = scopes.file
+        self.scopes = scopes
 
     def calls(self) -> list[ast.Call]:
         """Every call, in the order of the source."""

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from ..source import ConsumerDef, EnqueueSite, Place, SettingDef, SourceIndex, TaskDef
 from ..source.files import PythonFile
 from ..source.reading.source_file import FUNCTIONS, Function
-from .checked_file import CheckedFile, is_test, is_test_settings
+from .checked_file import CheckedFile, checked_file, is_test, is_test_settings
 from .project_files import ProjectFiles
 
 _TEST_FILE = re.compile(r"(?:^|/)(?:test_[^/]*|[^/]*_tests?|tests)\.py$")
@@ -56,10 +56,7 @@ class CheckedTree:
     def file(self, path: str) -> CheckedFile | None:
         """A file, parsed; None where it can't be."""
         if path not in self._parsed:
-            try:
-                self._parsed[path] = CheckedFile(path, self._modules[path], self.texts[path])
-            except (SyntaxError, ValueError, LookupError, RecursionError, MemoryError):
-                self._parsed[path] = None
+            self._parsed[path] = checked_file(path, self._modules[path], self.texts[path])
         return self._parsed[path]
 
     def defines(self, module: str, name: str) -> bool:
@@ -131,10 +128,23 @@ class CheckedTree:
             if short(one.name) in names and not is_test(one.place.path) and not is_test_settings(one.place.path)
         ]
 
-    def tests(self) -> list[CheckedFile]:
-        """The files of the project's tests that have tests, as pytest has it by their names."""
-        paths = [path for path, text in self.texts.items() if _TEST_FILE.search(path) and b"def test" in text]
+    def tests(self, *patterns: bytes) -> list[CheckedFile]:
+        """The files with tests, as pytest has it by their names; parsed, so that few should be asked for.
+
+        Args:
+            patterns: what the text of the file has to have, all of it.
+        """
+        searches = [re.compile(pattern).search for pattern in patterns]
+        paths = [
+            path
+            for path, text in self.test_texts().items()
+            if b"def test" in text and all(search(text) is not None for search in searches)
+        ]
         return [file for file in map(self.file, paths) if file is not None]
+
+    def test_texts(self) -> dict[str, bytes]:
+        """The texts of the files of tests, by their paths."""
+        return {path: text for path, text in self.texts.items() if _TEST_FILE.search(path)}
 
     def line_of(self, path: str, line: int) -> Place:
         """A line of a file that is no Python."""

@@ -189,8 +189,8 @@ def test_a_broken_file_is_told_and_the_others_are_checked(check, project, text):
 def test_the_second_run_remembers_and_sees_each_change(check, project, monkeypatch):
     first = check()
     with monkeypatch.context() as patch:
-        patch.setattr("pytest_backchannel.checks.check_tree.check_file", None)
-        patch.setattr("pytest_backchannel.checks.check_tree.read_tree", None)
+        patch.setattr("pytest_backchannel.checks.check_tree.look_at", None)
+        patch.setattr("pytest_backchannel.checks.check_tree.link", None)
         assert check() == first
     (project / "shop" / "tasks.py").write_text(BAD.replace("(url)\n", "(url, timeout=3)\n"))
     assert check("--statistics")[1].split()[1] == "BC308"

@@ -28,7 +28,7 @@ class ClientWithoutTimeout(FileRule):
     why = "A server that takes the connection and does not answer stops a worker for good; a few of them stop all."
     fix = "`timeout=10`, and a retry for what it raises."
     page = "reference/production-settings.md"
-    worth: ClassVar = (re.compile(rb"\brequests\b|\burlopen\b|\bsmtplib\b"),)
+    worth: ClassVar = (re.compile(rb"\brequests\.[a-z]+\(|from requests import|\burlopen\b|\bsmtplib\b"),)
     wrong = """
 import requests
 from celery import shared_task

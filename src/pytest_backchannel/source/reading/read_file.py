@@ -52,11 +52,23 @@ def read_file(
         return None
     if len(text) > LARGEST:
         return _unread(relative, module, 0, f"larger than {LARGEST} bytes")
+    scopes = scopes_of(text, relative=relative, module=module)
+    return facts_of(scopes) if isinstance(scopes, Scopes) else scopes
+
+
+def scopes_of(text: bytes, *, relative: str, module: str) -> Scopes | FileFacts:
+    """A file's text, parsed; where it can't be, facts that say so.
+
+    Args:
+        text: its bytes.
+        relative: its path within the tree.
+        module: its dotted name.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # invalid escapes and the like are the project's own affair
             tree = ast.parse(text, filename=relative)
-        return facts_of(tree, relative=relative, module=module)
+        return Scopes(SourceFile(tree, path=relative, module=module))
     except SyntaxError as error:
         return _unread(relative, module, error.lineno or 0, f"no Python that this version can read: {error.msg}")
     except (ValueError, LookupError) as error:
@@ -65,13 +77,20 @@ def read_file(
         return _unread(relative, module, 0, "nested too deeply")
 
 
-def facts_of(tree: ast.Module, *, relative: str, module: str) -> FileFacts:
-    """What a parsed file says."""
-    file = SourceFile(tree, path=relative, module=module)
-    scopes = Scopes(file)
+def facts_of(scopes: Scopes) -> FileFacts:
+    """What a parsed file says; a file that is nested too deeply is a note."""
+    file = scopes.file
+    try:
+        return _facts_of(scopes)
+    except (RecursionError, MemoryError):
+        return _unread(file.path, file.module, 0, "nested too deeply")
+
+
+def _facts_of(scopes: Scopes) -> FileFacts:
+    file = scopes.file
     return FileFacts(
-        path=relative,
-        module=module,
+        path=file.path,
+        module=file.module,
         imports=scopes.imports,
         stars=tuple(scopes.stars),
         values=values(scopes),

@@ -123,10 +123,13 @@ class NoOriginCheck(TreeRule):
     fix = "`AllowedHostsOriginValidator(AuthMiddlewareStack(…))`."
     path = "chat/asgi.py"
     page = "how-to/auth-and-origin-matrix.md"
-    wrong = NoAuthentication.right.replace(
-        'AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter([path("ws/orders/", Orders.as_asgi())])))',
-        'AuthMiddlewareStack(URLRouter([path("ws/orders/", Orders.as_asgi())]))',
-    ).replace("from channels.security.websocket import AllowedHostsOriginValidator\n", "")
+    wrong = (
+        NoAuthentication.right[: NoAuthentication.right.index("application = ")].replace(
+            "from channels.security.websocket import AllowedHostsOriginValidator\n", ""
+        )
+        + """application = ProtocolTypeRouter({"websocket": AuthMiddlewareStack(URLRouter([path("ws/", Orders.as_asgi())]))})
+"""
+    )
     right = NoAuthentication.right
 
     def check(self, tree: CheckedTree) -> Iterator[Found]:

@@ -84,7 +84,7 @@ class BlockingCallInCoroutine(FileRule):
     fix = "An async client, `asyncio.sleep`, or `sync_to_async`."
     path = "chat/consumers.py"
     page = "how-to/find-blocking-calls.md"
-    worth: ClassVar = (re.compile(rb"async def"),)
+    worth: ClassVar = (re.compile(rb"async def"), re.compile(rb"\b(?:time|requests|smtplib|subprocess|urllib)\b"))
     wrong = """
 import time
 from channels.generic.websocket import AsyncWebsocketConsumer

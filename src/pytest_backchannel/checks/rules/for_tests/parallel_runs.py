@@ -49,7 +49,9 @@ def test_live(): ...
         options = tree.configuration.get("addopts", "").replace("\n", " ")
         if not _PARALLEL.search(options) or _KEPT_TOGETHER.search(options) or tree.says(rb"InMemoryChannelLayer"):
             return
-        if not any(b"Communicator" in file.text for file in tree.tests()) or tree.says(rb"PYTEST_XDIST_WORKER"):
+        if not any(b"Communicator" in text for text in tree.test_texts().values()) or tree.says(
+            rb"PYTEST_XDIST_WORKER"
+        ):
             return
         for setting in tree.index.settings:
             if setting.name == "CHANNEL_LAYERS" and "channels_redis" in setting.source:

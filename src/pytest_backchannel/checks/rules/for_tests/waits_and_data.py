@@ -89,8 +89,8 @@ async def test_order(db):
         has_plugin = told or any(name.startswith("backchannel_") for name in tree.configuration)
         if (has_plugin and tree.configuration.get("backchannel_async_db") != "off") or _flushes_by_itself(tree):
             return
-        for file in tree.tests():
-            if b"async def test" not in file.text or re.search(rb"transactional_db|transaction=True", file.text):
+        for file in tree.tests(rb"async def test", rb"\bdb\b|django_db", rb"\.objects\b"):
+            if re.search(rb"transactional_db|transaction=True", file.text):
                 continue
             for function in tests_of(file):
                 if isinstance(function, ast.AsyncFunctionDef) and _uses_db(file, function):
