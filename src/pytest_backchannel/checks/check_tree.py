@@ -17,7 +17,7 @@ from ..errors import BackchannelError
 from ..source import Place
 from ..source.files import PythonFile, python_files
 from ..source.reading.file_facts import FileFacts
-from ..source.reading.read_file import WORTH_PARSING, facts_of, read_file, scopes_of
+from ..source.reading.read_file import facts_of, is_worth_parsing, read_file, scopes_of
 from ..source.reading.scopes import Scopes
 from ..source.reading.source_file import FUNCTIONS
 from ..source.whole_tree import link, with_callers
@@ -180,7 +180,7 @@ _FILE_RULES = [rule for rule in RULES if isinstance(rule, FileRule)]
 def look_at(one: _ToLook) -> tuple[list[Diagnostic], FileFacts | None]:
     """What the rules for one file say, and its facts."""
     rules = [rule for rule in _FILE_RULES if rule.may_speak_of(one.text)] if one.checks else []
-    worth = one.reads and WORTH_PARSING.search(one.text) is not None
+    worth = one.reads and is_worth_parsing(one.text)
     if one.reads and not one.text:
         return [], read_file(one.path, relative=one.relative, module=one.module)  # empty, too large, or unreadable
     if not rules and not worth:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import ClassVar, Literal, TypeAlias
@@ -53,11 +52,11 @@ class FileRule(Rule, ABC):
     """A rule that one file is enough for; files are checked in parallel, and remembered by their content.
 
     Attributes:
-        worth: what a file's text must have for the rule to look at it, all of it.
+        worth: the words that a file's text must have for the rule to look at it, of each group one.
         of: ``code`` (not the tests), ``tests``, or ``both``.
     """
 
-    worth: ClassVar[tuple[re.Pattern[bytes], ...]] = ()
+    worth: ClassVar[tuple[tuple[bytes, ...], ...]] = ()
     of: ClassVar[Literal["code", "tests", "both"]] = "code"
 
     @abstractmethod
@@ -70,7 +69,7 @@ class FileRule(Rule, ABC):
 
     def may_speak_of(self, text: bytes) -> bool:
         """Whether a file of this text is worth parsing for it."""
-        return all(pattern.search(text) for pattern in self.worth)
+        return all(any(word in text for word in words) for words in self.worth)
 
 
 class TreeRule(Rule, ABC):

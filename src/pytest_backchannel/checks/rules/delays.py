@@ -76,7 +76,7 @@ def visibility_timeout(tree: CheckedTree) -> float | None:
     if not brokers or not all("redis" in one.source.lower() and "amqp" not in one.source.lower() for one in brokers):
         return None
     found = [_said(one.source) for one in tree.settings("broker_transport_options")]
-    if None in found or (not found and tree.says(rb"visibility_timeout")):
+    if None in found or (not found and tree.says(b"visibility_timeout")):
         return None
     return max((one for one in found if one is not None), default=DEFAULT)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator
 from typing import ClassVar
 
@@ -51,7 +50,7 @@ def buy(order):
 
     def check(self, tree: CheckedTree) -> Iterator[Found]:
         """Of tasks that are known, unless the project has a way of its own to wait for the commit."""
-        waits = tree.says(rb"def (?:apply_async|delay|send_task)\((?s:.*)on_commit")
+        waits = tree.matches(rb"def (?:apply_async|delay|send_task)\((?s:.*)on_commit", needs=b"on_commit")
         for site in tree.enqueues():
             around = site.around
             if site.kind != "enqueue" or site.method not in _SENDS or not site.called or site.task is None:
@@ -115,7 +114,7 @@ def buy(pk):
     def check(self, tree: CheckedTree) -> Iterator[Found]:
         """Where the serialiser is Celery's own, and no other type has been registered."""
         other = any("serializer" in one.name.lower() and one.value != "json" for one in tree.index.settings)
-        if other or tree.says(rb"register_type\(|kombu\.serialization|from kombu import serialization"):
+        if other or tree.says(b"register_type(", b"kombu.serialization", b"from kombu import serialization"):
             return
         for site in tree.enqueues():
             if site.kind not in ("enqueue", "signature") or site.task is None or not site.called:
@@ -178,7 +177,7 @@ class LateBinding(FileRule):
         "value, and one task is enqueued many times while the others are never enqueued."
     )
     fix = "`functools.partial(send.delay, order.pk)`, or a default: `lambda pk=order.pk: send.delay(pk)`."
-    worth = (re.compile(rb"on_commit"),)
+    worth = ((b"on_commit",),)
     path = "shop/views.py"
     page = "how-to/test-the-call-site.md"
     wrong = """

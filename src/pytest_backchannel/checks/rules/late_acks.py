@@ -77,7 +77,7 @@ def send(pk): ...
             if rejects and task.option_sources.get("acks_late", "False") == "False":
                 yield task.place, f"{task.name} has reject_on_worker_lost without acks_late: it is lost all the same"
         for setting in tree.settings("task_reject_on_worker_lost", "reject_on_worker_lost"):
-            if setting.value is True and not tree.says(rb"acks_late"):
+            if setting.value is True and not tree.says(b"acks_late"):
                 yield setting.place, "no task acknowledges late: what a lost process ran is lost all the same"
 
 

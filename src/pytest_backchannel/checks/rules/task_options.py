@@ -33,7 +33,7 @@ async def send(pk): ...
 
     def check(self, tree: CheckedTree) -> Iterator[Found]:
         """Not where a decorator below Celery's, a base class or another pool may run it."""
-        if tree.says(rb"celery_aio_pool|celery_pool_asyncio|aio_celery|CELERY_CUSTOM_WORKER_POOL"):
+        if tree.says(b"celery_aio_pool", b"celery_pool_asyncio", b"aio_celery", b"CELERY_CUSTOM_WORKER_POOL"):
             return
         for task, _, function in tree.tasks():
             if task.is_async and not task.base and task.kind == "function" and len(function.decorator_list) == 1:

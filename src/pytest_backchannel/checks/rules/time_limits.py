@@ -40,7 +40,7 @@ def send(pk): ...
         """Where neither the code nor what starts the workers speaks of one."""
         deployed = re.search(r"time.limit", tree.project.deployment, re.IGNORECASE)
         own = [task for task in tree.index.tasks.values() if not is_test(task.place.path)]
-        if not own or deployed is not None or tree.says(rb"(?i)time_?limit"):
+        if not own or deployed is not None or tree.says(b"time_limit", b"TIME_LIMIT", b"timelimit"):
             return
         for path, text in tree.texts.items():
             file = tree.file(path) if _APP.search(text) is not None and not is_test(path) else None

@@ -17,6 +17,7 @@ _NO_AUTHENTICATION = frozenset(
     | {"SessionMiddlewareStack", "ProtocolTypeRouter", "URLRouter"}
 )
 _BY_COOKIE = frozenset({"AuthMiddlewareStack", "AuthMiddleware", "SessionMiddlewareStack", "SessionMiddleware"})
+_LOOKS_AT_ORIGIN = (b"OriginValidator(", b"'origin'", b'"origin"', b"allowed_origins")
 _ASKS = re.compile(rb"(?i)token|auth|user|login|permission|signature|signed|hmac|secret|api_?key|password|jwt|ticket")
 
 
@@ -127,8 +128,10 @@ class NoOriginCheck(TreeRule):
         NoAuthentication.right[: NoAuthentication.right.index("application = ")].replace(
             "from channels.security.websocket import AllowedHostsOriginValidator\n", ""
         )
-        + """application = ProtocolTypeRouter({"websocket": AuthMiddlewareStack(URLRouter([path("ws/", Orders.as_asgi())]))})
-"""
+        + """
+routes = [path("ws/orders/", Orders.as_asgi())]
+application = ProtocolTypeRouter({"websocket": AuthMiddlewareStack(URLRouter(routes))})
+""".lstrip()
     )
     right = NoAuthentication.right
 
@@ -137,5 +140,5 @@ class NoOriginCheck(TreeRule):
         for routes in _open_routes(tree).values():
             names = _last_names(routes[0])
             known = names <= _BY_COOKIE | {"CookieMiddleware"}
-            if names & _BY_COOKIE and known and not tree.says(rb"OriginValidator\(|['\"]origin['\"]|allowed_origins"):
+            if names & _BY_COOKIE and known and not tree.says(*_LOOKS_AT_ORIGIN):
                 yield routes[0].place, f"any page may open {_named(routes)} in the name of its visitor"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator
 from typing import ClassVar
 
@@ -32,7 +31,7 @@ class SyncOrmInCoroutine(FileRule):
     fix = "The async twin (`aget`, `acreate`, `async for`), or `database_sync_to_async`."
     path = "chat/consumers.py"
     page = "how-to/test-consumers.md"
-    worth: ClassVar = (re.compile(rb"async def"), re.compile(rb"\.objects\b"))
+    worth: ClassVar = ((b"async def",), (b".objects",))
     wrong = """
 from channels.generic.websocket import AsyncWebsocketConsumer
 from .models import Room
@@ -84,7 +83,7 @@ class BlockingCallInCoroutine(FileRule):
     fix = "An async client, `asyncio.sleep`, or `sync_to_async`."
     path = "chat/consumers.py"
     page = "how-to/find-blocking-calls.md"
-    worth: ClassVar = (re.compile(rb"async def"), re.compile(rb"\b(?:time|requests|smtplib|subprocess|urllib)\b"))
+    worth: ClassVar = ((b"async def",), (b"sleep", b"requests", b"smtplib", b"subprocess", b"urlopen"))
     wrong = """
 import time
 from channels.generic.websocket import AsyncWebsocketConsumer
@@ -121,7 +120,7 @@ class AsyncToSyncInCoroutine(FileRule):
     fix = "`await` it."
     path = "chat/consumers.py"
     page = "how-to/test-consumers.md"
-    worth: ClassVar = (re.compile(rb"async def"), re.compile(rb"async_to_sync"))
+    worth: ClassVar = ((b"async def",), (b"async_to_sync",))
     wrong = """
 from asgiref.sync import async_to_sync
 from channels.generic.websocket import AsyncWebsocketConsumer

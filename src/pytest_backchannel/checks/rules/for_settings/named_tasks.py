@@ -25,7 +25,7 @@ def surely_unknown(tree: CheckedTree, name: str) -> bool:
         return False
     if any(not one.name_known for one in (*tasks.values(), *tree.index.duplicates)):
         return False
-    return not tree.says(rb"gen_task_name|register_task\(|\.tasks\.register\(")
+    return not tree.says(b"gen_task_name", b"register_task(", b".tasks.register(")
 
 
 class BeatUnknownTask(TreeRule):

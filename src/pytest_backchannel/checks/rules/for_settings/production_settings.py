@@ -45,7 +45,7 @@ class MemoryLayerInProduction(FileRule):
     path = "config/settings/production.py"
     page = "reference/production-settings.md"
     finding = "memory_layer"
-    worth: ClassVar = (re.compile(rb"InMemoryChannelLayer"),)
+    worth: ClassVar = ((b"InMemoryChannelLayer",),)
     wrong = """
 CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 """
@@ -91,7 +91,7 @@ class EagerInProduction(FileRule):
     path = "config/settings/production.py"
     page = "reference/production-settings.md"
     finding = "eager_tasks"
-    worth: ClassVar = (re.compile(rb"(?i)always_eager"),)
+    worth: ClassVar = ((b"always_eager", b"ALWAYS_EAGER"),)
     wrong = """
 CELERY_TASK_ALWAYS_EAGER = True
 """
@@ -116,7 +116,7 @@ class PickleAccepted(FileRule):
     fix = "`CELERY_ACCEPT_CONTENT = ['json']`, and arguments that JSON can take."
     path = "config/settings/production.py"
     page = "reference/production-settings.md"
-    worth: ClassVar = (re.compile(rb"(?i)accept_content"),)
+    worth: ClassVar = ((b"accept_content", b"ACCEPT_CONTENT"),)
     wrong = """
 CELERY_ACCEPT_CONTENT = ["json", "pickle"]
 """

@@ -77,7 +77,7 @@ def _served(tree: CheckedTree) -> set[str] | None:
             return None
         found |= names
     default = tree.settings("task_default_queue", "default_queue")
-    if any(not isinstance(one.value, str) for one in default) or tree.says(rb"(?i)task_create_missing_queues"):
+    if any(not isinstance(one.value, str) for one in default) or tree.settings("task_create_missing_queues"):
         return None
     return found | {str(one.value) for one in default} or None
 

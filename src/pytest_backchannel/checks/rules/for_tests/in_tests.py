@@ -62,7 +62,7 @@ class UnboundedGetInTest(FileRule):
     path = "tests/test_shop.py"
     page = "how-to/integration-tests.md"
     of: ClassVar = "tests"
-    worth: ClassVar = (re.compile(rb"celery_worker|celery_session_worker|worker_process"),)
+    worth: ClassVar = ((b"celery_worker", b"celery_session_worker", b"worker_process"),)
     wrong = """
 import pytest
 from shop.tasks import send
@@ -96,8 +96,8 @@ class SleepInTest(FileRule):
     page = "how-to/time-travel.md"
     of: ClassVar = "tests"
     worth: ClassVar = (
-        re.compile(rb"\bsleep\("),
-        re.compile(rb"\bcelery\b|\bchannels\b|Communicator|\.delay\(|\.apply_async\("),
+        (b"sleep(",),
+        (b"celery", b"channels", b"Communicator", b".delay(", b".apply_async("),
     )
     wrong = """
 import time
@@ -168,7 +168,7 @@ async def test_send():
             or "aio" in words.replace("asyncio", "")
         ):
             return
-        if tree.says(rb"pytest_collection_modifyitems|pytest_pyfunc_call|def anyio_backend"):
+        if tree.says(b"pytest_collection_modifyitems", b"pytest_pyfunc_call", b"def anyio_backend"):
             return
         for path, text in tree.texts.items():
             name = path.rpartition("/")[2]
@@ -202,7 +202,7 @@ class IntegrationUnmarked(FileRule):
     path = "tests/test_shop.py"
     page = "how-to/integration-tests.md"
     of: ClassVar = "tests"
-    worth: ClassVar = (re.compile(rb"celery_worker|celery_session_worker|worker_process"),)
+    worth: ClassVar = ((b"celery_worker", b"celery_session_worker", b"worker_process"),)
     wrong = """
 from shop.tasks import send
 

@@ -15,6 +15,8 @@ from ...checked_tree import CheckedTree
 from ...rule import Found, TreeRule
 from .route_patterns import takes
 
+_EXPECTS = re.compile(rb"[rR]aises\((?:Base)?Exception\)")
+
 
 class RetryAssertedAsException(TreeRule):
     """BC111."""
@@ -46,10 +48,10 @@ def test_send_retries():
 
     def check(self, tree: CheckedTree) -> Iterator[Found]:
         """Of ``pytest.raises`` and ``assertRaises`` around the enqueue of a task whose body may retry."""
-        sites = [
-            site for site in tree.index.enqueues if is_test(site.place.path) and site.kind in ("enqueue", "direct")
-        ]
-        for site in sites:
+        expecting = {path for path, text in tree.texts.items() if is_test(path) and _EXPECTS.search(text) is not None}
+        for site in tree.index.enqueues:
+            if site.place.path not in expecting or site.kind not in ("enqueue", "direct"):
+                continue
             task = tree.index.tasks.get(site.task or "")
             found = tree.call_of(site) if task is not None and task.may_retry else None
             if task is None or found is None:
@@ -110,7 +112,7 @@ async def test_chat():
 
     def check(self, tree: CheckedTree) -> Iterator[Found]:
         """Where tests open sockets at all, and each path that they have is known."""
-        if not tree.index.routes or tree.says(rb"websocket_matrix"):
+        if not tree.index.routes or tree.says(b"websocket_matrix"):
             return
         files = tree.tests(rb"Communicator|[Ww]eb[Ss]ocket")
         if not files:
@@ -164,6 +166,17 @@ def _said(file: CheckedFile, node: ast.Constant | ast.JoinedStr) -> str:
     return "".join(part if isinstance(part, str) else "{}" for part in template(file.scopes, node))
 
 
+_RUNS_TASKS = (
+    b"always_eager",
+    b"ALWAYS_EAGER",
+    b"celery_eager",
+    b"task_queue",
+    b"celery_worker",
+    b"celery_session_worker",
+    b"worker_process",
+)
+
+
 class BodyNeverRun(TreeRule):
     """BC113."""
 
@@ -192,19 +205,24 @@ def test_view(client):
 
     def check(self, tree: CheckedTree) -> Iterator[Found]:
         """Where nothing runs tasks eagerly or by a worker, and nothing else calls the function."""
-        if tree.says(rb"(?i)always_eager|celery_eager|task_queue|celery_worker|celery_session_worker|worker_process"):
+        if tree.says(*_RUNS_TASKS):
             return
         tests = b"\n".join(text for path, text in tree.texts.items() if is_test(path) or b"def test_" in text)
         for task, _, function in tree.tasks():
             name = re.escape(function.name).encode()
             quoted = rb"""['"][\w.]*\b%s\.(?:delay|apply_async)['"]""" % name
             patched = len(re.findall(quoted, tests))
-            if not patched or tree.says(rb"(?<!def )\b%s\(|\b%s\.(?:apply|run|__wrapped__)\b" % (name, name)):
+            if not patched or _is_called(tree, name):
                 continue
             # Its own definition stands among the tests where a file has both.
             known = len(re.findall(rb"(?<!def )\b%s\b" % name, tests))
             if known == patched:
                 yield task.place, f"the tests replace {task.name}.delay, and none names the task itself"
+
+
+def _is_called(tree: CheckedTree, name: bytes) -> bool:
+    """Whether any code calls a function of this name, or the task as it is run at once."""
+    return tree.matches(rb"(?<!def )\b%s\(|\b%s\.(?:apply|run|__wrapped__)\b" % (name, name), needs=name)
 
 
 _CALLS_PYTEST = re.compile(r"(?:^|[\s'\"])pytest(?:\s|$)")

@@ -47,11 +47,10 @@ def test_live(): ...
     def check(self, tree: CheckedTree) -> Iterator[Found]:
         """Where ``-n`` stands in pytest's configuration, and no layer in memory in any settings."""
         options = tree.configuration.get("addopts", "").replace("\n", " ")
-        if not _PARALLEL.search(options) or _KEPT_TOGETHER.search(options) or tree.says(rb"InMemoryChannelLayer"):
+        if not _PARALLEL.search(options) or _KEPT_TOGETHER.search(options) or tree.says(b"InMemoryChannelLayer"):
             return
-        if not any(b"Communicator" in text for text in tree.test_texts().values()) or tree.says(
-            rb"PYTEST_XDIST_WORKER"
-        ):
+        opens = any(b"Communicator" in text for text in tree.test_texts().values())
+        if not opens or tree.says(b"PYTEST_XDIST_WORKER"):
             return
         for setting in tree.index.settings:
             if setting.name == "CHANNEL_LAYERS" and "channels_redis" in setting.source:

@@ -31,7 +31,7 @@ class ReceiveForEver(FileRule):
     path = "tests/test_chat.py"
     page = "how-to/test-consumers.md"
     of: ClassVar = "tests"
-    worth: ClassVar = (re.compile(rb"receive_(?:json_)?(?:from|output)"),)
+    worth: ClassVar = ((b"receive_from", b"receive_json_from", b"receive_output"),)
     wrong = """
 import pytest
 from channels.testing import WebsocketCommunicator
@@ -85,7 +85,7 @@ async def test_order(db):
 
     def check(self, tree: CheckedTree) -> Iterator[Found]:
         """Where the project does not have the plugin, and the test itself asks the database in a thread."""
-        told = "backchannel" in tree.project.requirements or tree.says(rb"pytest_backchannel|backchannel_")
+        told = "backchannel" in tree.project.requirements or tree.says(b"pytest_backchannel", b"backchannel_")
         has_plugin = told or any(name.startswith("backchannel_") for name in tree.configuration)
         if (has_plugin and tree.configuration.get("backchannel_async_db") != "off") or _flushes_by_itself(tree):
             return
