@@ -65,3 +65,9 @@ def _of_toml(known: dict[str, Any], name: str) -> Mapping[str, str] | None:
 def words_of(configuration: Mapping[str, str], name: str) -> tuple[str, ...]:
     """The codes that an option lists, with commas, spaces or newlines between them."""
     return tuple(configuration.get(name, "").replace(",", " ").split())
+
+
+def names_of(configuration: Mapping[str, str], name: str) -> tuple[str, ...]:
+    """The names that an option has a line each, with a reason after a colon."""
+    lines = configuration.get(name, "").splitlines()
+    return tuple(line.partition(":")[0].strip() for line in lines if line.strip())

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import ClassVar, Literal, TypeAlias
 
+from ..inventory.findings.finding import FINDINGS, Production
 from ..source import Place
 from .checked_file import CheckedFile
 from .checked_tree import CheckedTree
@@ -27,7 +28,7 @@ class Rule:
         summary: what is wrong, in one sentence.
         why: what happens then.
         fix: what to do.
-        wrong: a file of which the rule speaks.
+        wrong: a file of which the rule speaks; empty for a rule that looks at production alone.
         right: the same file as it should be.
         path: where these two files are, as far as the rule cares.
         page: a page of the documentation that tells more, relative to ``docs``; empty where there is none.
@@ -46,6 +47,10 @@ class Rule:
     path: ClassVar[str] = "shop/tasks.py"
     page: ClassVar[str] = ""
     finding: ClassVar[str] = ""
+
+    def of_production(self, production: Production) -> Iterator[str]:
+        """What is wrong with production as its own processes have it, beside the finding that has a name."""
+        yield from ()
 
 
 class FileRule(Rule, ABC):
@@ -78,3 +83,16 @@ class TreeRule(Rule, ABC):
     @abstractmethod
     def check(self, tree: CheckedTree) -> Iterator[Found]:
         """What is wrong in this tree."""
+
+
+class InventoryRule(Rule):
+    """A rule that looks at production alone: its settings as they are in the end, its tasks and routes."""
+
+    wrong = right = ""
+    path = "config/settings/production.py"
+    page = "reference/production-settings.md"
+
+    def __init_subclass__(cls) -> None:
+        """Take the summary from the finding, which other commands tell, too."""
+        super().__init_subclass__()
+        cls.summary = FINDINGS[cls.finding]

@@ -30,6 +30,7 @@ from .rules.for_tests.parallel_runs import WorkersHearEachOther
 from .rules.for_tests.settings_of_tests import EagerSwallows, EagerWithBroker, RedisLayerInTests
 from .rules.for_tests.waits_and_data import DatabaseInAsyncTest, ReceiveForEver
 from .rules.late_acks import LateAckLostWithChild, RejectWithoutLateAck
+from .rules.of_inventory import INVENTORY_RULES
 from .rules.retrying import BackoffBySleep, CodeAfterRetry, RetrySwallowed, RetryWithoutRaise
 from .rules.task_bodies import GetInTask, IgnoredResultUsed, UnboundedGet
 from .rules.task_options import AsyncTask, AutoretryForEverything, RetriesForEver
@@ -44,6 +45,7 @@ FAMILIES = {
     "BC4": "Workflows and errbacks",
     "BC5": "Consumers and channel layers",
     "BC6": "Settings of production",
+    "BC7": "Production itself",
 }
 
 
@@ -76,6 +78,7 @@ RULES: tuple[Rule, ...] = tuple(
     sorted(
         (
             UNREADABLE,
+            *INVENTORY_RULES,
             EagerSwallows(),
             EagerWithBroker(),
             UnboundedGetInTest(),

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ..checks.check_tree import check_tree
 from ..checks.diagnostic import Diagnostic
+from ..checks.of_production import check_production, needs_production
 from ..checks.pytest_configuration import configuration_of, words_of
 from ..checks.remembered import FOLDER
 from ..checks.rule_table import RULES
@@ -37,7 +38,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = commands.add_parser(
         "check",
         help="read the code and say what will hurt in production",
-        description="Read the project's code, without importing it, and say what will hurt in production.",
+        description="Read the project's code, without importing it, and say what will hurt in production. Where "
+        "production's settings are named, they are imported in a process of their own that can reach nothing.",
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -47,6 +49,13 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--format", choices=tuple(FORMATS), default="text", help="how to print (default: text)")
     parser.add_argument("--statistics", action="store_true", help="only how often each rule spoke")
     parser.add_argument("--explain", metavar="CODE", help="print what a rule says of itself, and check nothing")
+    parser.add_argument("--static", action="store_true", help="only rules that read the code, and import nothing of it")
+    parser.add_argument(
+        "--production-settings",
+        default="",
+        metavar="MODULE",
+        help="the settings module of production (default: the ini option backchannel_production_settings)",
+    )
     parser.add_argument("--no-cache", action="store_true", help=f"remember nothing in {FOLDER}/, and read all anew")
     parser.add_argument(
         "--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (default: one for each core)"
@@ -62,22 +71,24 @@ def run(options: argparse.Namespace) -> int:
             return 0
         if options.jobs < 1:
             raise BackchannelError(f"--jobs {options.jobs}: give a number of processes, from 1")
-        found, files = _check(options)
+        found, files, skipped = _check(options)
     except BackchannelError as error:
         print(f"backchannel check: {error}", file=sys.stderr)
         return 2
     except KeyError as error:
         print(f"backchannel check: --explain takes the code of one rule, not {error.args[0]!r}", file=sys.stderr)
         return 2
-    for line in statistics(found) if options.statistics else FORMATS[options.format](found, files):
+    for line in statistics(found) if options.statistics else FORMATS[options.format](found, files, skipped):
         print(line)
+    if skipped:
+        print(f"not run: rules that need production's settings ({skipped})", file=sys.stderr)
     return 1 if found else 0
 
 
-def _check(options: argparse.Namespace) -> tuple[list[Diagnostic], int]:
+def _check(options: argparse.Namespace) -> tuple[list[Diagnostic], int, str]:
     roots: list[Path] = list(dict.fromkeys(options.paths or [Path()]))
     found: dict[tuple[object, ...], Diagnostic] = {}
-    files = 0
+    files, skipped = 0, ""
     for root in roots:
         configuration = configuration_of(root if root.is_dir() else root.parent)[1]
         select = _codes(options.select or words_of(configuration, "backchannel_check_select"))
@@ -90,12 +101,28 @@ def _check(options: argparse.Namespace) -> tuple[list[Diagnostic], int]:
             configuration=configuration,
         )
         files += result.files
-        for one in result.diagnostics:
-            if one.code.startswith(select or ("BC",)) and not (ignore and one.code.startswith(ignore)):
+        diagnostics = list(result.diagnostics)
+        if not options.static and root.is_dir() and _wants_production(select, ignore):
+            of_production = check_production(
+                root, configuration, settings=options.production_settings, known=diagnostics
+            )
+            diagnostics += of_production.diagnostics
+            skipped = skipped or of_production.skipped
+        for one in diagnostics:
+            if _is_chosen(one.code, select, ignore):
                 shown = replace(one, path=_shown(root, one.path))
                 # Two of the paths may have the file; its modules may have other names there.
                 found.setdefault((shown.path, shown.line, shown.column, shown.code), shown)
-    return sorted(found.values()), files
+    return sorted(found.values()), files, skipped
+
+
+def _wants_production(select: tuple[str, ...], ignore: tuple[str, ...]) -> bool:
+    """Whether one of the rules that were chosen looks at production."""
+    return any(needs_production(rule) and _is_chosen(rule.code, select, ignore) for rule in RULES)
+
+
+def _is_chosen(code: str, select: tuple[str, ...], ignore: tuple[str, ...]) -> bool:
+    return code.startswith(select or ("BC",)) and not (ignore and code.startswith(ignore))
 
 
 def _shown(root: Path, path: str) -> str:

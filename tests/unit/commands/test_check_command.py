@@ -23,6 +23,12 @@ def push(url):
 """
 
 
+NOT_NAMED = (
+    "not run: rules that need production's settings (production's settings are not named: "
+    "backchannel_production_settings = config.settings.production)\n"
+)
+
+
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     """A project with two things to say of, as the current folder."""
@@ -53,7 +59,7 @@ def test_the_example_is_silent(check, monkeypatch, tmp_path):
 
 def test_what_is_found_is_a_line_with_its_fix(check, project):
     code, out, err = check()
-    assert (code, err) == (1, "")
+    assert (code, err) == (1, NOT_NAMED)
     assert out.splitlines()[:2] == [
         "shop/tasks.py:5:1: BC308 shop.tasks.push is retried for Exception: for its own bugs, too",
         "    Name what passes by itself: `autoretry_for=(ConnectionError, TimeoutError)`.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from ...inventory.findings.finding import Production, own_tasks
 from ..checked_file import is_test
 from ..checked_tree import CheckedTree
 from ..rule import Found, TreeRule
@@ -48,3 +49,14 @@ def send(pk): ...
                 if file is not None and file.scopes.dotted(call.func) in ("celery.Celery", "celery.app.Celery"):
                     yield file.source.place(call), "none of its tasks has a time limit: one that hangs holds its worker"
                     return
+
+    def of_production(self, production: Production) -> Iterator[str]:
+        """By the settings as they are in the end: no limit for all tasks, and not one task with its own."""
+        celery = production.celery
+        tasks = own_tasks(celery) if celery is not None else []
+        if celery is None or not tasks or celery.unknown:
+            return
+        names = ("task_time_limit", "task_soft_time_limit")
+        own = any(task.options.get(name) for task in tasks for name in ("time_limit", "soft_time_limit"))
+        if not own and not any(celery.settings.get(name) for name in names):
+            yield f"none of its {len(tasks)} tasks has a time limit: one that hangs holds its worker"

@@ -15,10 +15,10 @@ FORMAT_VERSION = 1
 """Of the JSON document; a change that a reader could stumble on makes it another."""
 
 _OF: Mapping[str, Rule] = {rule.code: rule for rule in RULES}
-Written: TypeAlias = Callable[[Sequence[Diagnostic], int], Iterator[str]]
+Written: TypeAlias = Callable[[Sequence[Diagnostic], int, str], Iterator[str]]
 
 
-def as_text(found: Sequence[Diagnostic], files: int) -> Iterator[str]:
+def as_text(found: Sequence[Diagnostic], files: int, skipped: str) -> Iterator[str]:
     """A line each, as compilers and linters write it."""
     for one in found:
         yield f"{one.path}:{one.line}:{one.column}: {one.code} {one.message}"
@@ -29,16 +29,18 @@ def as_text(found: Sequence[Diagnostic], files: int) -> Iterator[str]:
         yield f"Found {len(found)} in {files} files. `backchannel check --explain {found[0].code}` says more."
 
 
-def as_json(found: Sequence[Diagnostic], files: int) -> Iterator[str]:
+def as_json(found: Sequence[Diagnostic], files: int, skipped: str) -> Iterator[str]:
     """One document."""
     diagnostics = [
         {**one.as_json(), "name": _OF[one.code].name, "severity": _OF[one.code].severity, "fix": _OF[one.code].fix}
         for one in found
     ]
-    yield json.dumps({"version": FORMAT_VERSION, "files": files, "diagnostics": diagnostics}, indent=2)
+    yield json.dumps(
+        {"version": FORMAT_VERSION, "files": files, "skipped": skipped, "diagnostics": diagnostics}, indent=2
+    )
 
 
-def as_github(found: Sequence[Diagnostic], files: int) -> Iterator[str]:
+def as_github(found: Sequence[Diagnostic], files: int, skipped: str) -> Iterator[str]:
     """Workflow commands, which GitHub shows beside the lines of a pull request."""
     for one in found:
         place = f"file={_escaped(one.path)},line={one.line},endLine={one.end_line},col={one.column}"
@@ -67,10 +69,10 @@ def explanation(code: str) -> str:
     """
     rule = _OF[code]
     page = f"\n\nMore: docs/{rule.page}" if rule.page else ""
-    return (
-        f"{rule.code} {rule.name} ({rule.severity})\n\n{rule.summary}\n\n{rule.why}\n\nFix: {rule.fix}\n\n"
-        f"Wrong ({rule.path}):\n{_indented(rule.wrong)}\n\nRight:\n{_indented(rule.right)}{page}"
-    )
+    text = f"{rule.code} {rule.name} ({rule.severity})\n\n{rule.summary}\n\n{rule.why}\n\nFix: {rule.fix}"
+    if rule.wrong:
+        text += f"\n\nWrong ({rule.path}):\n{_indented(rule.wrong)}\n\nRight:\n{_indented(rule.right)}"
+    return text + page
 
 
 def _indented(text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..of_production import needs_production
 from ..rule import Rule
 from ..rule_table import FAMILIES, RULES, UNREADABLE
 
@@ -40,8 +41,11 @@ def _anchor(rule: Rule) -> str:
 def _section(rule: Rule) -> Iterator[str]:
     yield f"### {rule.code} {rule.name}\n"
     yield f"{rule.summary} {rule.why}\n"
+    if needs_production(rule):
+        how = "Only production's own settings show it" if not rule.wrong else "Production's own settings are asked, too"
+        yield f"{how} (`backchannel_production_settings`).\n"
     yield f"Fix: {rule.fix}" + (f" See [here](../{rule.page})." if rule.page else "") + "\n"
-    if rule is not UNREADABLE:
+    if rule is not UNREADABLE and rule.wrong:
         yield f"```python\n{rule.wrong.strip()}\n```\n"
         yield f"Better:\n\n```python\n{rule.right.strip()}\n```\n"
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import ClassVar
 
+from ....inventory.findings.finding import Production
 from ....source import SettingDef
 from ....source.reading.of_tasks.settings_said import settings
 from ....source.reading.source_file import literal, text_of
@@ -106,6 +107,9 @@ CELERY_TASK_ALWAYS_EAGER = False
                 yield statement, f"{setting.name} = True in production: requests run their tasks themselves"
 
 
+_PICKLE = {"pickle", "application/x-python-serialize"}
+
+
 class PickleAccepted(FileRule):
     """BC605."""
 
@@ -128,8 +132,14 @@ CELERY_ACCEPT_CONTENT = ["json"]
         """Of all settings but the tests'."""
         for setting, statement in plain_settings(file) if not is_test_settings(file.path) else ():
             accepted = setting.value if isinstance(setting.value, tuple) else ()
-            if short(setting.name) == "accept_content" and {"pickle", "application/x-python-serialize"} & set(accepted):
+            if short(setting.name) == "accept_content" and _PICKLE & set(accepted):
                 yield statement, "workers accept pickle: who can write to the broker can run any code in them"
+
+    def of_production(self, production: Production) -> Iterator[str]:
+        """By the setting as it is in the end."""
+        accepted = production.celery.settings.get("accept_content") if production.celery is not None else None
+        if isinstance(accepted, list | tuple) and _PICKLE & set(accepted):
+            yield "workers accept pickle: who can write to the broker can run any code in them"
 
 
 class IdleLayerTimeout(TreeRule):
