@@ -11,6 +11,8 @@ from ..inventory.findings.finding import FINDINGS, Production
 from ..source import Place
 from .checked_file import CheckedFile
 from .checked_tree import CheckedTree
+from .diagnostic import Diagnostic
+from .fixing.text_edits import TextEdit
 
 Severity: TypeAlias = Literal["error", "warning"]
 Spot: TypeAlias = "tuple[ast.expr | ast.stmt, str]"
@@ -32,6 +34,7 @@ class Rule:
         right: the same file as it should be.
         path: where these two files are, as far as the rule cares.
         page: a page of the documentation that tells more, relative to ``docs``; empty where there is none.
+        mends: whether ``--fix`` can mend it, in most cases.
         finding: the name of what the settings of production say of the same, in a process of their own; empty where
             there is none.
     """
@@ -47,6 +50,12 @@ class Rule:
     path: ClassVar[str] = "shop/tasks.py"
     page: ClassVar[str] = ""
     finding: ClassVar[str] = ""
+
+    mends: ClassVar[bool] = False
+
+    def edits(self, file: CheckedFile, found: Diagnostic) -> list[TextEdit]:
+        """How to mend what was found; nothing where it can't be done safely."""
+        return []
 
     def of_production(self, production: Production) -> Iterator[str]:
         """What is wrong with production as its own processes have it, beside the finding that has a name."""

@@ -8,10 +8,12 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from ..checks.check_tree import check_tree
 from ..checks.diagnostic import Diagnostic
+from ..checks.fixing.fix_tree import fix_tree
 from ..checks.of_production import check_production, needs_production
 from ..checks.pytest_configuration import configuration_of, words_of
 from ..checks.remembered import FOLDER
@@ -29,6 +31,8 @@ examples:
 backchannel_check_ignore take the same codes as --select and --ignore.
 exit codes: 0 nothing found, 1 found, 2 could not run
 """
+_MOST_ROUNDS = 10
+"""Of --fix: what was mended may let another rule see more."""
 _PATIENCE = 1.0
 """Seconds; a run that takes longer says how far it is."""
 
@@ -49,6 +53,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--format", choices=tuple(FORMATS), default="text", help="how to print (default: text)")
     parser.add_argument("--statistics", action="store_true", help="only how often each rule spoke")
     parser.add_argument("--explain", metavar="CODE", help="print what a rule says of itself, and check nothing")
+    parser.add_argument("--fix", action="store_true", help="mend what can be mended safely, and say what is left")
     parser.add_argument("--static", action="store_true", help="only rules that read the code, and import nothing of it")
     parser.add_argument(
         "--production-settings",
@@ -93,13 +98,22 @@ def _check(options: argparse.Namespace) -> tuple[list[Diagnostic], int, str]:
         configuration = configuration_of(root if root.is_dir() else root.parent)[1]
         select = _codes(options.select or words_of(configuration, "backchannel_check_select"))
         ignore = _codes(options.ignore or words_of(configuration, "backchannel_check_ignore"))
-        result = check_tree(
+        check = partial(
+            check_tree,
             root,
             cache=None if options.no_cache else Path(FOLDER),
             processes=options.jobs,
             progress=_Progress(),
             configuration=configuration,
         )
+        result = check()
+        for _ in range(_MOST_ROUNDS if options.fix else 0):
+            mended = fix_tree(root, [one for one in result.diagnostics if _is_chosen(one.code, select, ignore)])
+            for one in mended:
+                print(f"fixed {_shown(root, one.path)}:{one.line}: {one.code} {one.message}", file=sys.stderr)
+            if not mended:
+                break
+            result = check()
         files += result.files
         diagnostics = list(result.diagnostics)
         if not options.static and root.is_dir() and _wants_production(select, ignore):

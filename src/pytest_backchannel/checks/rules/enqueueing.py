@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from ...source import EnqueueSite
-from ...source.reading.scopes import target_names
+from ...source.reading.scopes import parameter_names, target_names
 from ...source.reading.source_file import FUNCTIONS, SourceFile, written
 from ...source.reading.surroundings import is_on_commit, last_name
 from ..checked_file import CheckedFile
 from ..checked_tree import CheckedTree
+from ..diagnostic import Diagnostic
+from ..fixing.text_edits import TextEdit
 from ..rule import FileRule, Found, Spot, TreeRule
 from .model_values import model_value
 
@@ -177,6 +179,7 @@ class LateBinding(FileRule):
         "value, and one task is enqueued many times while the others are never enqueued."
     )
     fix = "`functools.partial(send.delay, order.pk)`, or a default: `lambda pk=order.pk: send.delay(pk)`."
+    mends = True
     worth = ((b"on_commit",),)
     path = "shop/views.py"
     page = "how-to/test-the-call-site.md"
@@ -205,6 +208,22 @@ def buy(orders):
             late = sorted(_changing(file.source, loop) & _free_names(body))
             if late:
                 yield call, f"on_commit runs this after the loop, with the last value of {', '.join(late)} each time"
+
+    def edits(self, file: CheckedFile, found: Diagnostic) -> list[TextEdit]:
+        """Defaults that keep the values of this turn, for a lambda without parameters; Django calls it with none."""
+        for call in file.calls():
+            loop = _loop_around(file.source, call) if (call.lineno, call.col_offset + 1) == _start(found) else None
+            given = call.args[0] if loop is not None else None
+            if loop is None or not isinstance(given, ast.Lambda) or parameter_names(given.args):
+                continue
+            late = sorted(_changing(file.source, loop) & _free_names(given))
+            after = (given.lineno, given.col_offset + len("lambda"))
+            return [TextEdit(start=after, end=after, text=" " + ", ".join(f"{name}={name}" for name in late))]
+        return []
+
+
+def _start(found: Diagnostic) -> tuple[int, int]:
+    return found.line, found.column
 
 
 def _loop_around(file: SourceFile, call: ast.Call) -> ast.For | ast.AsyncFor | None:

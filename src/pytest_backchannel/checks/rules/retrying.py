@@ -11,6 +11,8 @@ from ...source.reading.source_file import FUNCTIONS, Function, literal
 from ...source.reading.surroundings import last_name
 from ..checked_file import CheckedFile
 from ..checked_tree import CheckedTree
+from ..diagnostic import Diagnostic
+from ..fixing.text_edits import TextEdit, inserted
 from ..rule import Found, TreeRule
 
 
@@ -162,6 +164,7 @@ class RetryWithoutRaise(TreeRule):
     )
     fix = "`raise self.retry(…)`."
     page = "how-to/test-tasks.md"
+    mends = True
     wrong = """
 from celery import shared_task
 
@@ -180,6 +183,14 @@ def send(self, pk):
                 statement = file.source.parent(call)
                 if isinstance(statement, ast.Expr) and not _follows(file, statement):
                     yield file.source.place(call), f"this retry of {task.name} raises, and does not look like it"
+
+    def edits(self, file: CheckedFile, found: Diagnostic) -> list[TextEdit]:
+        """The word; the call raises anyway."""
+        for call in file.calls():
+            is_retry = isinstance(call.func, ast.Attribute) and call.func.attr == "retry"
+            if is_retry and call.lineno == found.line and isinstance(file.source.parent(call), ast.Expr):
+                return [inserted(call, "raise ")]
+        return []
 
 
 class BackoffBySleep(TreeRule):

@@ -44,7 +44,8 @@ def _section(rule: Rule) -> Iterator[str]:
     if needs_production(rule):
         how = "Only production's own settings show it" if not rule.wrong else "Production's own settings are asked, too"
         yield f"{how} (`backchannel_production_settings`).\n"
-    yield f"Fix: {rule.fix}" + (f" See [here](../{rule.page})." if rule.page else "") + "\n"
+    by_itself = " `--fix` does it, where that is safe." if rule.mends else ""
+    yield f"Fix: {rule.fix}{by_itself}" + (f" See [here](../{rule.page})." if rule.page else "") + "\n"
     if rule is not UNREADABLE and rule.wrong:
         yield f"```python\n{rule.wrong.strip()}\n```\n"
         yield f"Better:\n\n```python\n{rule.right.strip()}\n```\n"

@@ -6,8 +6,10 @@ import ast
 from collections.abc import Iterator
 from typing import ClassVar
 
-from ....source.reading.surroundings import last_name
+from ....source.reading.surroundings import COMPREHENSIONS, last_name
 from ...checked_file import CheckedFile
+from ...diagnostic import Diagnostic
+from ...fixing.text_edits import TextEdit, appended, inserted
 from ...rule import FileRule, Spot
 from ..model_values import ASKS_THE_DATABASE, manager_chain
 
@@ -31,6 +33,7 @@ class SyncOrmInCoroutine(FileRule):
     fix = "The async twin (`aget`, `acreate`, `async for`), or `database_sync_to_async`."
     path = "chat/consumers.py"
     page = "how-to/test-consumers.md"
+    mends = True
     worth: ClassVar = ((b"async def",), (b".objects",))
     wrong = """
 from channels.generic.websocket import AsyncWebsocketConsumer
@@ -57,6 +60,34 @@ class Chat(AsyncWebsocketConsumer):
                 yield call, f"objects.{chain[-1]}() in a coroutine: Django raises SynchronousOnlyOperation"
             elif set(chain) <= _LAZY and isinstance(parent, ast.For) and parent.iter is call:
                 yield call, "a queryset is iterated in a coroutine: Django raises SynchronousOnlyOperation"
+
+    def edits(self, file: CheckedFile, found: Diagnostic) -> list[TextEdit]:
+        """The async twin of the method, awaited; it raises as it stands, so that nothing can depend on it."""
+        call = _call_at(file, found)
+        parent = file.source.parent(call) if call is not None else None
+        if call is None or not isinstance(call.func, ast.Attribute) or _in_comprehension(file, call):
+            return []
+        if isinstance(parent, ast.For) and parent.iter is call:
+            return [inserted(parent, "async ")]
+        end = call.func.end_lineno or call.func.lineno, call.func.end_col_offset or 0
+        start = end[0], end[1] - len(call.func.attr.encode())
+        return [*_awaited(file, call), TextEdit(start=start, end=end, text=f"a{call.func.attr}")]
+
+
+def _call_at(file: CheckedFile, found: Diagnostic) -> ast.Call | None:
+    """The outermost call at a place."""
+    same = [one for one in file.calls() if (one.lineno, one.col_offset + 1) == (found.line, found.column)]
+    return next((one for one in same if one.end_lineno == found.end_line), None)
+
+
+def _in_comprehension(file: CheckedFile, node: ast.AST) -> bool:
+    return any(isinstance(above, COMPREHENSIONS) for above, _ in file.source.ancestors(node))
+
+
+def _awaited(file: CheckedFile, call: ast.Call) -> list[TextEdit]:
+    """``await`` before a call, in brackets where something follows on it."""
+    plain = isinstance(file.source.parent(call), ast.Expr | ast.Assign | ast.AnnAssign | ast.Return)
+    return [inserted(call, "await ")] if plain else [inserted(call, "(await "), appended(call, ")")]
 
 
 _BLOCKING = {
@@ -120,6 +151,7 @@ class AsyncToSyncInCoroutine(FileRule):
     fix = "`await` it."
     path = "chat/consumers.py"
     page = "how-to/test-consumers.md"
+    mends = True
     worth: ClassVar = ((b"async def",), (b"async_to_sync",))
     wrong = """
 from asgiref.sync import async_to_sync
@@ -147,3 +179,16 @@ class Chat(AsyncWebsocketConsumer):
                 continue
             if (file.scopes.dotted(made.func) or "").startswith("asgiref.") and file.runs_in_coroutine(call):
                 yield call, "async_to_sync() in a coroutine raises RuntimeError: await it"
+
+    def edits(self, file: CheckedFile, found: Diagnostic) -> list[TextEdit]:
+        """What is wrapped, called and awaited; it raises as it stands."""
+        same = [one for one in file.calls() if (one.lineno, one.col_offset + 1) == (found.line, found.column)]
+        call = next((one for one in same if isinstance(one.func, ast.Call)), None)
+        made = call.func if call is not None else None
+        if call is None or not isinstance(made, ast.Call) or len(made.args) != 1 or made.keywords:
+            return []
+        wrapped = made.args[0]
+        if not isinstance(wrapped, ast.Name | ast.Attribute) or _in_comprehension(file, call):
+            return []
+        start, end = (made.lineno, made.col_offset), (made.end_lineno or made.lineno, made.end_col_offset or 0)
+        return [*_awaited(file, call), TextEdit(start=start, end=end, text=ast.unparse(wrapped))]
