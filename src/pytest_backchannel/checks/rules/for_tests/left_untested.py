@@ -226,7 +226,7 @@ def _is_called(tree: CheckedTree, name: bytes) -> bool:
 
 
 _CALLS_PYTEST = re.compile(r"(?:^|[\s'\"])pytest(?:\s|$)")
-_SELECTS = re.compile(r"""-m[ =]?['"]?[\w ()]*\w|--celery|PYTEST_ADDOPTS""")
+_SELECTS = re.compile(r"""(?:^|\s)-m[ =]|--celery|PYTEST_ADDOPTS""")
 
 
 class OneJobForAll(TreeRule):
