@@ -6,6 +6,7 @@ import pytest
 
 HEAD = """
 from channels.auth import AuthMiddlewareStack
+from channels.generic.http import AsyncHttpConsumer
 from channels.generic.websocket import AsyncJsonWebsocketConsumer, AsyncWebsocketConsumer
 from channels.routing import ProtocolTypeRouter, URLRouter
 from channels.security.websocket import AllowedHostsOriginValidator
@@ -30,6 +31,7 @@ def site(application, consumer=PLAIN):
         (["BC510"], site(f"AuthMiddlewareStack({ROUTES})")),
         ([], site(f"AllowedHostsOriginValidator(AuthMiddlewareStack({ROUTES}))")),
         ([], site(f"Gate({ROUTES})")),
+        ([], site(ROUTES, "class Orders(AsyncHttpConsumer):\n    async def handle(self, body): ...\n")),
         ([], site(f"Gate(AuthMiddlewareStack({ROUTES}))")),
         ([], site(ROUTES, PLAIN + "    async def connect(self):\n        check(self.scope['query_string'], TOKEN)\n")),
         ([], site(ROUTES, PLAIN.replace("AsyncWebsocketConsumer", "Base, AsyncWebsocketConsumer"))),

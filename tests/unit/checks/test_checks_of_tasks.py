@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from pytest_backchannel.checks.check_tree import check_tree
+
 TASKS = """
 from celery import shared_task
 
@@ -193,6 +195,16 @@ def test_another_serialiser_takes_what_json_does_not(codes):
     files = project("send.delay({1, 2})")
     assert codes({**files, "shop/settings.py": "CELERY_TASK_SERIALIZER = 'yaml'\n"}) == []
     assert codes({**files, "shop/settings.py": "CELERY_TASK_SERIALIZER = 'json'\n"}) == ["BC202"]
+
+
+def test_with_a_delay_only_a_rollback_hurts(tmp_path):
+    for name, text in project("with transaction.atomic():\n    send.apply_async((pk,), countdown=60)").items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    messages = [one.message for one in check_tree(tmp_path).diagnostics]
+    assert messages == [
+        "shop.tasks.send is enqueued inside of atomic(): where that is rolled back, it runs all the same"
+    ]
 
 
 def test_a_test_may_enqueue_as_it_likes(codes):

@@ -60,7 +60,13 @@ def buy(order):
             if around.in_on_commit or around.in_lambda or waits or not around.in_atomic:
                 continue
             if not _of_another_database(tree, site):
-                yield site.place, f"{site.task} is enqueued inside of atomic(): a worker may start before the commit"
+                yield site.place, f"{site.task} is enqueued inside of atomic(): {_what_happens(site)}"
+
+
+def _what_happens(site: EnqueueSite) -> str:
+    if {"countdown", "eta"} & set(site.arguments.options):
+        return "where that is rolled back, it runs all the same"
+    return "a worker may start before the commit"
 
 
 def _of_another_database(tree: CheckedTree, site: EnqueueSite) -> bool:

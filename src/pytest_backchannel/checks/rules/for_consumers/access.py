@@ -25,7 +25,9 @@ def _open_routes(tree: CheckedTree) -> dict[tuple[str, tuple[str, ...]], list[We
     """The project's WebSocket routes of which it is known what stands before them, by router."""
     found: dict[tuple[str, tuple[str, ...]], list[WebSocketRoute]] = {}
     for route in tree.index.routes:
-        if route.kind != "channel" and route.through_router and route.resolved and not is_test(route.place.path):
+        consumer = tree.index.consumers.get(route.consumer)
+        is_socket = consumer is not None and consumer.protocol == "websocket" and route.kind != "channel"
+        if is_socket and route.through_router and not is_test(route.place.path):
             found.setdefault((route.place.path, route.middleware), []).append(route)
     return found
 

@@ -131,7 +131,9 @@ async def test_chat():
 def _is_ours(tree: CheckedTree, route: WebSocketRoute) -> bool:
     # The example of the rule stands in a test; a project's routes do not.
     in_tests_alone = is_test(route.place.path) and any(not is_test(one.place.path) for one in tree.index.routes)
-    return route.resolved and route.through_router and not in_tests_alone
+    consumer = tree.index.consumers.get(route.consumer)
+    is_socket = consumer is not None and consumer.protocol == "websocket"
+    return is_socket and route.through_router and not in_tests_alone
 
 
 def _paths_of(file: CheckedFile) -> set[str] | None:
