@@ -196,7 +196,7 @@ RESULTS = 'CELERY_RESULT_BACKEND = f"{REDIS_URL}/1"'
 NIGHT = 'crontab(hour="2", minute="0")'
 INVENTORY_SEEDS = {
     "BC701": [(ASGI, "from django.core.asgi", "from chat.consumers import ChatConsumer\nfrom django.core.asgi")],
-    "BC702": [("config/celery.py", TO_THE_END, 'raise RuntimeError("seeded")\n')],
+    "BC702": [(TASKS, TO_THE_END, 'raise RuntimeError("seeded")\n')],
     "BC703": [("config/__init__.py", "from .celery import app", "app = None  #")],
     "BC704": [(BASE, '"schedule": 300.0}', '"schedule": 300.0, "args": [1]}')],
     "BC705": [(BASE, NIGHT, 'crontab(hour="2")')],
