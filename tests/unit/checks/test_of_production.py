@@ -66,7 +66,7 @@ def test_the_command_says_what_was_not_run_and_why(site, monkeypatch, capsys):
     assert printed.err.startswith("not run: rules that need production's settings (")
 
 
-@pytest.mark.parametrize("arguments", [["--static"], ["--select", "BC2"], ["--ignore", "BC2,BC3,BC6,BC7"]])
+@pytest.mark.parametrize("arguments", [["--static"], ["--select", "BC201,BC301"], ["--ignore", "BC2,BC3,BC6,BC7"]])
 def test_it_is_not_run_where_nothing_asks_for_it(site, monkeypatch, capsys, arguments):
     monkeypatch.chdir(site)
     monkeypatch.setattr("pytest_backchannel.commands.check.check_production", None)
