@@ -7,7 +7,7 @@ import contextlib
 import gc
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -109,7 +109,7 @@ def _text(path: Path) -> bytes:
 
 
 @contextlib.contextmanager
-def _no_collection() -> Iterator[None]:
+def _no_collection() -> Generator[None]:
     """Syntax trees are large and have no cycles: to look for some takes a third of the time."""
     was_on = gc.isenabled()
     gc.disable()

@@ -33,8 +33,8 @@ from .rules.late_acks import LateAckLostWithChild, RejectWithoutLateAck
 from .rules.of_inventory import INVENTORY_RULES
 from .rules.retrying import BackoffBySleep, CodeAfterRetry, RetrySwallowed, RetryWithoutRaise
 from .rules.task_bodies import GetInTask, IgnoredResultUsed, UnboundedGet
+from .rules.task_limits import NoTimeLimit
 from .rules.task_options import AsyncTask, AutoretryForEverything, RetriesForEver
-from .rules.time_limits import NoTimeLimit
 from .rules.waiting_clients import ClientWithoutTimeout
 
 FAMILIES = {
