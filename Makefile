@@ -73,10 +73,11 @@ site: $(VENV)/.ready ## run the example site for real: Redis, ASGI server, worke
 
 check: lint types docs test ## everything that CI does
 
-lint: $(VENV)/.ready ## ruff, and the one-way imports
+lint: $(VENV)/.ready ## ruff, the one-way imports, and our own checks of the example
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+	$(BIN)/backchannel check example --no-cache
 
 types: $(VENV)/.ready ## mypy and pyright, both strict
 	$(BIN)/mypy

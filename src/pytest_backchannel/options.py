@@ -96,6 +96,18 @@ def add_options(parser: pytest.Parser) -> None:
         default=[],
     )
     parser.addini(
+        "backchannel_check_select",
+        "The rules that 'backchannel check' applies, by their codes or families such as 'BC2' (default: all).",
+        type="args",
+        default=[],
+    )
+    parser.addini(
+        "backchannel_check_ignore",
+        "The rules that 'backchannel check' does not apply, by their codes or families.",
+        type="args",
+        default=[],
+    )
+    parser.addini(
         "backchannel_worker_queues",
         "The queues that the project's workers consume, as given to 'celery worker -Q'.",
         type="args",

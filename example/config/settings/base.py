@@ -53,6 +53,8 @@ CELERY_TIMEZONE = TIME_ZONE
 # A worker that dies leaves its message to another one: an invoice twice is better than an invoice never, and
 # send_invoice_email looks at emailed_at before it sends.
 CELERY_TASK_ACKS_LATE = True
+# One that kills its process would kill the next one, too: it fails, and beat enqueues its invoice again.
+CELERY_TASK_REJECT_ON_WORKER_LOST = False
 CELERY_TASK_TIME_LIMIT = 60
 # A mail server that answers slowly must not hold up everything else.
 CELERY_TASK_ROUTES = {"billing.tasks.send_invoice_email": {"queue": "mail"}}

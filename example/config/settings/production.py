@@ -32,7 +32,7 @@ REDIS_URL = environ.get("REDIS_URL", "redis://localhost:6379")
 CELERY_BROKER_URL = environ.get("BROKER_URL", f"{REDIS_URL}/0")
 CELERY_RESULT_BACKEND = f"{REDIS_URL}/1"
 CHANNEL_LAYERS = {
-    "default": {
+    "default": {  # noqa: BC609 a hundred messages for a minute, as channels-redis has it, are enough for a page
         "BACKEND": "channels_redis.core.RedisChannelLayer",
         # redis-py 8 ends a blocking read after 5 s unless told otherwise, and with it every idle WebSocket
         # (github.com/django/channels_redis/issues/422).

@@ -53,7 +53,18 @@ def read_tree(root: Path | str, *, tests: bool = False, processes: int = 1) -> S
 
 def _read(files: list[PythonFile], processes: int) -> list[FileFacts]:
     found = _in_processes(_read_one, files, processes)
-    facts = [one for one in found if one is not None]
+    return with_callers(files, [one for one in found if one is not None], processes)
+
+
+def with_callers(files: list[PythonFile], facts: list[FileFacts], processes: int = 1) -> list[FileFacts]:
+    """Facts, and those of the files that they make worth reading.
+
+    Args:
+        files: every file of the tree.
+        facts: of those whose own text was worth it.
+        processes: in how many processes to parse.
+    """
+    facts = list(facts)
     # A function that sends the message which it is given may be called where nothing else speaks of channels.
     if (worth := _calls_of_wrappers(facts)) is not None:
         read = {one.path for one in facts}

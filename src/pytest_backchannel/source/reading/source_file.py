@@ -12,7 +12,8 @@ Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 Node = TypeVar("Node", bound=ast.AST)
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
-_LEAVES = (ast.Name, ast.Constant)
+_LEAVES = frozenset({ast.Name, ast.Constant})
+_CONTEXTS = frozenset({ast.Load, ast.Store, ast.Del})
 LONGEST_SOURCE = 200
 """What is quoted as it is written is cut after so many characters."""
 
@@ -40,25 +41,32 @@ class SourceFile:
 
     def _walk(self) -> None:
         """Note each node's kind, its parent, and the function in whose body it is, in the order of the source."""
-        stack: list[ast.AST] = [self.tree]
+        # The innermost loop of all reading: it looks at classes by identity, and keeps what it uses in local names.
+        parents, functions, of_kind = self._parents, self._functions, self._of_kind
+        stack: list[tuple[ast.AST, Function | None]] = [(self.tree, None)]
         while stack:
-            node = stack.pop()
-            self._of_kind.setdefault(type(node), []).append(node)
-            if isinstance(node, _LEAVES):
+            node, outer = stack.pop()
+            kind = type(node)
+            if kind in of_kind:
+                of_kind[kind].append(node)
+            else:
+                of_kind[kind] = [node]
+            if outer is not None:
+                functions[node] = outer
+            if kind in _LEAVES:
                 continue
-            outer = self._functions.get(node)
-            children: list[ast.AST] = []
-            for name in node._fields:
+            children: list[tuple[ast.AST, Function | None]] = []
+            for name in kind._fields:
                 value = getattr(node, name, None)
-                if value is None or isinstance(value, str | ast.expr_context):
-                    continue
-                inner = node if name == "body" and isinstance(node, FUNCTIONS) else outer
-                for child in value if isinstance(value, list) else (value,):
-                    if isinstance(child, ast.AST):
-                        self._parents[child] = node
-                        if inner is not None:
-                            self._functions[child] = inner
-                        children.append(child)
+                if type(value) is list:
+                    inner = node if name == "body" and isinstance(node, FUNCTIONS) else outer
+                    for child in value:
+                        if isinstance(child, ast.AST):
+                            parents[child] = node
+                            children.append((child, inner))
+                elif isinstance(value, ast.AST) and type(value) not in _CONTEXTS:
+                    parents[value] = node
+                    children.append((value, outer))
             children.reverse()
             stack.extend(children)
 

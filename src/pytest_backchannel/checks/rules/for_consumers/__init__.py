@@ -1,0 +1,1 @@
+"""BC5xx: consumers, their groups and their coroutines."""

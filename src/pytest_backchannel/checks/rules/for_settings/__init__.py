@@ -1,0 +1,1 @@
+"""BC6xx: settings, and tasks and queues that they name."""

@@ -1,0 +1,1 @@
+"""BC1xx: tests, their settings, and what they leave out."""

@@ -1,0 +1,1 @@
+"""How it is said what was found, and what a comment allows."""
