@@ -12,7 +12,7 @@ from . import __version__
 # Of each subcommand its module of commands/, which has an add_parser() that sets three defaults: `run`, which takes the
 # parsed options; `parser`, which says how the subcommand is used; `hint`, what to say to an argument that it does not
 # know.
-SUBCOMMANDS = {"demo": "demo", "report": "report_files", "smoke": "smoke"}
+SUBCOMMANDS = {"init": "init", "demo": "demo", "report": "report_files", "smoke": "smoke"}
 
 
 def parser() -> argparse.ArgumentParser:
