@@ -19,8 +19,8 @@ EPILOG = """\
 Nothing that exists is overwritten. A test is written for each task and each WebSocket route for which one has passed in
 a copy of the project, where no network is reached; the rest is listed with the reason.
 
-exit codes: 0 nothing to do, or written and green; 1 changes that are not written, or a test that failed at the end;
-2 it could not be done; 130 interrupted
+exit codes: 0 nothing to do, or written and green; 1 changes that are not written, tests that could not be tried, or a
+test that failed at the end; 2 it could not be done; 130 interrupted
 
 examples:
   backchannel init                                        show the changes, and ask
@@ -69,12 +69,13 @@ def _run(options: argparse.Namespace) -> int:
     _show(project, proposal)
     if not proposal.changes:
         print("Nothing to do.")
-        return NOTHING_TO_DO
+        return PENDING if proposal.trouble else NOTHING_TO_DO
     if not _agreed(options, len(proposal.changes)):
         return PENDING
     proposal.write()
     print(f"Written: {', '.join(project.shown(change.path) for change in proposal.changes)}")
-    return NOTHING_TO_DO if options.no_run else _run_tests(project, proposal)
+    code = NOTHING_TO_DO if options.no_run else _run_tests(project, proposal)
+    return PENDING if proposal.trouble else code
 
 
 def _progress(text: str) -> None:

@@ -1,4 +1,4 @@
-"""What is to be written, what is kept as it is, and what has no test; shown as a diff, and written all or not at all."""
+"""What is to be written, what is kept, and what has no test; shown as a diff, and written as a whole."""
 
 from __future__ import annotations
 
@@ -35,10 +35,8 @@ class Change:
         """
         name = os.path.relpath(self.path, root).replace(os.sep, "/")
         old = "/dev/null" if self.before is None else f"a/{name}"
-        for line in difflib.unified_diff(
-            (self.before or "").splitlines(), self.after.splitlines(), old, f"b/{name}", lineterm=""
-        ):
-            yield line
+        before, after = (self.before or "").splitlines(), self.after.splitlines()
+        yield from difflib.unified_diff(before, after, old, f"b/{name}", lineterm="")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +64,7 @@ class Proposal:
         has_integration: whether one of them has a real worker.
         remarks: what the user should know.
         tested: how many tasks and routes had a test already.
+        trouble: why nothing could be tried; empty where it could.
     """
 
     changes: list[Change] = field(default_factory=list)
@@ -75,6 +74,7 @@ class Proposal:
     has_integration: bool = False
     remarks: list[str] = field(default_factory=list)
     tested: tuple[int, int] = (0, 0)
+    trouble: str = ""
 
     def write(self) -> None:
         """Write the files; where one can't be written, or the user interrupts, all are as before.

@@ -48,7 +48,7 @@ def propose(project: Project, progress: Callable[[str], None]) -> Proposal:
     for path, text in conftest(found.user).items():
         proposal.changes.append(Change(path=path, before=None, after=text))
     _propose_tests(proposal, found)
-    _propose_workflow(project, proposal, has_integration=found.has_integration)
+    _propose_workflow(project, proposal, has_tests=found.has_tests, has_integration=found.has_integration)
     return proposal
 
 
@@ -114,16 +114,17 @@ def _propose_tests(proposal: Proposal, found: FirstTests) -> None:
     proposal.unwritten = found.unwritten
     proposal.has_integration = found.has_integration
     proposal.tested = found.tested
+    proposal.trouble = found.trouble
     if found.trouble:
-        proposal.remarks.append(f"not all could be tried: {found.trouble}")
+        proposal.remarks.append(f"no test could be tried: {found.trouble}; run backchannel init again when it can")
 
 
-def _propose_workflow(project: Project, proposal: Proposal, *, has_integration: bool) -> None:
+def _propose_workflow(project: Project, proposal: Proposal, *, has_tests: bool, has_integration: bool) -> None:
     folder = project.repository / NAME.parent
     path = project.repository / NAME
     others = sorted([*folder.glob("*.yml"), *folder.glob("*.yaml")]) if folder.is_dir() else []
     running = [one for one in others if _RUNS_TESTS.search(one.read_text(encoding="utf-8", errors="replace"))]
-    text = workflow_text(project, has_integration=has_integration)
+    text = workflow_text(project, has_tests=has_tests, has_integration=has_integration)
     if path.exists() or running:
         there = path if path.exists() else running[0]
         says = there.read_text(encoding="utf-8", errors="replace")

@@ -59,11 +59,15 @@ class Cases:
         tasks: the tasks.
         routes: the WebSocket routes.
         tested: how many of each are named in tests that are there.
+        live: whether the routes are to be found by the process of the tests: the application can't be imported alone.
+        has_tests: whether the project has any test.
     """
 
     tasks: Sequence[TaskCase]
     routes: Sequence[RouteCase]
     tested: tuple[int, int]
+    live: bool = False
+    has_tests: bool = False
 
 
 def cases_of(project: Project) -> Cases:
@@ -73,7 +77,14 @@ def cases_of(project: Project) -> Cases:
     routes = [_route(project, route) for route in project.routes]
     wanted = [task for task in tasks if not re.search(rf"\b{re.escape(task.attribute)}\b", texts)]
     open_routes = [case for case, route in zip(routes, project.routes, strict=True) if not _is_tested(route, texts)]
-    return Cases(tasks=wanted, routes=open_routes, tested=(len(tasks) - len(wanted), len(routes) - len(open_routes)))
+    failed = project.asgi is not None and project.asgi.failure is not None
+    return Cases(
+        live=failed and "websocket(" not in texts,
+        has_tests=bool(re.search(r"\bdef test", texts)),
+        tasks=wanted,
+        routes=open_routes,
+        tested=(len(tasks) - len(wanted), len(routes) - len(open_routes)),
+    )
 
 
 def _tests_of(root: Path) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -44,6 +44,7 @@ class FirstTests:
         user: the lines that make a user; None where the project has none.
         has_integration: whether one of them has a real worker.
         tested: how many tasks and routes had a test already.
+        has_tests: whether the project has any test, theirs included.
         trouble: why nothing could be tried; empty where it could.
     """
 
@@ -53,6 +54,7 @@ class FirstTests:
     user: list[str] | None = None
     has_integration: bool = False
     tested: tuple[int, int] = (0, 0)
+    has_tests: bool = False
     trouble: str = ""
 
 
@@ -77,11 +79,13 @@ def first_tests(
     """
     cases = cases_of(project)
     found = FirstTests(tested=cases.tested)
-    if not cases.tasks and not cases.routes:
+    found.has_tests = cases.has_tests
+    if not cases.tasks and not cases.routes and not cases.live:
         return found
     progress(f"trying {_counted(cases)} in a copy of the project …")
     with Trial(project, files) as trial:
         answers = trial.probe(cases, folder)
+        cases = replace(cases, routes=[*cases.routes, *answers.live])
         found.trouble = answers.trouble
         found.user = answers.user[0] if answers.user is not None else None
         shared = conftest(found.user)
@@ -95,12 +99,13 @@ def first_tests(
             modules += [worker] if worker is not None else []
         found.files = {module.path: module.text() for module in modules if module.tests}
         found.count = sum(len(module.tests) for module in modules)
+        found.has_tests = found.has_tests or found.count > 0
     return found
 
 
 def _counted(cases: Cases) -> str:
     parts = [f"{len(one)} {what}{'s' if len(one) > 1 else ''}" for one, what in _kinds(cases) if one]
-    return " and ".join(parts)
+    return " and ".join([*parts, *(["the WebSocket routes"] if cases.live else [])])
 
 
 def _kinds(cases: Cases) -> list[tuple[Sequence[object], str]]:
@@ -125,7 +130,9 @@ def _tests_of(
     tests: dict[str, list[FirstTest]] = defaultdict(list)
     seen: list[tuple[TaskCase, Mapping[str, object]]] = []
     for case in cases.tasks:
-        answer = answers.tasks.get(case.name, {"reason": answers.trouble or "its trial has ended early"})
+        answer = answers.tasks.get(
+            case.name, {"reason": "it could not be tried" if answers.trouble else "its trial has ended early"}
+        )
         if "reason" in answer:
             found.unwritten.append(Unwritten(subject=case.name, where=case.where, reason=str(answer["reason"])))
         else:
@@ -141,7 +148,7 @@ def _tests_of(
 
 
 def _tests_of_route(route: RouteCase, answers: Answers, found: FirstTests, *, is_marked: bool) -> list[FirstTest]:
-    missing = {"reason": answers.trouble or "its trial has ended early"}
+    missing = {"reason": "it could not be tried" if answers.trouble else "its trial has ended early"}
     stranger = answers.routes.get((route.path, False), missing)
     user = answers.routes.get((route.path, True))
     tests = []

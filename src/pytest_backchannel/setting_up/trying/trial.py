@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from ..project import Project
-from .cases import Cases
+from .cases import Cases, RouteCase
 from .copying import copy_project
 
 _SECONDS = 900
@@ -60,6 +60,13 @@ if CASES["auth"]:
         tell(user=user_lines())
 
 
+if CASES["live"]:
+    from pytest_backchannel.setting_up.trying.probe.socket_probe import live_routes
+
+    CASES["routes"] = live_routes()
+    tell(live=CASES["routes"])
+
+
 if CASES["routes"]:
     WAYS = [(case, False) for case in CASES["routes"]] + [(case, True) for case in CASES["routes"] if CASES["auth"]]
 
@@ -80,6 +87,7 @@ class Answers:
         tasks: by the name of the task: what a test is made of, or only a ``reason``.
         routes: by the path, and whether a user was signed in.
         user: the lines that make a user, and what they import; None where there is none.
+        live: the routes that only the process of the tests could find.
         trouble: why there is nothing, or not all; empty where all is well.
     """
 
@@ -87,6 +95,7 @@ class Answers:
         self.tasks: dict[str, Mapping[str, Any]] = {}
         self.routes: dict[tuple[str, bool], Mapping[str, Any]] = {}
         self.user: tuple[list[str], list[list[str]]] | None = None
+        self.live: list[RouteCase] = []
         self.trouble = trouble
         for line in lines:
             if "task" in line:
@@ -95,6 +104,8 @@ class Answers:
                     self.tasks[line["task"]] = line["seen"]
             elif "route" in line:
                 self.routes[line["route"], line["signed_in"]] = line["seen"]
+            elif "live" in line:
+                self.live = [RouteCase(**case) for case in line["live"]]
             else:
                 self.user = line["user"]
 
@@ -161,6 +172,7 @@ class Trial:
                 {
                     "tasks": [asdict(case) for case in cases.tasks],
                     "routes": [asdict(case) for case in cases.routes] if self._project.has_asyncio else [],
+                    "live": cases.live and self._project.has_asyncio,
                     "channels": self._project.asgi is not None,
                     "auth": self._project.has_auth,
                 }
@@ -177,9 +189,17 @@ class Trial:
         self.remove(suite)
         told = Path(f"{asked}l")
         lines = [json.loads(line) for line in told.read_text(encoding="utf-8").splitlines()] if told.exists() else []
-        if not lines and not trouble:
-            trouble = next((text for text in outcomes.values() if text), "no test has begun")
+        if not trouble and not any("task" in line or "route" in line for line in lines):
+            trouble = self._hint(next((text for text in outcomes.values() if text), "no test has begun"))
         return Answers(lines, trouble)
+
+    def _hint(self, why: str) -> str:
+        if self._project.said["engine"] in ("postgresql", "mysql") and "OperationalError" in why:
+            return (
+                f"{why}. Is there a server for tests? Name it in the environment: TEST_DB_HOST, TEST_DB_PORT, "
+                "TEST_DB_USER, TEST_DB_PASSWORD"
+            )
+        return why
 
     def run(
         self, files: Sequence[Path], *arguments: str, environment: Mapping[str, str] | None = None, real: bool = False
@@ -193,8 +213,8 @@ class Trial:
             real: without the sandbox: a worker of its own is started.
 
         Returns:
-            By the file's stem and the test: empty where it passed, else why it did not. And why there is no such answer,
-            or an empty text.
+            By the file's stem and the test: empty where it passed, else why it did not. And why there is no such
+            answer, or an empty text.
         """
         report = self._base / "junit.xml"
         report.unlink(missing_ok=True)

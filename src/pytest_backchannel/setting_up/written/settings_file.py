@@ -71,8 +71,9 @@ def _celery(prefix: str) -> str:
 
     return "\n".join(
         [
-            "# A test that asks for no fixture runs its tasks at once, and gets their exceptions. What eager mode does not",
-            "# cover meets a broker in memory. The fixtures task_queue, celery_eager and worker_process override all of it.",
+            "# A test that asks for no fixture runs its tasks at once, and gets their",
+            "# exceptions. What eager mode does not cover meets a broker in memory.",
+            "# task_queue, celery_eager and worker_process override all of it.",
             f"{name('TASK_ALWAYS_EAGER')} = True",
             f"{name('TASK_EAGER_PROPAGATES')} = True",
             f'{name("BROKER_URL")} = "memory://"',
@@ -96,9 +97,12 @@ def _database(engine: str, project: Project) -> dict[str, str]:
         }
     if engine == "sqlite" and project.celery is not None and not project.said["test_database"]:
         return {
-            "database": "# The test database is a file, for a worker process to see it too, and of this run alone.\n"
+            "database": "# A file, for a worker process to see it too; of this run alone.\n"
             'TEST_DATABASE = os.path.join(tempfile.gettempdir(), f"test-{os.getpid()}.sqlite3")\n'
-            'DATABASES = {**DATABASES, "default": {**DATABASES["default"], "TEST": {"NAME": TEST_DATABASE}}}'
+            "DATABASES = {\n"
+            "    **DATABASES,\n"
+            '    "default": {**DATABASES["default"], "TEST": {"NAME": TEST_DATABASE}},\n'
+            "}"
         }
     if engine in ("postgresql", "mysql"):
         return {

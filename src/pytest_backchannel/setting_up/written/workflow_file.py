@@ -21,12 +21,13 @@ _LATEST = {"requirements.txt", "requirements-dev.txt", "requirements-test.txt", 
 _LATEST |= {"requirements_test.txt", "dev-requirements.txt", "test-requirements.txt"}
 
 
-def workflow_text(project: Project, *, has_integration: bool) -> str:
+def workflow_text(project: Project, *, has_tests: bool, has_integration: bool) -> str:
     """The whole file.
 
     Args:
         project: whose it is.
-        has_integration: whether there is a test for the job with services already; pytest fails where it finds none.
+        has_tests: whether there is a test already; pytest fails where it finds none.
+        has_integration: whether there is one for the job with services.
     """
     is_amqp = _scheme(project) == "amqp"
     lines = [
@@ -44,7 +45,7 @@ def workflow_text(project: Project, *, has_integration: bool) -> str:
         "  # Fast: tasks run in the process of the test, and channel layers are in memory. A merge waits for it.",
         "  fast:",
         *_job(project, list(_database_service(project))),
-        '      - run: python -m pytest -m "not celery_integration"',
+        *_run_step('python -m pytest -m "not celery_integration"', finds_some=has_tests),
         "",
         "  # Slower: real brokers, real workers. It reports beside the fast one.",
         "  integration:",
@@ -132,6 +133,9 @@ def _installed_here(project: Project) -> Iterator[str]:
     names = ["Django", *(["celery"] if project.celery else []), *(["channels"] if project.asgi else [])]
     if any("redis" in layer for layer in project.said["layers"].values()):
         names.append("channels-redis")
+    names += {"postgresql": ["psycopg", "psycopg2-binary", "psycopg2"], "mysql": ["mysqlclient", "PyMySQL"]}.get(
+        project.said["engine"], []
+    )
     for name in names:
         try:
             yield f'"{name}=={version(name)}"'
@@ -168,7 +172,11 @@ def _integration_step(*, is_amqp: bool, has_integration: bool) -> Iterator[str]:
     command = "python -m pytest -m celery_integration --backchannel-redis-url=redis://127.0.0.1:6379/0"
     if is_amqp:
         command += " --backchannel-rabbitmq-url=amqp://guest:guest@127.0.0.1:5672//"
-    if has_integration:
+    yield from _run_step(command, finds_some=has_integration)
+
+
+def _run_step(command: str, *, finds_some: bool) -> Iterator[str]:
+    if finds_some:
         yield f"      - run: {command}"
         return
     yield "      # 5 is pytest's exit code where it finds no test: take the end of the line out with the first one."

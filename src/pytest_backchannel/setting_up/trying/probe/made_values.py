@@ -149,10 +149,9 @@ def _models_in(function: Any) -> list[Any]:
 
     inner = inspect.unwrap(getattr(function, "__func__", function))
     code = getattr(inner, "__code__", None)
-    values = [inner.__globals__.get(name) for name in code.co_names] if code is not None else []
-    return [
-        value for value in values if inspect.isclass(value) and issubclass(value, Model) and not value._meta.abstract
-    ]
+    values: list[Any] = [inner.__globals__.get(name) for name in code.co_names] if code is not None else []
+    models: list[Any] = [value for value in values if inspect.isclass(value) and issubclass(value, Model)]
+    return [model for model in models if not model._meta.abstract]
 
 
 def _type_of(parameter: inspect.Parameter, function: Any) -> Any:

@@ -45,6 +45,20 @@ async def probe_route(case: Mapping[str, Any], websocket: Callable[..., Any], *,
     }
 
 
+def live_routes() -> list[dict[str, str]]:
+    """The WebSocket routes that this process finds, for where a fresh one can't import the application."""
+    from channels.routing import get_default_application
+
+    return [
+        {
+            "path": route.path,
+            "app": route.consumer.__module__ if route.consumer is not None else "",
+            "where": "",
+        }
+        for route in websocket_routes(get_default_application())
+    ]
+
+
 def user_lines() -> tuple[list[str], list[tuple[str, str]]]:
     """What makes a user in a fixture: lines, of which the last is an expression; and what they import."""
     rows = Rows()

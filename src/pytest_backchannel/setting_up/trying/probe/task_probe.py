@@ -91,9 +91,10 @@ class _Trial:
         outcomes = self._queue.outcomes
         last = outcomes[-1] if outcomes else None
         if last is None or last.state != "SUCCESS":
-            error = getattr(last, "exception", None) or getattr(last, "exc", None)
+            raised = getattr(last, "exception", None) or getattr(last, "exc", None)
             state = {"RETRY": "it wants to be retried"}.get(getattr(last, "state", ""), "it failed")
-            return f"{state}: {first_line(error)}" if error is not None else f"{state} ({getattr(last, 'state', '?')})"
+            told = first_line(raised) if raised is not None else getattr(last, "state", "it was not run")
+            return f"{state}: {told}"
         return ""
 
     def checks(self, rows: Rows, known: Known, imports: set[tuple[str, str]]) -> Iterator[str]:
