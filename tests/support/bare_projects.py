@@ -1,4 +1,4 @@
-"""Projects as somebody has them who has not tested them yet: files, and ``backchannel init`` in a process of its own."""
+"""Projects that nobody has tested yet: their files, and ``backchannel init`` in a process of its own."""
 
 from __future__ import annotations
 
@@ -248,7 +248,7 @@ def init(folder: Path, *arguments: str, **options: object) -> subprocess.Complet
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         check=False,
         **options,  # type: ignore[call-overload]
     )

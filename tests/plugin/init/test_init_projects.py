@@ -12,6 +12,8 @@ from support.bare_projects import TASKS, init, project, tree, write
 pytest.importorskip("channels_redis")
 pytest.importorskip("pytest_asyncio")
 
+pytestmark = pytest.mark.slow
+
 
 def suite(folder, *arguments):
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]

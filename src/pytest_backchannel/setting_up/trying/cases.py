@@ -27,6 +27,7 @@ class TaskCase:
         attribute: its name there.
         where: its file and line, as shown.
         hints: literals that the project's own calls give to its parameters.
+        attempts: how many sets of values are worth trying.
     """
 
     name: str
@@ -34,6 +35,7 @@ class TaskCase:
     attribute: str
     where: str
     hints: dict[str, list[str]] = field(default_factory=dict)
+    attempts: int = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +108,7 @@ def _task(project: Project, task: KnownTask) -> TaskCase:
         attribute=attribute,
         where=f"{project.shown(Path(task.file))}:{task.line}",
         hints=_hints(project.index, task.name),
+        attempts=1 if known is not None and all(one.default is not None for one in known.parameters) else 4,
     )
 
 

@@ -93,8 +93,7 @@ class _Trial:
         if last is None or last.state != "SUCCESS":
             raised = getattr(last, "exception", None) or getattr(last, "exc", None)
             state = {"RETRY": "it wants to be retried"}.get(getattr(last, "state", ""), "it failed")
-            told = first_line(raised) if raised is not None else getattr(last, "state", "it was not run")
-            return f"{state}: {told}"
+            return f"{state}: {first_line(raised)}" if raised is not None else state
         return ""
 
     def checks(self, rows: Rows, known: Known, imports: set[tuple[str, str]]) -> Iterator[str]:
