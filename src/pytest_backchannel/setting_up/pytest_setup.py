@@ -53,12 +53,21 @@ class PytestSetup:
             return text
         lines = [_line(self.file, self.section, key, value) for key, value in new.items()]
         for result in _inserted(text, self.section, lines):
-            if _says(self.file, self.section, result) == {**self.options, **new} and _keeps(self.file, text, result):
+            if _keeps(text, result) and self._says_all(result, {**self.options, **new}):
                 return result
         raise BackchannelError(
             f"{self.file.name} is written in a way to which no line can be added without changing the rest: add to "
             f"[{self.section}] by hand:\n" + "\n".join(lines)
         )
+
+    def _says_all(self, text: str, options: Mapping[str, str]) -> bool:
+        try:
+            said = _says(self.file, self.section, text) or {}
+        except BackchannelError:
+            return False
+        return {key: value.split() for key, value in said.items()} == {
+            key: value.split() for key, value in options.items()
+        }
 
 
 def pytest_setup(root: Path) -> PytestSetup:
@@ -125,7 +134,7 @@ def _says(file: Path, section: str, text: str) -> dict[str, str] | None:
     }
 
 
-def _keeps(file: Path, before: str, after: str) -> bool:
+def _keeps(before: str, after: str) -> bool:
     """Whether everything that a file said it still says, in the same words."""
     kept = [line.rstrip() for line in after.splitlines() if line.strip()]
     remaining = iter(kept)
