@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ..errors import BackchannelError
 
 if TYPE_CHECKING:
-    from ..setting_up.project import Project
+    from ..setting_up.found_project import Project
     from ..setting_up.proposal import Proposal
 
 NOTHING_TO_DO, PENDING, NOT_POSSIBLE, INTERRUPTED = 0, 1, 2, 130
@@ -61,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from ..setting_up.project import find_project
+    from ..setting_up.found_project import find_project
     from ..setting_up.proposing import propose
 
     project = find_project(Path(), options.settings, _progress)

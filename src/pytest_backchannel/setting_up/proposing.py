@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from .project import Project
+from .found_project import Project
 from .proposal import Change, Kept, Proposal
 from .trying.first_tests import FirstTests, first_tests
 from .written.conftest_file import conftest_text

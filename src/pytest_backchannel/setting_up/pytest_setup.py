@@ -70,7 +70,7 @@ class PytestSetup:
         }
 
 
-def pytest_setup(root: Path) -> PytestSetup:
+def configured_pytest(root: Path) -> PytestSetup:
     """Find it, as pytest does: in this folder, and in those above.
 
     Args:

@@ -9,14 +9,14 @@ import iniconfig
 import pytest
 
 from pytest_backchannel.errors import BackchannelError
-from pytest_backchannel.setting_up.pytest_setup import pytest_setup
+from pytest_backchannel.setting_up.pytest_setup import configured_pytest
 
 WANTED = {"DJANGO_SETTINGS_MODULE": "config.settings_test", "asyncio_mode": "auto"}
 
 
 def added(tmp_path, name, text, wanted=WANTED):
     (tmp_path / name).write_bytes(dedent(text).encode())
-    setup = pytest_setup(tmp_path)
+    setup = configured_pytest(tmp_path)
     assert setup.file == tmp_path / name
     return setup.with_added(wanted)
 
@@ -95,7 +95,7 @@ def test_ends_of_lines_and_a_missing_last_one_stay(tmp_path):
 
 
 def test_nothing_there_gives_a_pytest_ini(tmp_path):
-    setup = pytest_setup(tmp_path)
+    setup = configured_pytest(tmp_path)
     assert (setup.file.name, setup.is_there) == ("pytest.ini", False)
     assert setup.with_added({"a": "1"}) == "[pytest]\na = 1\n"
 
@@ -103,20 +103,20 @@ def test_nothing_there_gives_a_pytest_ini(tmp_path):
 def test_the_first_file_with_the_section_counts_as_pytest_has_it(tmp_path):
     (tmp_path / "setup.cfg").write_text("[tool:pytest]\na = 1\n")
     (tmp_path / "pyproject.toml").write_text('[project]\nname = "x"\n')
-    assert pytest_setup(tmp_path).file.name == "setup.cfg"
+    assert configured_pytest(tmp_path).file.name == "setup.cfg"
     (tmp_path / "pytest.ini").write_text("")
-    assert pytest_setup(tmp_path).file.name == "pytest.ini"
+    assert configured_pytest(tmp_path).file.name == "pytest.ini"
 
 
 def test_a_folder_above_may_configure_it(tmp_path):
     (tmp_path / "pytest.ini").write_text("[pytest]\na = 1\n")
     (tmp_path / "backend").mkdir()
-    assert pytest_setup(tmp_path / "backend").file == tmp_path / "pytest.ini"
+    assert configured_pytest(tmp_path / "backend").file == tmp_path / "pytest.ini"
 
 
 def test_what_can_not_be_added_is_told_with_the_lines(tmp_path):
     (tmp_path / "pyproject.toml").write_text('tool.pytest.ini_options = {addopts = "-q"}\n')
-    setup = pytest_setup(tmp_path)
+    setup = configured_pytest(tmp_path)
     with pytest.raises(BackchannelError, match=r"add to \[tool.pytest.ini_options\] by hand:\nasyncio_mode"):
         setup.with_added({"asyncio_mode": "auto"})
 
@@ -124,4 +124,4 @@ def test_what_can_not_be_added_is_told_with_the_lines(tmp_path):
 def test_a_broken_file_is_told(tmp_path):
     (tmp_path / "pyproject.toml").write_text("[tool")
     with pytest.raises(BackchannelError, match=r"pyproject.toml can't be read: "):
-        pytest_setup(tmp_path)
+        configured_pytest(tmp_path)

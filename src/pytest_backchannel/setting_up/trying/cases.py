@@ -12,7 +12,7 @@ from ...inventory.asgi_inventory import KnownRoute
 from ...inventory.celery_inventory import KnownTask
 from ...source import SourceIndex
 from ...source.files import TESTS, python_files
-from ..project import Project
+from ..found_project import Project
 
 _MOST_HINTS = 2
 

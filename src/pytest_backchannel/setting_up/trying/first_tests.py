@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 
-from ..project import Project
+from ..found_project import Project
 from ..written.conftest_file import user_fixture
 from .cases import Cases, RouteCase, TaskCase, cases_of
-from .rendering import FirstTest, file_text, named_apart, route_test, task_test, worker_test
+from .test_code import FirstTest, file_text, named_apart, route_test, task_test, worker_test
 from .trial import Answers, Trial
 
 _MOST_WORKERS = 3

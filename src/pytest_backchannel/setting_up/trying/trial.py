@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Self
 
-from ..project import Project
+from ..found_project import Project
 from .cases import Cases, RouteCase
 from .copying import copy_project
 

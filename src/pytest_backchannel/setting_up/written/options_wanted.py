@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..project import Project
+from ..found_project import Project
 
 
 def wanted_options(project: Project) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..project import Project
+from ..found_project import Project
 
 _OLD_NAMES = {"TASK_ALWAYS_EAGER": "CELERY_ALWAYS_EAGER", "TASK_EAGER_PROPAGATES": "CELERY_EAGER_PROPAGATES_EXCEPTIONS"}
 _OLD_NAMES |= {"BROKER_URL": "BROKER_URL", "RESULT_BACKEND": "CELERY_RESULT_BACKEND"}

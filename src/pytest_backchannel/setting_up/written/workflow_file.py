@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from ..project import Project
+from ..found_project import Project
 
 NAME = Path(".github/workflows/tests.yml")
 

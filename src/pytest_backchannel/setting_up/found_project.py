@@ -20,7 +20,7 @@ from ..inventory.celery_inventory import CeleryInventory, KnownTask
 from ..inventory.child_process import asgi_inventory_of, celery_inventory_of
 from ..source import SourceIndex, read_tree
 from ..source.files import python_files
-from .pytest_setup import PytestSetup, pytest_setup
+from .pytest_setup import PytestSetup, configured_pytest
 from .settings_modules import SettingsModules, settings_modules
 
 _SECONDS = 60
@@ -102,7 +102,7 @@ def find_project(folder: Path, given: str | None, progress: Callable[[str], None
     """
     root = folder.resolve()
     _check_manage(root)
-    configured = pytest_setup(root)
+    configured = configured_pytest(root)
     modules = settings_modules(root, given, configured.options.get("DJANGO_SETTINGS_MODULE"))
     progress(f"loading the project under {modules.production} …")
     origin, said, remarks = _origin(root, modules)
