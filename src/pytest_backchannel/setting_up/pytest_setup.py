@@ -1,0 +1,166 @@
+"""Where a project configures pytest, what it says there, and how keys are added to that without touching the rest."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import iniconfig
+
+from ..errors import BackchannelError
+
+# In pytest's own order (pytest 8–9, _pytest/config/findpaths.py): the first file that has the section counts.
+_FILES = ("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg")
+_LISTS = frozenset({"addopts", "filterwarnings", "markers", "testpaths", "pythonpath", "python_files", "usefixtures"})
+"""The options that pytest.toml and ``[tool.pytest]`` want as lists."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PytestSetup:
+    """How pytest is configured.
+
+    Attributes:
+        file: the file that configures it, or in which that belongs.
+        text: what stands there now; None where the file is to be made.
+        section: the section, such as ``tool.pytest.ini_options``.
+        is_there: whether the file has the section already.
+        options: what it says; lists are joined by newlines.
+    """
+
+    file: Path
+    text: str | None
+    section: str
+    is_there: bool
+    options: Mapping[str, str]
+
+    def with_added(self, wanted: Mapping[str, str]) -> str:
+        """The text of the file with those keys that it lacks; all else is as it was, comments and order included.
+
+        Args:
+            wanted: the values, by key; those of keys that are there already are left out.
+
+        Raises:
+            BackchannelError: they can't be added so that the file says the same as before, and them.
+        """
+        new = {key: value for key, value in wanted.items() if key not in self.options}
+        text = self.text or ""
+        if not new:
+            return text
+        lines = [_line(self.file, self.section, key, value) for key, value in new.items()]
+        for result in _inserted(text, self.section, lines):
+            if _keeps(text, result) and self._says_all(result, {**self.options, **new}):
+                return result
+        raise BackchannelError(
+            f"{self.file.name} is written in a way to which no line can be added without changing the rest: add to "
+            f"[{self.section}] by hand:\n" + "\n".join(lines)
+        )
+
+    def _says_all(self, text: str, options: Mapping[str, str]) -> bool:
+        try:
+            said = _says(self.file, self.section, text) or {}
+        except BackchannelError:
+            return False
+        return {key: value.split() for key, value in said.items()} == {
+            key: value.split() for key, value in options.items()
+        }
+
+
+def configured_pytest(root: Path) -> PytestSetup:
+    """Find it, as pytest does: in this folder, and in those above.
+
+    Args:
+        root: the folder of ``manage.py``.
+
+    Raises:
+        BackchannelError: a file that would configure pytest is no TOML, or no ini file.
+    """
+    for folder in (root, *root.parents):
+        for name in _FILES:
+            file = folder / name
+            if not file.is_file():
+                continue
+            text = _read(file)
+            for section in _sections(name):
+                options = _says(file, section, text)
+                if options is not None:
+                    return PytestSetup(file=file, text=text, section=section, is_there=True, options=options)
+    project = root / "pyproject.toml"
+    if project.is_file():
+        return PytestSetup(
+            file=project, text=_read(project), section="tool.pytest.ini_options", is_there=False, options={}
+        )
+    return PytestSetup(file=root / "pytest.ini", text=None, section="pytest", is_there=False, options={})
+
+
+def _sections(name: str) -> tuple[str, ...]:
+    if name == "pyproject.toml":
+        return ("tool.pytest.ini_options", "tool.pytest")
+    return ("tool:pytest",) if name == "setup.cfg" else ("pytest",)
+
+
+def _read(file: Path) -> str:
+    try:
+        # Not by read_text(): that would change the ends of lines.
+        return file.read_bytes().decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BackchannelError(f"{file} can't be read: {error}") from error
+
+
+def _says(file: Path, section: str, text: str) -> dict[str, str] | None:
+    """What a section says; None where there is none."""
+    try:
+        if file.suffix != ".toml":
+            parsed = iniconfig.IniConfig(str(file), data=text)
+            if section in parsed:
+                return dict(parsed[section].items())
+            # pytest.ini configures pytest also where it is empty.
+            return {} if file.name in ("pytest.ini", ".pytest.ini") else None
+        table: Any = tomllib.loads(text)
+    except (iniconfig.ParseError, tomllib.TOMLDecodeError) as error:
+        raise BackchannelError(f"{file} can't be read: {' '.join(str(error).split())}") from error
+    for part in section.split("."):
+        table = table.get(part) if isinstance(table, dict) else None
+    if not isinstance(table, dict):
+        return {} if file.name in ("pytest.toml", ".pytest.toml") else None
+    return {
+        key: "\n".join(map(str, value)) if isinstance(value, list) else str(value)
+        for key, value in table.items()
+        if not isinstance(value, dict)
+    }
+
+
+def _keeps(before: str, after: str) -> bool:
+    """Whether everything that a file said it still says, in the same words."""
+    kept = [line.rstrip() for line in after.splitlines() if line.strip()]
+    remaining = iter(kept)
+    return all(line.rstrip() in remaining for line in before.splitlines() if line.strip())
+
+
+def _line(file: Path, section: str, key: str, value: str) -> str:
+    if file.suffix != ".toml":
+        return f"{key} = {value}"
+    is_native = section in ("pytest", "tool.pytest")
+    return f"{key} = {json.dumps(value.split() if is_native and key in _LISTS else value)}"
+
+
+def _inserted(text: str, section: str, lines: list[str]) -> Iterator[str]:
+    """The text with the lines at the end of the section, then directly below its header, then with a new section."""
+    newline = "\r\n" if "\r\n" in text else "\n"
+    old = text.splitlines()
+    header = re.compile(rf"\[\s*{re.escape(section)}\s*\]\s*(?:[#;].*)?")
+    start = next((number for number, line in enumerate(old) if header.fullmatch(line.strip())), None)
+    if start is None:
+        above = [*old, ""] if old and old[-1].strip() else old
+        yield newline.join([*above, f"[{section}]", *lines, ""])
+        return
+    end = next((number for number in range(start + 1, len(old)) if old[number].lstrip().startswith("[")), len(old))
+    # What stands above the next header, a comment and empty lines, is that one's.
+    while end > start + 1 and (not old[end - 1].strip() or old[end - 1].startswith(("#", ";"))):
+        end -= 1
+    for place in (end, start + 1):
+        yield newline.join([*old[:place], *lines, *old[place:], *([""] if text.endswith("\n") or not old else [])])
