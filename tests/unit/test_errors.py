@@ -19,6 +19,8 @@ INTERNAL = {
     "pytest_backchannel.inventory.child.refusals.Refused",
     "pytest_backchannel.tasks.driver.Unable",
     "pytest_backchannel.commands.smoke.limits.TooSlow",
+    "pytest_backchannel.setting_up.trying.probe.patience_of_trials.TookTooLong",
+    "pytest_backchannel.setting_up.trying.sandbox.RefusedInTrial",
     "pytest_backchannel.tasks.stepped.kept.settings_print.Unknown",
     "pytest_backchannel.tasks.stepped.pool.execution._NeverAwaited",
     "pytest_backchannel.tasks.stepped.pool.faults.ChildDied",

@@ -8,7 +8,7 @@ import pytest
 
 from pytest_backchannel.questions.contract.comparing import ROLLING, WAITING, breaks
 from pytest_backchannel.questions.contract.contents import Accepts, Contract, LayerSend, MessageHandler, TaskSend
-from pytest_backchannel.questions.contract.route_patterns import is_gone
+from pytest_backchannel.questions.contract.contract_routes import is_gone
 from pytest_backchannel.questions.contract.signatures import misfit, parse
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 
 from .contents import Accepts, Contract, LayerSend, TaskSend
-from .route_patterns import is_gone
+from .contract_routes import is_gone
 from .signatures import misfit
 
 WAITING, ROLLING = "waiting", "rolling"
