@@ -41,15 +41,20 @@ SENDERS = """
         order.delete()
 """
 RECEIVERS = """
-    from django.db.models.signals import post_delete
+    from django.contrib.auth.models import User
+    from django.db.models.signals import m2m_changed, post_delete
 
     from .models import Order
-    from .tasks import add
+    from .tasks import add, fail
 
     def deleted(sender, **kwargs):
         add.delay(1, 2)
 
+    def joined(sender, **kwargs):
+        fail.delay()
+
     post_delete.connect(deleted, sender=Order)
+    m2m_changed.connect(joined, sender=User.groups.through)
 """
 
 
@@ -184,6 +189,7 @@ def test_a_signal_of_a_delete_is_always_inside(site):
     text = """
         import pytest
         import shop.receivers
+        from django.contrib.auth.models import Group
         from shop import senders
         from shop.models import Order
 
@@ -194,12 +200,25 @@ def test_a_signal_of_a_delete_is_always_inside(site):
 
         def test_itself(celery_eager):
             Order.objects.create().delete()
+
+        def test_relation(django_user_model, monkeypatch):
+            from unittest.mock import Mock
+
+            monkeypatch.setattr("shop.receivers.fail", Mock())
+            django_user_model.objects.create().groups.add(Group.objects.create(name="a"))
     """
     site.write("test_it.py", text)
     result = site.run("--backchannel-audit=rollback", "-W", "ignore")
-    result.assert_outcomes(passed=2)
+    result.assert_outcomes(passed=3)
     where = line(site, "add.delay(1, 2)", "shop/receivers.py")
-    result.stdout.fnmatch_lines([f"*: shop.tasks.add  {where}", "*Django's own transaction in Collector.delete()*"])
+    result.stdout.fnmatch_lines(
+        [
+            f"*: shop.tasks.add  {where}",
+            "*Django's own transaction in Collector.delete()*",
+            "*: shop.tasks.fail (a Mock stands for it)*",
+            "*Django's own transaction in ManyRelatedManager._add_items()*",
+        ]
+    )
 
 
 def test_a_view_in_the_transaction_of_its_request(site):

@@ -53,7 +53,9 @@ class RollbackOfRun:
     def _write(self, path: Path) -> None:
         # What else the audit has found stands there already, if it is of this run.
         fresh = path.exists() and path.stat().st_mtime >= self._began
-        data = json.loads(path.read_text(encoding="utf-8")) if fresh else {"version": 1, "kinds": ["rollback"]}
+        data: dict[str, Any] = {"version": 1, "kinds": ["rollback"]}
+        if fresh:
+            data = json.loads(path.read_text(encoding="utf-8"))
         path.parent.mkdir(parents=True, exist_ok=True)
         data["rollback"] = rollback_data(self._sends)
         path.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -88,7 +88,8 @@ def _entered(start: FrameType | None) -> Entered:
             at = location(path, frame.f_lineno, frame.f_code.co_qualname)
             return Entered(False, f"{text}, called at {at}" if text else f"transaction.atomic() at {at}")
         elif any(_is_django(path, one) for one in (*_ALWAYS, _OF_A_REQUEST)):
-            return Entered(False, text or f"Django's own transaction in {frame.f_code.co_qualname}()")
+            name = frame.f_code.co_qualname.rpartition("<locals>.")[2]
+            return Entered(False, text or f"Django's own transaction in {name}()")
         elif not text:
             text = f"the transaction of {frame.f_globals.get('__name__', '?')}.{frame.f_code.co_qualname}()"
         first = False
