@@ -6,12 +6,12 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from ..checks.check_tree import check_tree
+from ..checks.check_tree import CheckedResult, check_tree
 from ..checks.diagnostic import Diagnostic
 from ..checks.fixing.fix_tree import fix_tree
 from ..checks.of_production import check_production, needs_production
@@ -90,53 +90,93 @@ def run(options: argparse.Namespace) -> int:
     return 1 if found else 0
 
 
+@dataclass(frozen=True)
+class _Project:
+    """What one of the paths belongs to.
+
+    Attributes:
+        folder: that of pytest's configuration, or the path itself where there is none.
+        configuration: what pytest is configured with.
+        select: the codes to apply; empty for all.
+        ignore: those to leave out.
+    """
+
+    folder: Path
+    configuration: Mapping[str, str]
+    select: tuple[str, ...]
+    ignore: tuple[str, ...]
+
+    def chooses(self, code: str) -> bool:
+        """Whether the findings of a rule are wanted."""
+        return code.startswith(self.select or ("BC",)) and not (self.ignore and code.startswith(self.ignore))
+
+
+def _project_of(root: Path, options: argparse.Namespace) -> _Project:
+    start = root if root.is_dir() else root.parent
+    file, configuration = configuration_of(start)
+    return _Project(
+        folder=start if file is None or file.parent == start.resolve() else file.parent,
+        configuration=configuration,
+        select=_codes(options.select or words_of(configuration, "backchannel_check_select")),
+        ignore=_codes(options.ignore or words_of(configuration, "backchannel_check_ignore")),
+    )
+
+
 def _check(options: argparse.Namespace) -> tuple[list[Diagnostic], int, str]:
-    roots: list[Path] = list(dict.fromkeys(options.paths or [Path()]))
+    """What is found, in how many files, and why some rules could not look."""
     found: dict[tuple[object, ...], Diagnostic] = {}
-    files, skipped = 0, ""
-    for root in roots:
-        configuration = configuration_of(root if root.is_dir() else root.parent)[1]
-        select = _codes(options.select or words_of(configuration, "backchannel_check_select"))
-        ignore = _codes(options.ignore or words_of(configuration, "backchannel_check_ignore"))
-        check = partial(
-            check_tree,
-            root,
-            cache=None if options.no_cache else Path(FOLDER),
-            processes=options.jobs,
-            progress=_Progress(),
-            configuration=configuration,
-        )
-        result = check()
-        for _ in range(_MOST_ROUNDS if options.fix else 0):
-            mended = fix_tree(root, [one for one in result.diagnostics if _is_chosen(one.code, select, ignore)])
-            for one in mended:
-                print(f"fixed {_shown(root, one.path)}:{one.line}: {one.code} {one.message}", file=sys.stderr)
-            if not mended:
-                break
-            result = check()
+    projects: dict[Path, _Project] = {}
+    files = 0
+    for root in dict.fromkeys(options.paths or [Path()]):
+        project = _project_of(root, options)
+        projects.setdefault(project.folder, project)
+        result = _check_code(root, project, options)
         files += result.files
-        diagnostics = list(result.diagnostics)
-        if not options.static and root.is_dir() and _wants_production(select, ignore):
-            of_production = check_production(
-                root, configuration, settings=options.production_settings, known=diagnostics
-            )
-            diagnostics += of_production.diagnostics
-            skipped = skipped or of_production.skipped
-        for one in diagnostics:
-            if _is_chosen(one.code, select, ignore):
+        for one in result.diagnostics:
+            if project.chooses(one.code):
                 shown = replace(one, path=_shown(root, one.path))
                 # Two of the paths may have the file; its modules may have other names there.
                 found.setdefault((shown.path, shown.line, shown.column, shown.code), shown)
-    return sorted(found.values()), files, skipped
+    of_production, skipped = _check_production(list(projects.values()), list(found.values()), options)
+    return sorted([*found.values(), *of_production]), files, skipped
 
 
-def _wants_production(select: tuple[str, ...], ignore: tuple[str, ...]) -> bool:
-    """Whether one of the rules that were chosen looks at production."""
-    return any(needs_production(rule) and _is_chosen(rule.code, select, ignore) for rule in RULES)
+def _check_code(root: Path, project: _Project, options: argparse.Namespace) -> CheckedResult:
+    check = partial(
+        check_tree,
+        root,
+        cache=None if options.no_cache else Path(FOLDER),
+        processes=options.jobs,
+        progress=_Progress(),
+        configuration=project.configuration,
+    )
+    result = check()
+    for _ in range(_MOST_ROUNDS if options.fix else 0):
+        mended = fix_tree(root, [one for one in result.diagnostics if project.chooses(one.code)])
+        for one in mended:
+            print(f"fixed {_shown(root, one.path)}:{one.line}: {one.code} {one.message}", file=sys.stderr)
+        if not mended:
+            break
+        result = check()
+    return result
 
 
-def _is_chosen(code: str, select: tuple[str, ...], ignore: tuple[str, ...]) -> bool:
-    return code.startswith(select or ("BC",)) and not (ignore and code.startswith(ignore))
+def _check_production(
+    projects: list[_Project], known: list[Diagnostic], options: argparse.Namespace
+) -> tuple[list[Diagnostic], str]:
+    """Once for each project, where a folder was asked for and one of the chosen rules looks at production."""
+    found: list[Diagnostic] = []
+    skipped = ""
+    folders = any(path.is_dir() for path in options.paths or [Path()])
+    for project in projects if folders and not options.static else ():
+        if any(needs_production(rule) and project.chooses(rule.code) for rule in RULES):
+            result = check_production(
+                project.folder, project.configuration, settings=options.production_settings, known=known
+            )
+            chosen = [one for one in result.diagnostics if project.chooses(one.code)]
+            found += [replace(one, path=_shown(project.folder, one.path)) for one in chosen]
+            skipped = skipped or result.skipped
+    return found, skipped
 
 
 def _shown(root: Path, path: str) -> str:

@@ -81,6 +81,8 @@ def test_it_is_mended(fix, head, before, after):
         VIEW + "        def later():\n            send.delay(key)\n\n        transaction.on_commit(later)\n",
         CONSUMER + "        rooms = [Room.objects.get(pk=one) for one in text_data]\n",
         CONSUMER + "        async_to_sync(lambda: self.work())()\n",
+        CONSUMER + '        await self.send(f"""\n    {Room.objects.count()} rooms""")\n',
+        "\ufeff" + TASK + "    self.retry()\n",
     ],
 )
 def test_what_is_not_safe_is_left_alone(fix, text):
@@ -90,6 +92,11 @@ def test_what_is_not_safe_is_left_alone(fix, text):
 def test_line_ends_stay(fix):
     text = (TASK + "    self.retry()\n").replace("\n", "\r\n").encode()
     assert fix(text) == text.replace(b"self.retry", b"raise self.retry")
+
+
+def test_a_file_in_another_encoding_is_left_alone(fix):
+    text = b"# -*- coding: latin-1 -*-\n" + TASK.encode() + b"    x = '\xe9'; self.retry()\n"
+    assert fix(text) == text
 
 
 def test_two_in_one_file(fix):

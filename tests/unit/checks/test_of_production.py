@@ -87,3 +87,21 @@ def test_the_hook_calls_a_command_that_there_is(tmp_path, monkeypatch):
     command, *arguments = entry.split()
     assert command == "backchannel"
     assert main(arguments) == 0
+
+
+def test_production_is_asked_once_from_the_folder_of_the_configuration(site, monkeypatch, capsys):
+    (site / "pytest.ini").write_text("[pytest]\nbackchannel_production_settings = site_settings\n")
+    for name in ("shop", "chat"):
+        (site / name).mkdir()
+    monkeypatch.chdir(site / "shop")
+    assert main(["check", "../chat", "."]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(" ")[1] for line in lines if "site_settings.py:1:1" in line] == ["BC603"]
+
+
+def test_two_findings_of_one_rule_are_both_told(site, monkeypatch, capsys):
+    layers = 'CHANNEL_LAYERS = {name: dict(BACKEND=LAYER) for name in ("default", "other")}\n'
+    (site / "site_settings.py").write_text(MEMORY + SETTINGS + layers)
+    monkeypatch.chdir(site)
+    assert main(["check", "--production-settings", "site_settings", "--statistics"]) == 1
+    assert capsys.readouterr().out.split()[:2] == ["2", "BC603"]

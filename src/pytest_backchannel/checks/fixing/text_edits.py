@@ -43,7 +43,7 @@ def applied(text: bytes, edits: Sequence[Sequence[TextEdit]]) -> tuple[bytes, li
         text: the file's bytes.
         edits: of each finding, all that belong together.
     """
-    if text.startswith(b"\xef\xbb\xbf"):
+    if not _has_plain_positions(text):
         return text, [False] * len(edits)
     starts = [0]
     for line in text.splitlines(keepends=True):
@@ -67,6 +67,15 @@ def applied(text: bytes, edits: Sequence[Sequence[TextEdit]]) -> tuple[bytes, li
     except (SyntaxError, ValueError):
         return text, [False] * len(edits)
     return new, made
+
+
+def _has_plain_positions(text: bytes) -> bool:
+    """Whether the columns of a syntax tree, which are those of UTF-8, are the file's own."""
+    try:
+        text.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return not text.startswith(b"\xef\xbb\xbf")
 
 
 def _offset(starts: Sequence[int], position: tuple[int, int]) -> int:

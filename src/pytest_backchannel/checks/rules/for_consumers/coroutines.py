@@ -65,7 +65,7 @@ class Chat(AsyncWebsocketConsumer):
         """The async twin of the method, awaited; it raises as it stands, so that nothing can depend on it."""
         call = _call_at(file, found)
         parent = file.source.parent(call) if call is not None else None
-        if call is None or not isinstance(call.func, ast.Attribute) or _in_comprehension(file, call):
+        if call is None or not isinstance(call.func, ast.Attribute) or _is_within_another(file, call):
             return []
         if isinstance(parent, ast.For) and parent.iter is call:
             return [inserted(parent, "async ")]
@@ -80,8 +80,9 @@ def _call_at(file: CheckedFile, found: Diagnostic) -> ast.Call | None:
     return next((one for one in same if one.end_lineno == found.end_line), None)
 
 
-def _in_comprehension(file: CheckedFile, node: ast.AST) -> bool:
-    return any(isinstance(above, COMPREHENSIONS) for above, _ in file.source.ancestors(node))
+def _is_within_another(file: CheckedFile, node: ast.AST) -> bool:
+    """Whether ``await`` would mean something else there, or its place is not known (an f-string before 3.12)."""
+    return any(isinstance(above, (*COMPREHENSIONS, ast.JoinedStr)) for above, _ in file.source.ancestors(node))
 
 
 def _awaited(file: CheckedFile, call: ast.Call) -> list[TextEdit]:
@@ -188,7 +189,7 @@ class Chat(AsyncWebsocketConsumer):
         if call is None or not isinstance(made, ast.Call) or len(made.args) != 1 or made.keywords:
             return []
         wrapped = made.args[0]
-        if not isinstance(wrapped, ast.Name | ast.Attribute) or _in_comprehension(file, call):
+        if not isinstance(wrapped, ast.Name | ast.Attribute) or _is_within_another(file, call):
             return []
         start, end = (made.lineno, made.col_offset), (made.end_lineno or made.lineno, made.end_col_offset or 0)
         return [*_awaited(file, call), TextEdit(start=start, end=end, text=ast.unparse(wrapped))]
