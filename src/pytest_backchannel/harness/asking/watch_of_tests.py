@@ -8,14 +8,15 @@ import pytest
 
 
 class WatchOfTests(Protocol):
-    """Watches the tests of this process, from the first to the last; installs what it needs, and puts all back.
+    """Watches the tests of this process, from the first to the last; installs what it needs, and puts all back."""
 
-    Attributes:
-        CARRIED: the attribute of a test's last report that carries what was seen, as plain values: pytest-xdist sends
-            it from its workers, and one that dies takes nothing with it but the test that it died of.
-    """
+    @property
+    def CARRIED(self) -> str:
+        """The attribute of a test's last report that carries what was seen, as plain values.
 
-    CARRIED: str
+        pytest-xdist sends it from its workers, and one that dies takes nothing with it but the test that it died of.
+        """
+        ...
 
     def begin(self, item: pytest.Item) -> None:
         """A test begins."""
