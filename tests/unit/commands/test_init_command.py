@@ -84,6 +84,19 @@ def test_an_agreement_writes_it(site):
     assert "DJANGO_SETTINGS_MODULE = config.settings_test" in (site / "pytest.ini").read_text()
 
 
+def test_the_workflow_has_two_jobs_and_passes_before_the_first_test(site):
+    yaml = pytest.importorskip("yaml")
+    assert init(site, "--yes", "--no-run").returncode == 0
+    workflow = yaml.safe_load((site / ".github/workflows/tests.yml").read_text())
+    commands = {name: job["steps"][-1]["run"] for name, job in workflow["jobs"].items()}
+    assert commands == {
+        "fast": 'python -m pytest -m "not celery_integration" || [ $? -eq 5 ]',
+        "integration": "python -m pytest -m celery_integration --backchannel-redis-url=redis://127.0.0.1:6379/0 "
+        "|| [ $? -eq 5 ]",
+    }
+    assert list(workflow["jobs"]["integration"]["services"]) == ["redis"]
+
+
 def test_an_interruption_writes_nothing(site):
     before = tree(site)
 

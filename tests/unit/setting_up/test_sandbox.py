@@ -42,7 +42,8 @@ def test_it_refuses(tmp_path, attempt):
     done = run(
         tmp_path,
         f"""
-        with SANDBOX.arm() as refused:
+        refused = []
+        with SANDBOX.arm(refused):
             try:
                 {attempt}
             except RefusedInTrial:
@@ -61,7 +62,8 @@ def test_it_lets_through_what_is_inside_and_what_reads(tmp_path):
         tmp_path,
         """
         import os, sqlite3
-        with SANDBOX.arm() as refused:
+        refused = []
+        with SANDBOX.arm(refused):
             sqlite3.connect(":memory:").close()
             path = os.path.join(sys.argv[1], "a.txt")
             open(path, "w").close()

@@ -54,12 +54,15 @@ class Sandbox:
         sys.addaudithook(self._audit)
 
     @contextmanager
-    def arm(self) -> Generator[list[str]]:
-        """Refuse all of it for a while; gives what is refused meanwhile."""
-        found: list[str] = []
+    def arm(self, found: list[str]) -> Generator[None]:
+        """Refuse all of it for a while.
+
+        Args:
+            found: what is refused meanwhile is appended to it.
+        """
         before, self.armed = len(self.refused), True
         try:
-            yield found
+            yield
         finally:
             self.armed = False
             found += self.refused[before:]

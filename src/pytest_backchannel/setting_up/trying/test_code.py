@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .cases import RouteCase, TaskCase
@@ -144,7 +144,7 @@ def _told_apart(tests: Sequence[FirstTest]) -> Iterable[FirstTest]:
             name, number = f"{test.name}_{number}", number + 1
         taken.add(name)
         lines = tuple(line.replace(f"def {test.name}(", f"def {name}(") for line in test.lines)
-        yield FirstTest(**{**vars(test), "name": name, "lines": lines})
+        yield replace(test, name=name, lines=lines)
 
 
 def named_apart(tests: Sequence[FirstTest]) -> list[FirstTest]:

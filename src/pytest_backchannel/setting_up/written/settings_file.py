@@ -6,8 +6,12 @@ from collections.abc import Mapping
 
 from ..found_project import Project
 
-_OLD_NAMES = {"TASK_ALWAYS_EAGER": "CELERY_ALWAYS_EAGER", "TASK_EAGER_PROPAGATES": "CELERY_EAGER_PROPAGATES_EXCEPTIONS"}
-_OLD_NAMES |= {"BROKER_URL": "BROKER_URL", "RESULT_BACKEND": "CELERY_RESULT_BACKEND"}
+_OLD_NAMES = {
+    "TASK_ALWAYS_EAGER": "CELERY_ALWAYS_EAGER",
+    "TASK_EAGER_PROPAGATES": "CELERY_EAGER_PROPAGATES_EXCEPTIONS",
+    "BROKER_URL": "BROKER_URL",
+    "RESULT_BACKEND": "CELERY_RESULT_BACKEND",
+}
 """As Celery 3 named them, for a project whose settings for Celery have no prefix of their own."""
 
 

@@ -17,8 +17,15 @@ _DATABASES = {
     "mysql": ("mysql:8.4", "3306:3306", ("MYSQL_ROOT_PASSWORD: postgres",), "mysqladmin ping", "root", "3306"),
 }
 _HEALTH = "--health-interval 5s --health-timeout 5s --health-retries 10"
-_LATEST = {"requirements.txt", "requirements-dev.txt", "requirements-test.txt", "requirements_dev.txt"}
-_LATEST |= {"requirements_test.txt", "dev-requirements.txt", "test-requirements.txt"}
+_REQUIREMENTS = (
+    "dev-requirements.txt",
+    "requirements-dev.txt",
+    "requirements-test.txt",
+    "requirements.txt",
+    "requirements_dev.txt",
+    "requirements_test.txt",
+    "test-requirements.txt",
+)
 
 
 def workflow_text(project: Project, *, has_tests: bool, has_integration: bool) -> str:
@@ -91,7 +98,7 @@ def _installing(project: Project) -> list[str]:
     root = project.root
     tests = '"pytest-backchannel[all]"' + (" pytest-asyncio" if project.has_asyncio else "")
     folder = sorted((root / "requirements").glob("*.txt")) if (root / "requirements").is_dir() else []
-    files = [name for name in sorted(_LATEST) if (root / name).is_file()]
+    files = [name for name in _REQUIREMENTS if (root / name).is_file()]
     if (root / "uv.lock").is_file():
         return [
             "python -m pip install uv",

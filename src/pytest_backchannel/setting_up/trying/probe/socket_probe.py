@@ -117,8 +117,9 @@ def _code(route: Route, values: Mapping[str, Any], keys: Mapping[str, str]) -> s
 
 
 async def _connect(websocket: Callable[..., Any], path: str, given: Mapping[str, Any], rows: Rows) -> Answer:
+    refused: list[str] = []
     try:
-        with SANDBOX.arm() as refused, in_time():
+        with SANDBOX.arm(refused), in_time():
             answer = await _observe(websocket, path, given, rows)
     except (Exception, TookTooLong) as error:
         answer = {"reason": f"it failed: {first_line(error)}"}

@@ -79,8 +79,9 @@ class _Trial:
     def run(self, values: Sequence[Any]) -> str:
         """Enqueue and run it; returns why that makes no test, empty where it does."""
         self._before = tables()
+        refused: list[str] = []
         try:
-            with SANDBOX.arm() as refused, in_time(), self._counted():
+            with SANDBOX.arm(refused), in_time(), self._counted():
                 self._result = self._task.delay(*values)
                 self._queue.run_one(propagate=False)
         except (Exception, TookTooLong) as error:
