@@ -83,6 +83,10 @@ def pytest_configure(config: pytest.Config) -> None:
     if options_of(config).odd_values:
         manager.register(_OddValues(), "backchannel-odd-values")
         manager.register(_OddValuesTried(), "backchannel-odd-values-tried")
+    if options_of(config).audit is not None:
+        manager.register(_Audits(config), "backchannel-audit")
+        if not hasattr(config, "workerinput"):
+            manager.register(_TellsAudit(config), "backchannel-audit-told")
     if options_of(config).reports:
         manager.register(_Gathers(), "backchannel-gathers")
         if not hasattr(config, "workerinput"):
@@ -413,6 +417,82 @@ class _ReportsRun:
     def pytest_unconfigure(self) -> None:
         """Leave no process behind."""
         self._run.close()
+
+
+# --------------------------------------------------------------- the audit
+
+
+class _Audits:
+    """With ``--backchannel-audit``: audit the tasks that each test runs.
+
+    Args:
+        config: of the run.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        from .harness.auditing.audited_tests import AuditedTests
+
+        self._tests = AuditedTests(config)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """What runs from now on is of this test."""
+        self._tests.begin(item)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_call(self) -> None:
+        """Audit also the tasks that a fixture has loaded."""
+        self._tests.watch()
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, object, object]:
+        """When the fixtures are gone, take what was found."""
+        try:
+            return (yield)
+        finally:
+            item.stash[_AUDITED] = self._tests.end()
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Carry it to where it is told: plain values, which pytest-xdist sends."""
+        report = yield
+        if call.when == "teardown":
+            report.backchannel_audit = item.stash.get(_AUDITED, None)  # type: ignore[attr-defined]
+        return report
+
+    def pytest_unconfigure(self) -> None:
+        """Audit no more."""
+        self._tests.close()
+
+
+_AUDITED = pytest.StashKey["dict[str, Any]"]()
+
+
+class _TellsAudit:
+    """With ``--backchannel-audit``: tell what was found, in the process that has the reports of all tests.
+
+    Args:
+        config: of the run.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        from .harness.auditing.audit_of_run import AuditOfRun
+
+        self._run = AuditOfRun(config)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take what a report carries."""
+        self._run.add(report)
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Print it."""
+        lines = self._run.lines()
+        if lines:
+            terminalreporter.section(self._run.TITLE)
+            for line in lines:
+                terminalreporter.write_line(line)
 
 
 # ------------------------------------------------------ once there is a need
