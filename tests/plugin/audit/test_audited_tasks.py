@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 BROKEN = {
     "tells_and_then_looks": ("BREAKS", "again: mail 'On its way' to jo@example.com"),
     "tells_and_then_marks": ("BREAKS", "twice: mail 'On its way' to jo@example.com"),

@@ -1,6 +1,7 @@
 from unittest.mock import patch
 
 import pytest
+
 from parcels import tasks
 from parcels.models import Parcel
 
