@@ -133,7 +133,7 @@ def share_connections(test: str = "", *, wait_limit: float = WAIT_LIMIT) -> Gene
 
 
 def forget_sharing() -> None:
-    """In a forked child: no connection is shared any more, since no other thread is there, and none is ever given back."""
+    """In a forked child: no connection is shared any more, since no other thread is there."""
     sharing, _current.value = _current.value, None
     for shared in sharing.shared.values() if sharing is not None else ():
         shared.forget()

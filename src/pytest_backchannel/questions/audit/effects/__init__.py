@@ -1,1 +1,1 @@
-"""What a body does, seen in a forked child: rows, mails, enqueues, sends, files, caches, mocks. Nothing is undone there."""
+"""What a body does, seen in a forked child, where nothing is put back: rows, mails, enqueues, sends, files, mocks."""

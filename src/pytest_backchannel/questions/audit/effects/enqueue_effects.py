@@ -55,7 +55,7 @@ def _workflow(workflow: Any, args: Any = None, kwargs: Any = None, *rest: Any, *
 def _enqueued(name: str, args: Any, kwargs: Any) -> Any:
     from celery.result import AsyncResult
 
-    class Unknown(AsyncResult):  # type: ignore[misc]
+    class Unknown(AsyncResult):
         """The result of what never runs."""
 
         def get(self, *args: Any, **kwargs: Any) -> Any:

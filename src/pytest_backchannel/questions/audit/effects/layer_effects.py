@@ -20,7 +20,10 @@ def install() -> None:
 
 
 def _subclasses(owner: type) -> list[Any]:
-    return [one for each in owner.__subclasses__() for one in (each, *_subclasses(each))]
+    found: list[Any] = []
+    for each in owner.__subclasses__():
+        found += [each, *_subclasses(each)]
+    return found
 
 
 async def _group_send(layer: Any, group: str, message: Any, *args: Any, **kwargs: Any) -> None:

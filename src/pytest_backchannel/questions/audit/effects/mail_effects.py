@@ -11,13 +11,16 @@ def install() -> None:
     """Note the mails of this process from now on, and send none."""
     from django.core.mail.backends import base, locmem
 
-    locmem.EmailBackend.send_messages = _send_messages  # type: ignore[method-assign]
+    locmem.EmailBackend.send_messages = _send_messages
     for backend in _subclasses(base.BaseEmailBackend):
         backend.send_messages = _send_messages
 
 
 def _subclasses(owner: type) -> list[Any]:
-    return [one for each in owner.__subclasses__() for one in (each, *_subclasses(each))]
+    found: list[Any] = []
+    for each in owner.__subclasses__():
+        found += [each, *_subclasses(each)]
+    return found
 
 
 def _send_messages(backend: Any, messages: Any) -> int:

@@ -1,6 +1,7 @@
 """Mocks of the test that the body calls: of a task's ``delay``, of what stands for something outside, of all else.
 
-A mock that is declared outward counts as an effect. Another one whose name sounds as if it sent something is told beside.
+A mock that is declared outward counts as an effect. Another one whose name sounds as if it sent something is told
+beside.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ _SENDING = re.compile(
 _KEYS = re.compile(r"idempot|(^|_)key$", re.IGNORECASE)
 
 
-# --- private API: unittest.mock.CallableMixin._execute_mock_call, _mock_new_parent and _extract_mock_name, seen on Python
-# --- 3.11–3.14. tests/plugin/audit/test_effects_of_bodies.py fails where they are built differently.
+# --- private API: unittest.mock.CallableMixin._execute_mock_call, _mock_new_parent and _extract_mock_name, seen on
+# --- Python 3.11–3.14. tests/plugin/audit/test_effects_of_bodies.py fails where they are built differently.
 
 
 def install(names: dict[int, str], outward: Iterable[str]) -> None:

@@ -1,4 +1,4 @@
-"""Statements that write rows: each table is read before its first write, so that it can be compared by key and column."""
+"""Statements that write rows: each table is read before its first write, to be compared by key and column."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that a body saves or deletes through Django's storages: a shadow keeps them in memory, and reads fall through."""
+"""Files that a body saves or deletes through Django's storages: a shadow keeps them in memory."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def install() -> None:
         delete(storage, name)
         note("file", f"delete the file {name}", of=type(storage).__name__)
 
-    Storage.save = shadow_save  # type: ignore[method-assign]
-    InMemoryStorage.delete = shadow_delete  # type: ignore[method-assign]
+    Storage.save = shadow_save
+    InMemoryStorage.delete = shadow_delete
     _overlay(FileSystemStorage)
 
 

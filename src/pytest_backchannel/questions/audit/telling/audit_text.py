@@ -21,7 +21,7 @@ from ..weighing.task_verdicts import (
 TITLE = "backchannel: delivered twice, or dead half-way"
 
 _ACKS = {
-    "early": "early ack: a death leaves the rest undone, and nothing mends it; what is told of deaths is with acks_late",
+    "early": "early ack: a death leaves the rest undone, and nothing mends it; deaths are told as with acks_late",
     "late": "acks_late: redelivered when the worker dies; a child that is lost is acked as failed (WorkerLostError)",
     "late+lost": "acks_late and reject_on_worker_lost: redelivered whichever process dies",
 }

@@ -14,8 +14,8 @@ from .row_changes import DEATH, SECOND, row_changes
 def death_points(effects: Sequence[Effect], most: int) -> list[int]:
     """After which effects, counted from 1, a death is worth a try: those that it does not take back.
 
-    A row inside of a transaction is gone with it: such a death is the same as one before the transaction. After the last
-    effect it is the same as a second delivery.
+    A row inside of a transaction is gone with it: such a death is the same as one before the transaction. A death after
+    the last effect is the same as a second delivery.
     """
     points = [
         number
