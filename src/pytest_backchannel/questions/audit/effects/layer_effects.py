@@ -20,10 +20,8 @@ def install() -> None:
 
 
 def _subclasses(owner: type) -> list[Any]:
-    found: list[Any] = []
-    for each in owner.__subclasses__():
-        found += [each, *_subclasses(each)]
-    return found
+    own: list[type] = owner.__subclasses__()
+    return [*own, *(below for each in own for below in _subclasses(each))]
 
 
 async def _group_send(layer: Any, group: str, message: Any, *args: Any, **kwargs: Any) -> None:

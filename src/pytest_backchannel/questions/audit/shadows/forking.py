@@ -61,8 +61,8 @@ def forked(work: Callable[[], None], limit: float) -> dict[str, Any]:
 
 
 def _fork() -> int:
-    # Python 3.12 and later warn of a fork beside threads. They are gone in the child, which is killed where it waits for
-    # one of them; and a suite whose warnings are errors stays green.
+    # Python 3.12 and later warn of a fork beside threads. They are gone in the child, which is killed where it waits
+    # for one of them; and a suite whose warnings are errors stays green.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return os.fork()

@@ -92,6 +92,8 @@ def _opens(guard: _Guard, path: Any, mode: Any, flags: Any) -> None:
     if unnamed and flags & unnamed == unnamed:
         return
     name = os.path.realpath(os.fsdecode(path))
+    if os.path.isdir(name):
+        return  # tempfile's own way to name what it opens then
     if name in guard.made or (name.startswith(guard.folder) and not os.path.lexists(name)):
         guard.made.add(name)
     elif name.endswith(".pyc") or f"{os.sep}__pycache__{os.sep}" in name:
