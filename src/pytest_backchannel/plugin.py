@@ -482,6 +482,10 @@ class _TellsAudit:
 
         self._run = AuditOfRun(config)
 
+    def pytest_report_header(self) -> str:
+        """Say what makes the run longer."""
+        return self._run.header
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take what a report carries."""
         self._run.add(report)

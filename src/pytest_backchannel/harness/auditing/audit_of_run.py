@@ -27,6 +27,15 @@ class AuditOfRun:
         self._audit = RunAudit()
         self._ran = False
 
+    @property
+    def header(self) -> str:
+        """What is done, and how long it may take."""
+        options = self._options
+        return (
+            f"backchannel: audits the tasks that run ({', '.join(options.kinds)}): at most {options.task_seconds:g} s "
+            f"for each, {options.suite_seconds:g} s for all"
+        )
+
     def add(self, report: Any) -> None:
         """Take what the report of a test's teardown carries."""
         told = getattr(report, "backchannel_audit", None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
 from typing import Any
 
 from ..shadows import told_parent
@@ -45,14 +46,24 @@ def _signature(signature: Any, args: Any = None, kwargs: Any = None, *rest: Any,
 
 
 def _workflow(workflow: Any, args: Any = None, kwargs: Any = None, *rest: Any, **options: Any) -> Any:
-    try:
-        names = [str(task.get("task", "?")) for task in list(workflow.tasks)]
-    except (AttributeError, TypeError):
-        names = []
-    return _enqueued(f"{type(workflow).__name__.strip('_')} of {', '.join(names[:4])}", args, kwargs)
+    names = list(_names(workflow))
+    shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if names[4:] else "")
+    return _enqueued(f"{type(workflow).__name__.strip('_')} of {shown}", args, None, of=", ".join(sorted({*names})))
 
 
-def _enqueued(name: str, args: Any, kwargs: Any) -> Any:
+def _names(signature: Any) -> Iterator[str]:
+    """The tasks of a workflow, of those in it, and of the body of a chord."""
+    tasks = getattr(signature, "tasks", None)
+    if tasks is None:
+        yield str(signature.get("task", "?"))
+    for task in tasks if isinstance(tasks, list | tuple) else ():
+        yield from _names(task)
+    body = getattr(signature, "body", None)
+    if body is not None:
+        yield from _names(body)
+
+
+def _enqueued(name: str, args: Any, kwargs: Any, of: str = "") -> Any:
     from celery.result import AsyncResult
 
     class Unknown(AsyncResult):
@@ -61,7 +72,7 @@ def _enqueued(name: str, args: Any, kwargs: Any) -> Any:
         def get(self, *args: Any, **kwargs: Any) -> Any:
             told_parent.give_up("it waits for the result of another task")
 
-    note("enqueue", f"enqueue {name}({arguments_text(args or (), kwargs or {})})", of=name)
+    note("enqueue", f"enqueue {name}({arguments_text(args or (), kwargs or {})})", of=of or name)
     return Unknown(str(uuid.uuid4()))
 
 

@@ -112,9 +112,7 @@ def _causes(calls: Iterable[AuditedCall]) -> tuple[Cause, ...]:
 def _forgive_enqueues(found: dict[str, TaskVerdict]) -> None:
     """To enqueue a task once more is as bad as that task is when it comes twice."""
     for _ in range(len(found) + 1):
-        harmless = {
-            task for task, verdict in found.items() if verdict.verdict in (NO_DIFFERENCE, ALLOWED) and verdict.calls
-        }
+        harmless = {task for task, verdict in found.items() if verdict.verdict in (NO_DIFFERENCE, NO_EFFECT, ALLOWED)}
         changed = False
         for task, verdict in found.items():
             causes = tuple(_forgiven(cause, harmless) for cause in verdict.causes)
@@ -129,7 +127,8 @@ def _forgive_enqueues(found: dict[str, TaskVerdict]) -> None:
 
 def _forgiven(cause: Cause, harmless: set[str]) -> Cause:
     finding = cause.finding
-    if finding.kind != "enqueue" or finding.level == "small" or finding.of not in harmless:
+    enqueued = set(finding.of.split(", "))  # of a workflow, all of its tasks
+    if finding.kind != "enqueue" or finding.level == "small" or not enqueued <= harmless:
         return cause
-    text = f"{finding.text}, for which no difference was found"
+    text = f"{finding.text}, which takes it"
     return replace(cause, finding=replace(finding, level="small", text=text))
