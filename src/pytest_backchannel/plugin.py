@@ -430,7 +430,7 @@ class _Audits:
     """
 
     def __init__(self, config: pytest.Config) -> None:
-        from .harness.auditing.audited_tests import AuditedTests
+        from .harness.audits.audited_tests import AuditedTests
 
         self._tests = AuditedTests(config)
 
@@ -478,7 +478,7 @@ class _TellsAudit:
     """
 
     def __init__(self, config: pytest.Config) -> None:
-        from .harness.auditing.audit_of_run import AuditOfRun
+        from .harness.audits.audit_of_run import AuditOfRun
 
         self._run = AuditOfRun(config)
 

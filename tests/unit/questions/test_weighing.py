@@ -17,8 +17,8 @@ from pytest_backchannel.questions.audit.audit_data import (
     to_plain,
 )
 from pytest_backchannel.questions.audit.audit_options import AuditOptions
+from pytest_backchannel.questions.audit.output.audit_text import audit_lines
 from pytest_backchannel.questions.audit.run_audit import RunAudit
-from pytest_backchannel.questions.audit.telling.audit_text import audit_lines
 from pytest_backchannel.questions.audit.weighing.call_findings import (
     death_points,
     left_undone,

@@ -191,11 +191,10 @@ def _rows_from(data: Mapping[str, Any]) -> Rows:
 
 def call_from(data: Mapping[str, Any]) -> AuditedCall:
     """The opposite of :func:`to_plain`."""
-    return AuditedCall(
-        **{
-            **data,
-            "effects": tuple(map(effect_from, data["effects"])),
-            "findings": tuple(Finding(**finding) for finding in data["findings"]),
-            "unfinished": tuple(data["unfinished"]),
-        }
-    )
+    values: dict[str, Any] = {
+        **data,
+        "effects": tuple(map(effect_from, data["effects"])),
+        "findings": tuple(Finding(**finding) for finding in data["findings"]),
+        "unfinished": tuple(data["unfinished"]),
+    }
+    return AuditedCall(**values)

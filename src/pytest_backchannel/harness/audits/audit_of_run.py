@@ -8,9 +8,9 @@ import pytest
 
 from ...options import options_of
 from ...questions.audit.audit_options import AuditOptions
+from ...questions.audit.output.audit_json import write_audit
+from ...questions.audit.output.audit_text import TITLE, audit_lines
 from ...questions.audit.run_audit import RunAudit
-from ...questions.audit.telling.audit_json import write_audit
-from ...questions.audit.telling.audit_text import TITLE, audit_lines
 
 
 class AuditOfRun:
