@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from pytest_backchannel.questions.audit.audit_budget import Budget
@@ -258,6 +260,16 @@ def test_to_enqueue_again_what_takes_it_is_no_finding():
     assert words(call("a", again("b"))) == {"a": "LOOK"}
     assert words(call("a", again("b, c")), call("b"), call("c", effects=()))["a"] == "NO DIFFERENCE FOUND"
     assert words(call("a", again("b")), call("b", again("c")), call("c"))["a"] == "NO DIFFERENCE FOUND"
+    assert words(call("a", again("a"))) == {"a": "NO DIFFERENCE FOUND"}
+    assert words(call("a", again("b")), call("b", again("a"), found("look"))) == {"a": "LOOK", "b": "LOOK"}
+    assert words(call("a", again("b")), call("b", unfaithful="it differs"))["a"] == "LOOK"
+    assert words(call("a", again("b")), skipped={"b": ["why"]})["a"] == "LOOK"
+
+
+def test_that_no_time_was_left_is_the_last_reason():
+    audit = RunAudit(skipped={"a": Counter({"no time was left for it (x)": 9, "it asks for a retry": 1})})
+    [verdict] = audit.verdicts(AuditOptions())
+    assert verdict.reason == "it asks for a retry"
 
 
 def test_what_is_allowed_is_said_with_its_reason():
@@ -289,7 +301,7 @@ def test_the_text():
         call("shop.b", effects=()),
     ]
     audit.ran.update({"shop.a": 3, "shop.b": 1, "shop.c": 1})
-    audit.skipped = {"shop.c": audit.ran.__class__({"it asks for a retry": 1})}
+    audit.skipped = {"shop.c": Counter({"it asks for a retry": 1})}
     audit.known = {"shop.a": KnownTask(where="shop.py:1", acks="late")}
     assert audit_lines(audit, AuditOptions()) == [
         "2 of 3 tasks that ran are audited, of 1 that there are: 2 ways through them, 1 deaths, 0.0 s.",

@@ -10,6 +10,7 @@ MOST_POINTS = 12
 """After how many effects of one call its worker dies, at most."""
 MOST_WAYS = 6
 """How many sequences of effects of one task are audited, at most."""
+NO_TIME = "no time was left for it"
 # So many calls of a task that did nothing new, one after another, and it is only looked at in other test modules.
 _REPEATS = 5
 _MOST_REPEATS = 20
@@ -39,9 +40,9 @@ class Budget:
     def refusal(self, task: str) -> str:
         """Why there is no time for a task; empty where there is."""
         if self.seconds >= self._options.suite_seconds:
-            return "no time was left for it (backchannel_audit_suite_seconds)"
+            return f"{NO_TIME} (backchannel_audit_suite_seconds)"
         if self._spent[task] >= self._options.task_seconds:
-            return "no time was left for it (backchannel_audit_task_seconds)"
+            return f"{NO_TIME} (backchannel_audit_task_seconds)"
         return ""
 
     def wants(self, task: str, test: str) -> bool:

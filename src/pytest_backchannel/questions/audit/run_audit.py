@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from .audit_budget import NO_TIME
 from .audit_data import AuditedCall, KnownTask, call_from, to_plain
 from .audit_options import AuditOptions
 from .auditing import TestAudit
@@ -49,9 +50,14 @@ class RunAudit:
 
     def verdicts(self, options: AuditOptions) -> list[TaskVerdict]:
         """What is said of each task that ran."""
-        reasons = {task: [reason for reason, _ in found.most_common()] for task, found in self.skipped.items()}
+        reasons = {task: _by_weight(found) for task, found in self.skipped.items()}
         allowed = {task: options.reason(task) for task in {*self.ran, *reasons}}
         return verdicts_of(self.distinct(), reasons, allowed)
+
+
+def _by_weight(found: Counter[str]) -> list[str]:
+    """The most frequent first; that no time was left comes last, where there was another reason before."""
+    return sorted((reason for reason, _ in found.most_common()), key=lambda reason: reason.startswith(NO_TIME))
 
 
 def told_of(found: TestAudit, known: Mapping[str, KnownTask], seconds: float) -> dict[str, Any]:

@@ -110,25 +110,38 @@ def _causes(calls: Iterable[AuditedCall]) -> tuple[Cause, ...]:
 
 
 def _forgive_enqueues(found: dict[str, TaskVerdict]) -> None:
-    """To enqueue a task once more is as bad as that task is when it comes twice."""
-    for _ in range(len(found) + 1):
-        harmless = {task for task, verdict in found.items() if verdict.verdict in (NO_DIFFERENCE, NO_EFFECT, ALLOWED)}
-        changed = False
-        for task, verdict in found.items():
-            causes = tuple(_forgiven(cause, harmless) for cause in verdict.causes)
-            if causes != verdict.causes:
-                levels = {cause.finding.level for cause in causes}
-                word = BREAKS if "breaks" in levels else LOOK if "look" in levels else NO_DIFFERENCE
-                found[task] = replace(verdict, causes=causes, verdict=word)
-                changed = True
-        if not changed:
-            return
+    """To enqueue a task once more is as bad as that task is when it comes twice.
+
+    A task that does nothing worse than to enqueue, itself or others of its kind, is as good as they are.
+    """
+    harmless = {task for task, verdict in found.items() if all(map(_is_at_most_an_enqueue, _told(verdict)))}
+    harmless -= {task for task, verdict in found.items() if verdict.verdict in (NOT_FAITHFUL, NOT_AUDITED)}
+    while worse := {task for task in harmless if any(not _enqueued(one) <= harmless for one in _told(found[task]))}:
+        harmless -= worse
+    for task, verdict in found.items():
+        causes = tuple(_forgiven(cause, harmless, found) for cause in verdict.causes)
+        if causes != verdict.causes:
+            levels = {cause.finding.level for cause in causes}
+            word = BREAKS if "breaks" in levels else LOOK if "look" in levels else NO_DIFFERENCE
+            found[task] = replace(verdict, causes=causes, verdict=word)
 
 
-def _forgiven(cause: Cause, harmless: set[str]) -> Cause:
+def _told(verdict: TaskVerdict) -> list[Finding]:
+    return [cause.finding for cause in verdict.causes if cause.finding.level != "small"]
+
+
+def _is_at_most_an_enqueue(finding: Finding) -> bool:
+    return finding.kind == "enqueue"
+
+
+def _enqueued(finding: Finding) -> set[str]:
+    return set(finding.of.split(", "))  # of a workflow, all of its tasks
+
+
+def _forgiven(cause: Cause, harmless: set[str], found: Mapping[str, TaskVerdict]) -> Cause:
     finding = cause.finding
-    enqueued = set(finding.of.split(", "))  # of a workflow, all of its tasks
-    if finding.kind != "enqueue" or finding.level == "small" or not enqueued <= harmless:
+    if finding.level == "small" or finding.kind != "enqueue" or not _enqueued(finding) <= harmless:
         return cause
-    text = f"{finding.text}, which takes it"
+    seen = any(found[task].verdict != NO_EFFECT for task in _enqueued(finding))
+    text = f"{finding.text}, {'which takes it' if seen else 'of which no effect was seen'}"
     return replace(cause, finding=replace(finding, level="small", text=text))
