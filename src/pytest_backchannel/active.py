@@ -216,25 +216,33 @@ class Together:
         members: what is installed, in this order, and removed in the opposite one.
     """
 
-    __slots__ = ("_members", "_put", "_take")
+    __slots__ = ("_known", "_members", "_put", "_take")
 
     def __init__(self, *members: Replaced) -> None:
         self._members = members
+        # What puts and takes, by how many needed each member before; a few, and kept, since to make one costs more
+        # than all that it saves in a test.
+        self._known: dict[tuple[int, ...], tuple[Callable[[], bool], Callable[[], bool]]] = {}
         for member in members:
             member._groups.append(self)
         self.forget()
 
     def forget(self) -> None:
         """What is around what has changed."""
+        self._known.clear()
         self._put: Callable[[], bool] = _no
         self._take: Callable[[], bool] = _no
 
     def install(self) -> None:
         """Put all in place; each call needs its :meth:`remove`."""
+        if self._put():
+            return
+        before = tuple(member.users for member in self._members)
+        self._put, self._take = self._known.get(before, (_no, _no))
         if not self._put():
             self._install_each()
-            self._put = _exchange(self._members, put=True)
-            self._take = _exchange(self._members, put=False)
+            both = _exchange(self._members, put=True), _exchange(self._members, put=False)
+            self._put, self._take = self._known[before] = both
 
     def remove(self) -> None:
         """Undo one :meth:`install`."""
@@ -261,23 +269,26 @@ def _no() -> bool:
 def _exchange(members: tuple[Replaced, ...], *, put: bool) -> Callable[[], bool]:
     """What puts ours in the places of what stands there, or back; False, and nothing, where anything else stands there.
 
+    It is made while all are in place, and serves where as many need each member again. Where another one needs a member
+    all the time, as a report does from the first test to the last, its places stay as they are.
+
     Args:
         members: whose places they are.
         put: whether ours are put there; otherwise they are taken away.
     """
-    places = [place for member in members for place in member._places]
+    places = [place for member in members if member.users == 1 for place in member._places]
     known: dict[str, Any] = {}
     for at, place in enumerate(places):
         known |= {f"values{at}": place.values, f"owner{at}": place.owner}
         known |= {f"before{at}": place.before, f"ours{at}": place.ours}
     known |= {f"member{at}": member for at, member in enumerate(members)}
-    here, there, users = ("before", "ours", 0) if put else ("ours", "before", 1)
-    same = [f"member{at}.users == {users}" for at in range(len(members))]
+    here, there, fewer = ("before", "ours", 1) if put else ("ours", "before", 0)
+    same = [f"member{at}.users == {member.users - fewer}" for at, member in enumerate(members)]
     same += [f"values{at}[{place.name!r}] is {here}{at}" for at, place in enumerate(places)]
     lines = ["def exchange():", " try:", f"  if not ({' and '.join(same)}): return False"]
     lines += [" except KeyError: return False"]  # the attribute is gone
     lines += [f" owner{at}.{place.name} = {there}{at}" for at, place in enumerate(places)]
-    lines += [f" member{at}.users = {1 - users}" for at in range(len(members))]
+    lines += [f" member{at}.users = {member.users - (1 - fewer)}" for at, member in enumerate(members)]
     text = "\n".join([*lines, " return True"])
     exec(compile(text, "<exchange of attributes>", "exec"), known)
     return cast("Callable[[], bool]", known["exchange"])

@@ -210,6 +210,30 @@ def test_those_that_are_installed_together_are_active_and_may_be_installed_once_
         assert (one.current, other.current) == (one.original, other.original)
 
 
+def test_what_exchanges_them_is_made_once_though_another_needs_one_all_the_time(registry, monkeypatch):
+    made = []
+
+    def exchange(members, *, put):
+        made.append(put)
+        return original(members, put=put)
+
+    original = active._exchange
+    monkeypatch.setattr(active, "_exchange", exchange)
+    one, other = Greeter("one"), Greeter("other")
+    around = Together(one.replaced, other.replaced)
+    other.replaced.install()  # from the first test to the last
+    for _ in range(3):
+        around.install()
+        around.install()  # once more, by a fixture of the test
+        around.remove()
+        assert (one.greet(), other.greet()) == (1, 1)
+        around.remove()
+        assert (one.current, other.greet()) == (one.original, 1)
+    assert made == [True, False] * 2
+    other.replaced.remove()
+    assert other.current is other.original
+
+
 def test_together_is_all_or_nothing(registry):
     one, other = Greeter("one"), Greeter("other")
     around = Together(one.replaced, other.replaced)

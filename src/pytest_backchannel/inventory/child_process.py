@@ -19,7 +19,7 @@ from ..errors import InventoryFailed
 from .asgi_inventory import AsgiInventory
 from .celery_inventory import CeleryInventory
 
-TIME_LIMIT = 60.0
+TIME_LIMIT = 120.0
 """How long a child process may take, in seconds."""
 
 

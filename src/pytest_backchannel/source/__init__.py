@@ -11,6 +11,8 @@ followed through imports, aliases, re-exports and the classes of the tree, and a
 alone can have given it its value.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from .channel_facts import (
     ANYTHING,
     Branch,
@@ -25,7 +27,9 @@ from .channel_facts import (
 from .index import SettingDef, SourceIndex
 from .places import Place, Surroundings, Unread
 from .task_facts import Arguments, BeatEntry, EnqueueSite, Parameter, TaskDef
-from .whole_tree import read_tree
+
+if TYPE_CHECKING:
+    from .whole_tree import read_tree
 
 __all__ = [
     "ANYTHING",
@@ -49,3 +53,12 @@ __all__ = [
     "handler_name",
     "read_tree",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # A report is given the index by another process: what reads it costs more than all else that is loaded for it.
+    if name == "read_tree":
+        from .whole_tree import read_tree
+
+        return read_tree
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -100,7 +100,7 @@ def test_a_suite_that_uses_nothing_of_ours(suite):
     result.stdout.fnmatch_lines([TITLE])
     found = sentences(result)
     assert found[:5] == [
-        "fail: never run, and mocked away in 1 test",
+        "fail: never run, and mocked away",
         "fail: a mock took what no task could: shop.tasks.fail(1, 2, 3) does not fit its signature: "
         "fail() takes from 0 to 1 positional arguments but 3 were given",
         "ws/rooms/<str:room>/: only as a class, never through the application",

@@ -109,6 +109,22 @@ def test_what_only_the_urlconf_imports_is_marked(site):
     assert list(found.unknown) == []
 
 
+def test_a_task_of_another_app_that_only_the_urlconf_imports(site):
+    """A worker looks for tasks and runs the checks before it makes its app final: it has the tasks of both apps."""
+    site.write("site_config/other.py", "from celery import Celery\n\nother = Celery('other')\n")
+    body = "from site_config.other import other\n\n@other.task\ndef {}(): ...\n"
+    site.write("orders/streams.py", body.format("publish"))
+    site.write("orders/periodic.py", body.format("sweep"))
+    site.append("site_config/celery.py", "app.autodiscover_tasks(related_name='periodic')\n")
+    site.write("site_config/urls.py", "from orders import streams\nurlpatterns = []\n")
+    found = site.inventory()
+    assert {name: found.tasks[name].only_by_checks for name in own_tasks(found)} == {
+        "orders.tasks.confirm": False,
+        "orders.periodic.sweep": False,
+        "orders.streams.publish": True,
+    }
+
+
 def test_the_app_is_found_beside_the_settings_of_production(site):
     assert site.inventory(app="").app == "site_config.celery:app"
 
@@ -198,12 +214,14 @@ def test_what_an_import_may_do_is_no_refusal(site):
     """Names of this host, an event loop, forms and querysets that nobody evaluates, a closed connection."""
     site.ready(
         """
-        import asyncio, socket
+        import asyncio, contextlib, socket
         from django import forms
         from django.db import close_old_connections, connection, models
         from .models import Order
 
         socket.gethostbyname("localhost"), socket.getaddrinfo("127.0.0.1", 80)
+        with contextlib.suppress(OSError):
+            socket.socket(socket.AF_INET6).bind(("::1", 0))  # as urllib3 asks whether there is IPv6
         asyncio.new_event_loop().close()
         assert connection.vendor == "postgresql"
         type("OrderForm", (forms.ModelForm,), {"Meta": type("Meta", (), {"model": Order, "fields": ["reference"]})})

@@ -61,6 +61,31 @@ def test_a_task_that_another_one_calls_as_a_function(app, seen):
     assert "eager" in whats(seen, "task:outer")
 
 
+@pytest.mark.parametrize("stepped", [False, True])
+def test_an_errback_is_called_by_celery_and_not_as_a_function(app, seen, stepped):
+    @app.task(name="other")
+    def other(): ...
+
+    @app.task(name="t")
+    def t(request, exc, traceback):
+        other()
+
+    @app.task(name="bad")
+    def bad():
+        raise ValueError
+
+    if stepped:
+        with TaskQueue(app) as queue:
+            bad.apply_async(link_error=t.s())
+            queue.run(propagate=False)
+    else:
+        app.conf.task_eager_propagates = False
+        bad.apply_async(link_error=t.s())
+    assert whats(seen) >= {"errback", "succeeded"}
+    assert "function" not in whats(seen)
+    assert "function" in whats(seen, "task:other")
+
+
 def test_a_failure_in_each_way(app, seen):
     @app.task(name="t")
     def t():

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import importlib.util
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +26,7 @@ from ..fresh.fresh_worker import child_arguments
 if TYPE_CHECKING:
     from ...inventory.child_process import Ahead
     from ...source import SourceIndex
+    from ...source.tree_beside import TreeBeside
 
 Say = Callable[[str], None]
 
@@ -49,6 +52,7 @@ class RunReport:
         self._facts: dict[str, list[Fact]] = {}
         self._tests: dict[str, _Test] = {}
         self._ahead: Ahead | None = None
+        self._code: TreeBeside | None = None
         self.failed: InventoryFailed | None = None
         self.report: Report | None = None
         self.lines: list[str] = []
@@ -80,13 +84,17 @@ class RunReport:
         given, settings = child_arguments(self._config), self._settings()
         if given["folder"] is not None and settings and not self._config.getoption("collectonly", False):
             from ...inventory.child_process import Ahead
+            from ...source.tree_beside import TreeBeside
 
             self._ahead = Ahead(settings, kinds=_kinds(), **given)
+            self._code = TreeBeside(self._config.rootpath)
 
     def close(self) -> None:
         """End what still asks."""
         if self._ahead is not None:
             self._ahead.end()
+        if self._code is not None:
+            self._code.end()
 
     def _settings(self) -> str:
         """The settings module under which the project is read: production's, where they are named."""
@@ -124,9 +132,11 @@ class RunReport:
         )
 
     def _index(self, say: Say) -> SourceIndex:
+        say("backchannel: reading the project's code …")
+        if self._code is not None:
+            return self._code.index()
         from ...source import read_tree
 
-        say("backchannel: reading the project's code …")
         return read_tree(self._config.rootpath)
 
     # -------------------------------------------------------------------- the end
@@ -147,6 +157,10 @@ class RunReport:
         Raises:
             InventoryFailed: what the project is can't be said.
         """
+        with _no_collection():
+            return self._finish(say)
+
+    def _finish(self, say: Say) -> bool:
         options = options_of(self._config)
         tests = [
             TestRun(id=test, outcome=one.outcome, message=one.message, story=one.story)
@@ -160,17 +174,20 @@ class RunReport:
         report = self.report = make_report(
             known, Done(self._facts), tests, omit=options.report_omit, baseline=self.baseline
         )
-        written = list(dict.fromkeys(options.reports))
+        self._write(report)
+        verdicts = list(self._verdicts(report))
+        self.lines += verdicts
+        self._say_closed(report)
+        return not verdicts
+
+    def _write(self, report: Report) -> None:
+        written = list(dict.fromkeys(options_of(self._config).reports))
         for name, target in sorted(written, key=lambda one: one[0] not in ("term", "github")):
             try:
                 self.lines += load(name).write(report, target)
             except OSError as error:
                 self.written = False
                 self.lines.append(f"FAILED: the report as {name} can't be written: {error}. Fix: another place for it.")
-        verdicts = list(self._verdicts(report))
-        self.lines += verdicts
-        self._say_closed(report)
-        return not verdicts
 
     def _verdicts(self, report: Report) -> Iterator[str]:
         """Why the run fails."""
@@ -188,6 +205,18 @@ class RunReport:
                 f"{len(gone)} of the baseline closed, such as {gone[0]}: write it anew, by 'backchannel report "
                 "baseline'."
             )
+
+
+@contextlib.contextmanager
+def _no_collection() -> Generator[None]:
+    """Without the garbage collector: to look through all that the project has loaded takes as long as the report."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _kinds() -> list[str]:

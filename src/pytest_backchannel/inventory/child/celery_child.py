@@ -67,13 +67,14 @@ def celery_inventory(settings: str, app_path: str, configured: str, tests_settin
     unknown: list[str] = []
     run_checks = _postponed_checks()
     app.loader.import_default_modules()
-    app.finalize()
-    before = dict(app.tasks)
     queues = sorted(app.amqp.queues)
     unknown += _import_what_receivers_import(app)
+    before = frozenset(sys.modules)
     unknown += _run(run_checks)
+    # Not before the checks: of a module that is imported later, an app has none of the tasks that another app has made.
+    app.finalize()
     _check_settings(settings)
-    tasks = [_task(app, task, name not in before) for name, task in sorted(app.tasks.items())]
+    tasks = [_task(app, task, task.__module__ not in before) for _, task in sorted(app.tasks.items())]
     return {
         "settings_module": settings,
         "app": path,

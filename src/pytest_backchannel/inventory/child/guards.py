@@ -66,9 +66,14 @@ def install() -> None:
 
 def _refuse_sockets(event: str, args: tuple[Any, ...]) -> None:
     what = _SOCKET_EVENTS.get(event)
-    if what is None or (event in _LOOK_UPS and _is_here(args[0])):
+    if what is None or (event in _LOOK_UPS and _is_here(args[0])) or (event == "socket.bind" and _asks(args[1])):
         return
     raise refuse(f"a connection to {args[1]!r}" if event == "socket.connect" else what)
+
+
+def _asks(address: Any) -> bool:
+    """Whether nothing is served, and only asked whether there is IPv6, as urllib3 does when it is imported."""
+    return isinstance(address, tuple) and address[:2] == ("::1", 0)
 
 
 def _is_here(host: Any) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from ...errors import UnreadableReport
@@ -32,9 +31,9 @@ def to_data(report: Report) -> dict[str, Any]:
             "failed": sum(test.outcome in ("failed", "error") for test in report.tests),
         },
         "not_known": list(report.not_known),
-        "gaps": [asdict(gap) for gap in report.gaps],
+        "gaps": [{**vars(gap), "where": _place_data(gap.where)} for gap in report.gaps],
         "items": [_item_data(item, numbers) for item in report.items],
-        "tests": [asdict(test) for test in report.tests],
+        "tests": [{**vars(test), "story": [_step_data(step) for step in test.story]} for test in report.tests],
     }
 
 
@@ -72,12 +71,23 @@ def from_data(data: Any, source: str = "the report") -> Report:
         raise UnreadableReport(f"{source} is damaged ({type(error).__name__}: {error}): write it anew") from error
 
 
+# By vars(), and not by asdict(), which copies every value: that takes ten times as long.
+
+
+def _place_data(place: Place | None) -> dict[str, Any] | None:
+    return dict(vars(place)) if place is not None else None
+
+
+def _step_data(step: Step) -> dict[str, Any]:
+    return {**vars(step), "where": _place_data(step.where), "steps": [_step_data(one) for one in step.steps]}
+
+
 def _item_data(item: Item, numbers: Mapping[str, int]) -> dict[str, Any]:
     return {
         "key": item.key,
         "kind": item.kind,
         "title": item.title,
-        "where": asdict(item.where) if item.where else None,
+        "where": _place_data(item.where),
         "about": dict(item.about),
         "facets": [
             {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from .code_to_paste import code_for
@@ -75,14 +75,10 @@ def _kind(item: Item, facet: Facet) -> _Kind:
 # ------------------------------------------------------------------------- words
 
 
-def _tests(tests: Sequence[str]) -> str:
-    return f"{len(tests)} test{'' if len(tests) == 1 else 's'}"
-
-
 def _never_run(item: Item, facet: Facet) -> str:
     mocked = item.facets.get("mocked")
     if mocked is not None and mocked.tests:
-        return f"never run, and mocked away in {_tests(mocked.tests)}"
+        return "never run, and mocked away"
     return "never run"
 
 
@@ -110,7 +106,8 @@ def _not_connected(item: Item, facet: Facet) -> str:
 
 def _not_enqueued(item: Item, facet: Facet) -> str:
     mocked = facet.notes[0].tests if facet.notes else ()
-    return "never enqueued from there" + (f", and mocked away in {_tests(mocked)}" if mocked else "")
+    # Which place called the mock is not known: it may have been another one.
+    return "never enqueued from there" + (" (its task is mocked away)" if mocked else "")
 
 
 def _not_delivered(item: Item, facet: Facet) -> str:
@@ -137,7 +134,7 @@ _KINDS: dict[tuple[str, str], _Kind] = {
         90, _not_connected, "Its URL pattern, its middleware and what they put into the scope are tested by nothing."
     ),
     ("route", "run"): _Kind(88, "its consumer never ran", "Nothing of what it does is tested."),
-    ("handler", "run"): _Kind(86, "never run", "What it sends to the browser is tested by nothing."),
+    ("handler", "run"): _Kind(86, "never run", "What it does with such a message is tested by nothing."),
     ("task", "succeeded"): _Kind(84, "never succeeded", "It has only ever failed in the tests."),
     ("task", "exhausted"): _Kind(
         74, "never out of retries", "What is left behind when the last retry fails is what people see."

@@ -43,7 +43,10 @@ class Done:
 
     def tests(self, subject: str, *whats: str) -> set[str]:
         """The tests that have one of these facts."""
-        return {test for what in whats for tests in self.details(subject, what).values() for test in tests}
+        found = self._facts.get(subject)
+        if found is None:  # what no test came by is most of what is asked for
+            return set()
+        return set().union(*(tests for what in whats for tests in found.get(what, {}).values()))
 
     def whats(self, subject: str) -> Iterator[str]:
         """What happened to a subject, in order."""

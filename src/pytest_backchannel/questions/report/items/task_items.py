@@ -9,7 +9,7 @@ from ....inventory.celery_inventory import BeatEntry, KnownTask
 from ..model import Facet, Item
 from .done import Done, Known, facet, notes_of
 
-WAYS = ("function", "eager", "stepped", "thread", "real")
+WAYS = ("function", "errback", "eager", "stepped", "thread", "real")
 """The ways in which a body can be run."""
 
 # The options that a reader wants to see: what Celery's own defaults are says nothing.

@@ -22,6 +22,7 @@ _FACETS = {
     "killed": "killed with its worker",
     "mock_fits": "mocked calls fit",
     "function": "called as a function",
+    "errback": "called as an errback",
     "eager": "ran eagerly",
     "stepped": "ran on the stepped worker",
     "thread": "ran on a worker in a thread",

@@ -11,6 +11,7 @@ import functools
 import inspect
 import sys
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any
 
 from ....active import Replaced, Replacement, tracked
@@ -131,6 +132,7 @@ def _watched(task: Any, before: Callable[..., Any]) -> Callable[..., Any]:
         if not gathering():
             return before(*args, **kwargs)
         note(name, _way(task))
+        nested = _calls_errbacks.set(False) if _calls_errbacks.get() else None
         try:
             result = before(*args, **kwargs)
         except Reject:
@@ -141,25 +143,29 @@ def _watched(task: Any, before: Callable[..., Any]) -> Callable[..., Any]:
         except Exception:
             note(name, "failed")
             raise
+        finally:
+            if nested is not None:
+                _calls_errbacks.reset(nested)
         note(name, "succeeded")
         return result
 
     return run
 
 
-# --- private API: celery.app.task.Task.request_stack and celery.app.base.add_autoretry_behaviour, seen on celery
-# --- 5.5–5.7. tests/unit/questions/test_bodies.py fails where they are built differently.
+# --- private API: celery.app.task.Task.request_stack, celery.app.base.add_autoretry_behaviour and
+# --- celery.backends.base.Backend._call_task_errbacks, seen on celery 5.5–5.7. tests/unit/questions/test_bodies.py
+# --- fails where they are built differently.
 
 
 def _way(task: Any) -> str:
-    """How a body was called: as a function, eagerly, by the stepped worker, or by a worker in a thread."""
+    """How a body was called: as a function, as an errback, eagerly, by the stepped worker, or by one in a thread."""
     requests = task.request_stack.stack
     request = requests[-1] if requests else None
     if request is not None and request.called_directly and len(requests) > 1 and _has_own_call(task):
         # Celery calls a task that overrides __call__ itself, whose own __call__ then looks like a call of a function.
         request = requests[-2]
     if request is None or request.called_directly:
-        return "function"
+        return "errback" if _calls_errbacks.get() else "function"
     if request.is_eager:
         return "eager"
     stepped: Any = sys.modules.get("pytest_backchannel.tasks.stepped.installation")
@@ -204,13 +210,27 @@ def _retry(original: Any, task: Any, *args: Any, **kwargs: Any) -> Any:
     return result
 
 
+_calls_errbacks: ContextVar[bool] = ContextVar("pytest_backchannel_calls_errbacks", default=False)
+
+
+def _call_task_errbacks(original: Any, backend: Any, *args: Any, **kwargs: Any) -> Any:
+    """Where Celery calls an errback that takes the failed request: as a function, and yet it is Celery that calls."""
+    token = _calls_errbacks.set(True)
+    try:
+        return original(backend, *args, **kwargs)
+    finally:
+        _calls_errbacks.reset(token)
+
+
 def _replacements() -> list[Replacement]:
     from celery.app import base
     from celery.app.task import Task
+    from celery.backends.base import Backend
 
     ours: list[tuple[Any, str, Any]] = [
         (base, "add_autoretry_behaviour", _add_autoretry_behaviour),
         (Task, "retry", _retry),
+        (Backend, "_call_task_errbacks", _call_task_errbacks),
     ]
     return [Replacement(owner, name, around(function)) for owner, name, function in ours]
 
