@@ -228,5 +228,18 @@ def test_the_file_of_a_finding_has_a_test_to_paste(parcels):
     assert "task_queue.fail_write(nth=2)" in cause["paste"]
     compile(cause["paste"], "paste", "exec")
     [cause] = found["prints_a_label"]["causes"]
-    assert 'task_queue.kill_worker(when="after_body")' in cause["paste"]
+    assert "task_queue.redeliver()" in cause["paste"]
     assert json.dumps(found)
+
+
+def test_the_tests_to_paste_show_the_findings(parcels):
+    _, found = parcels.audit("-k", "two_labels or tells_and_then_looks")
+    pasted = [found[name]["causes"][0]["paste"] for name in ("two_labels", "tells_and_then_looks")]
+    wrong = ["Label.objects.count() == 1", "len(mailoutbox) == 2"]
+    head = "from parcels.models import Label, Parcel\nfrom parcels.tasks import *\n\n"
+    tests = [
+        text.replace("(...)", "(Parcel.objects.create().pk)").replace("assert ...", f"assert {what}")
+        for text, what in zip(pasted, wrong, strict=True)
+    ]
+    text = head + "\n\n".join(tests).replace("db, task_queue", "db, task_queue, mailoutbox")
+    parcels.project.test(text).assert_outcomes(passed=2)

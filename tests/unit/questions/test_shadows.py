@@ -10,7 +10,7 @@ import pytest
 
 from pytest_backchannel.questions.audit.audit_data import Effect
 from pytest_backchannel.questions.audit.effects.row_effects import written_table
-from pytest_backchannel.questions.audit.output.audit_test import test_for as code_for
+from pytest_backchannel.questions.audit.output.audit_test import code_to_show
 from pytest_backchannel.questions.audit.shadows import forking, parents_databases, told_parent
 from pytest_backchannel.questions.audit.shadows.forking import NotAudited, forked
 
@@ -100,6 +100,8 @@ def test_a_test_to_paste_is_python():
         task="shop.tasks.ship", test="t.py::test_a", call="ship(1)", effects=(Effect(kind="row", label=""),)
     )
     for options in ({}, {"after": "a", "before": "mail (a.py:1)"}, {"after": "a", "before": "b", "before_write": 2}):
-        text = code_for(call, Finding(level="look", kind="insert", text="inserts", **options))
+        text = code_to_show(call, Finding(level="look", kind="insert", text="inserts", **options))
         compile(text, "paste", "exec")
         assert "ship.delay(...)" in text
+    text = code_to_show(call, Finding(level="look", kind="insert", text="inserts"), acks="late")
+    assert 'kill_worker(when="after_body")' in text

@@ -10,7 +10,7 @@ from ..audit_data import AuditedCall, Finding, to_plain
 from ..audit_options import AuditOptions
 from ..run_audit import RunAudit
 from ..weighing.task_verdicts import TaskVerdict
-from .audit_test import test_for
+from .audit_test import code_to_show
 
 VERSION = 1
 
@@ -54,7 +54,7 @@ def _task(verdict: TaskVerdict, audit: RunAudit, calls: list[AuditedCall]) -> di
             {
                 **to_plain(cause.finding),
                 "tests": list(cause.tests),
-                "paste": _paste(own, cause.finding, cause.tests[0]),
+                "paste": _paste(own, cause.finding, cause.tests[0], "early" if known is None else known.acks),
             }
             for cause in verdict.causes
         ],
@@ -74,6 +74,6 @@ def _task(verdict: TaskVerdict, audit: RunAudit, calls: list[AuditedCall]) -> di
     }
 
 
-def _paste(calls: list[AuditedCall], finding: Finding, test: str) -> str:
+def _paste(calls: list[AuditedCall], finding: Finding, test: str, acks: str) -> str:
     call = next((call for call in calls if call.test == test), None)
-    return "" if call is None or finding.level == "small" else test_for(call, finding)
+    return "" if call is None or finding.level == "small" else code_to_show(call, finding, acks=acks)

@@ -7,26 +7,28 @@ import re
 from ..audit_data import AuditedCall, Finding
 
 
-def test_for(call: AuditedCall, finding: Finding) -> str:
+def code_to_show(call: AuditedCall, finding: Finding, *, acks: str = "early") -> str:
     """A test that shows a finding as long as it is there.
 
     Args:
         call: the call of which it is.
         finding: what was found.
+        acks: when the task is acknowledged, ``early``, ``late`` or ``late+lost``.
     """
     name = call.task.rpartition(".")[2]
     how = "redelivered" if not finding.after else "dies_half_way"
-    steps = _redelivered(name) if not finding.after else _dies(name, finding)
+    steps = _dies(name, finding) if finding.after else _redelivered(name) if acks == "early" else _killed(name)
     body = [f"def test_{_identifier(name)}_{how}(db, task_queue):", f"    # As in {call.test}: {call.call}", *steps]
     return "\n".join([*body, f"    assert ...  # {finding.text}"])
 
 
-test_for.__test__ = False  # type: ignore[attr-defined]
-
-
 def _redelivered(name: str) -> list[str]:
+    return [f"    {name}.delay(...)", "    task_queue.run()", "    task_queue.redeliver()", "    task_queue.run()"]
+
+
+def _killed(name: str) -> list[str]:
     return [
-        '    task_queue.kill_worker(when="after_body")  # needs acks_late; without it: run(), redeliver(), run()',
+        '    task_queue.kill_worker(when="after_body")',
         f"    {name}.delay(...)",
         "    task_queue.run_until_idle()",
     ]
@@ -41,6 +43,7 @@ def _dies(name: str, finding: Finding) -> list[str]:
         *fault,
         f"    {name}.delay(...)",
         "    task_queue.run(propagate=False)",
+        "    assert task_queue.failures",
         "    task_queue.redeliver()",
         "    task_queue.run()",
     ]
