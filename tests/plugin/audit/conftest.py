@@ -10,6 +10,13 @@ import pytest
 from support.postgres import PostgresMissing, postgres_server
 
 PARCELS = Path(__file__).parent / "parcels"
+SETTINGS = """
+    import django
+    INSTALLED_APPS += ["parcels"]
+    CELERY_TASK_ALWAYS_EAGER = True
+    if django.VERSION >= (6, 1):
+        MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}
+"""
 
 
 class Parcels:
@@ -21,7 +28,7 @@ class Parcels:
             folder = "" if source.stem == "parcel_tests" else "parcels/"
             name = "test_parcels" if source.stem == "parcel_tests" else source.stem
             project.write(f"{folder}{name}.py", source.read_text())
-        project.settings('INSTALLED_APPS += ["parcels"]\nCELERY_TASK_ALWAYS_EAGER = True')
+        project.settings(SETTINGS)
         self.ini()
 
     def ini(self, *lines):
