@@ -102,12 +102,17 @@ def _register_questions(config: pytest.Config) -> None:
         if not is_worker:
             manager.register(_RecordsContract(config), "backchannel-contract")
     audit = options_of(config).audit
-    if audit is not None and audit.wants("rollback"):
-        from .harness.auditing.rollback_tests import RollbackTests
+    if audit is not None:
+        if audit.wants("twice", "crash"):
+            from .harness.audits.audited_tests import AuditedTests
 
-        manager.register(_Watches(RollbackTests(config)), "backchannel-transactions")
+            manager.register(_Watches(AuditedTests(config)), "backchannel-audit")
+        if audit.wants("rollback"):
+            from .harness.audits.rollback_tests import RollbackTests
+
+            manager.register(_Watches(RollbackTests(config)), "backchannel-transactions")
         if not is_worker:
-            manager.register(_TellsTransactions(config), "backchannel-transactions-told")
+            manager.register(_TellsAudit(config), "backchannel-audit-told")
     if options_of(config).reports:
         from .harness.reporting.gathering import Gathering
 
@@ -511,27 +516,34 @@ class _RecordsContract:
             terminalreporter.write_line(line)
 
 
-# ------------------------------------------------- sent inside a transaction
+# --------------------------------------------------------------- the audit
 
 
-class _TellsTransactions:
-    """With ``--backchannel-audit=rollback``: tell what was sent, in the process that has the reports of all tests."""
+class _TellsAudit:
+    """With ``--backchannel-audit``: tell what was found, in the process that has the reports of all tests."""
 
     def __init__(self, config: pytest.Config) -> None:
-        from .harness.auditing.rollback_of_run import RollbackOfRun
+        from .harness.audits.audit_of_run import AuditOfRun
+        from .harness.audits.rollback_of_run import RollbackOfRun
 
-        self._run = RollbackOfRun(config)
+        # In this order: the second one adds to the file that the first one writes.
+        self._parts: list[AuditOfRun | RollbackOfRun] = [AuditOfRun(config), RollbackOfRun(config)]
+
+    def pytest_report_header(self) -> list[str]:
+        """Say what makes the run longer."""
+        return [part.header for part in self._parts if part.header]
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take what a report carries."""
-        self._run.add(report)
+        for part in self._parts:
+            part.add(report)
 
-    @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Print it, when the rest of the audit has written its file."""
-        lines = self._run.lines()
-        if lines:
-            terminalreporter.section(self._run.TITLE)
+        """Print it."""
+        for part in self._parts:
+            lines = part.lines()
+            if lines:
+                terminalreporter.section(part.TITLE)
             for line in lines:
                 terminalreporter.write_line(line)
 

@@ -87,6 +87,10 @@ class SharedConnection:
             lock.release()
         return busy
 
+    def forget(self) -> None:
+        """In a forked child: be Django's own connection again, in whichever state it is."""
+        put(vars(self.connection), self._replaced)
+
     # ------------------------------------------------------------ while it is shared
 
     @property

@@ -132,6 +132,15 @@ def share_connections(test: str = "", *, wait_limit: float = WAIT_LIMIT) -> Gene
         yield sharing
 
 
+def forget_sharing() -> None:
+    """In a forked child: no connection is shared any more, since no other thread is there."""
+    sharing, _current.value = _current.value, None
+    for shared in sharing.shared.values() if sharing is not None else ():
+        shared.forget()
+    if sharing is not None:
+        sharing.shared.clear()
+
+
 def find_shared(alias: str) -> SharedConnection | None:
     """The connection of an alias that is shared now; None where none is."""
     return _shared().get(alias)

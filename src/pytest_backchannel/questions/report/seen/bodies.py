@@ -27,7 +27,13 @@ def subject(task: Any) -> str:
 
 
 class Bodies:
-    """Watches all tasks of the process, from :meth:`install` to :meth:`remove`; those that are made later, too."""
+    """Watches all tasks of the process, from :meth:`install` to :meth:`remove`; those that are made later, too.
+
+    Attributes:
+        hooks: which hooks of a task are watched.
+    """
+
+    hooks: tuple[str, ...] = HOOKS
 
     def __init__(self) -> None:
         self._undo: list[Callable[[], None]] = []
@@ -36,11 +42,15 @@ class Bodies:
 
     def install(self) -> None:
         """Watch from now on; Celery is loaded."""
+        _adopters.append(self)
+        _replaced.install()
+        self.look()
+
+    def look(self) -> None:
+        """Watch the tasks that are there by now, in whichever way they came."""
         import celery._state
 
         state: Any = celery._state
-        _adopters.append(self)
-        _replaced.install()
         for app in list(state._get_active_apps()):
             # Not app.tasks, which would finalize an app that is not complete yet.
             for task in list(app._tasks.values()):
@@ -61,12 +71,16 @@ class Bodies:
             return
         self._known[id(task)] = task
         self._wrap_run(task)
-        for hook in HOOKS:
+        for hook in self.hooks:
             self._wrap_hook(type(task), hook)
+
+    def watched(self, task: Any, before: Callable[..., Any]) -> Callable[..., Any]:
+        """What stands in the place of a task's body."""
+        return _watched(task, before)
 
     def _wrap_run(self, task: Any) -> None:
         own, before = "run" in vars(task), task.run
-        watched = vars(task)["run"] = _watched(task, before)
+        watched = vars(task)["run"] = self.watched(task, before)
 
         def undo() -> None:
             if vars(task).get("run") is watched:

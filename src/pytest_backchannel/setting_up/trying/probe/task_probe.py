@@ -13,7 +13,7 @@ from .expressions import Known, expression, is_telling
 from .made_rows import Rows
 from .made_values import arguments
 from .patience_of_trials import TookTooLong, in_time
-from .row_changes import checks_of, tables
+from .probed_rows import checks_of, tables
 
 Answer = dict[str, Any]
 

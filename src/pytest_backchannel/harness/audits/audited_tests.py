@@ -1,0 +1,78 @@
+"""Audits, with ``--backchannel-audit``, the tasks that each test of this process runs.
+
+Nothing of this is imported without the flag. What was found goes with the report of a test's teardown, as pytest-xdist
+carries it from its workers.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Any
+
+import pytest
+
+from ...markers import allowed_audits
+from ...options import options_of
+from ...questions.audit import audited_bodies, audited_mocks
+from ...questions.audit.audit_options import AuditOptions
+from ...questions.audit.auditing import Auditor, known_tasks
+from ...questions.audit.run_audit import told_of
+
+
+class AuditedTests:
+    """From the first test to the last.
+
+    Args:
+        config: of the run.
+    """
+
+    CARRIED = "backchannel_audit"
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._options = options_of(config).audit or AuditOptions()
+        self._auditor = Auditor(self._options)
+        self._bodies: audited_bodies.AuditedBodies | None = None
+        self._told: set[str] = set()
+        self._seconds = 0.0
+
+    def begin(self, item: pytest.Item) -> None:
+        """A test begins."""
+        self.watch()
+        try:
+            allowed = allowed_audits(item)
+        except pytest.UsageError:  # with which the test itself fails
+            allowed = {}
+        self._auditor.begin(item.nodeid, allowed)
+
+    def watch(self) -> None:
+        """Stand around the bodies of the tasks that are there by now, once Celery is."""
+        if find_spec("celery") is None:
+            return
+        if self._bodies is None:
+            audited_mocks.install()
+            self._bodies = audited_bodies.install(self._auditor.around)
+        else:
+            self._bodies.look()
+
+    def end_body(self, item: pytest.Item) -> None:
+        """The body has ended."""
+
+    def end(self, item: pytest.Item) -> dict[str, Any]:
+        """A test has ended, and its fixtures are gone.
+
+        Returns:
+            What was audited in it, as plain values.
+        """
+        known = known_tasks(self._bodies) if self._bodies is not None else {}
+        fresh = {name: task for name, task in known.items() if name not in self._told}
+        self._told |= set(fresh)
+        seconds = self._auditor.seconds - self._seconds
+        self._seconds = self._auditor.seconds
+        return told_of(self._auditor.take(), fresh, seconds)
+
+    def close(self) -> None:
+        """The run has ended: stand around nothing any more."""
+        if self._bodies is not None:
+            audited_bodies.remove()
+            audited_mocks.remove()
+            self._bodies = None

@@ -1,0 +1,31 @@
+"""All that is watched of a body in a shadow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from . import (
+    cache_effects,
+    enqueue_effects,
+    http_effects,
+    layer_effects,
+    mail_effects,
+    mock_effects,
+    storage_effects,
+)
+
+
+def install_all(names: dict[int, str], outward: Iterable[str]) -> None:
+    """Watch them from now on, in this forked child.
+
+    Args:
+        names: where mocks were put, by their identity.
+        outward: patterns of mocks that stand for something outside.
+    """
+    mail_effects.install()
+    enqueue_effects.install()
+    layer_effects.install()
+    storage_effects.install()
+    cache_effects.install()
+    http_effects.install()
+    mock_effects.install(names, outward)

@@ -1,0 +1,97 @@
+"""The effects of the body that runs in this shadow, in order; and the death after one of them.
+
+All modules of this folder run in a forked child alone, which ends by ``os._exit``: what they replace is never put back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Generator
+from typing import Any
+
+from ....active import Slot
+from ....events import caller
+from ....masking import masked
+from ..audit_data import Effect
+
+
+class EffectLog:
+    """What one run of a body does.
+
+    Args:
+        dies_after: after which effect its worker dies, counted from 1; 0 for none.
+        die: what the death is; it does not return.
+    """
+
+    def __init__(self, dies_after: int = 0, die: Callable[[], None] | None = None) -> None:
+        self.effects: list[Effect] = []
+        self.before: dict[str, Any] = {}
+        self.written: set[tuple[str, str]] = set()
+        self.late = 0
+        self.begun = 0
+        self.writes = 0
+        self._quiet = 0
+        self._dies_after = dies_after
+        self._die = die
+
+    @property
+    def listens(self) -> bool:
+        """Whether effects are noted now: not those of the audit itself."""
+        return not self._quiet
+
+    @contextlib.contextmanager
+    def quiet(self) -> Generator[None]:
+        """Within the block, note nothing."""
+        self._quiet += 1
+        try:
+            yield
+        finally:
+            self._quiet -= 1
+
+    def add(self, effect: Effect) -> None:
+        """Note one, and die if it is the one."""
+        self.effects.append(effect)
+        if self._die is not None and len(self.effects) == self._dies_after:
+            self._die()
+
+
+_running: Slot[EffectLog] = Slot("effects of a shadow")
+
+
+def begin(log: EffectLog) -> EffectLog:
+    """From now on, effects are those of this log."""
+    _running.value = log
+    return log
+
+
+def running() -> EffectLog | None:
+    """The log of the body that runs; None where none does, or nothing is to be noted."""
+    log = _running.value
+    return log if log is not None and log.listens else None
+
+
+def note(kind: str, label: str, *, of: str = "", outward: bool = False, keyed: bool = False) -> None:
+    """Note an effect of the body that runs."""
+    log = running()
+    if log is None:
+        return
+    from ..shadows.body_transactions import in_body_transaction
+
+    where = caller(2)
+    log.add(
+        Effect(
+            kind=kind,
+            label=_short(masked(label)),
+            where="" if where is None else str(where),
+            of=of,
+            open=kind == "row" and in_body_transaction(),
+            late=log.late > 0,
+            outward=outward,
+            keyed=keyed,
+            write=log.writes if kind == "row" else 0,
+        )
+    )
+
+
+def _short(text: str, most: int = 200) -> str:
+    return text if len(text) <= most else f"{text[: most // 2]}…{text[-most // 2 :]}"

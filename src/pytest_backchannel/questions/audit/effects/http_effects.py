@@ -1,0 +1,41 @@
+"""HTTP: what a mock of the test answers is noted, and what would reach a server is refused."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from ..shadows import told_parent
+from .effect_log import note
+
+_READS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+
+
+def install() -> None:
+    """Watch the clients that are loaded."""
+    import http.client
+
+    if "requests" in sys.modules:
+        owner: Any = sys.modules["requests"].Session
+        owner.send = _noted(owner.send)
+    if "httpx" in sys.modules:
+        client: Any = sys.modules["httpx"].Client
+        client.send = _noted(client.send)
+    http.client.HTTPConnection.putrequest = _refuse  # type: ignore[method-assign, assignment]
+
+
+def _noted(before: Any) -> Any:
+    def send(client: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
+        response = before(client, request, *args, **kwargs)
+        method = str(getattr(request, "method", "")).upper()
+        if method not in _READS:
+            address = str(getattr(request, "url", "")).partition("?")[0]
+            keyed = any("idempotency" in str(name).lower() for name in getattr(request, "headers", None) or ())
+            note("http", f"HTTP {method} {address}", of=address, outward=True, keyed=keyed)
+        return response
+
+    return send
+
+
+def _refuse(connection: Any, method: str, url: str, *args: Any, **kwargs: Any) -> None:
+    told_parent.give_up(f"it calls {connection.host} by HTTP ({method})")

@@ -1,0 +1,74 @@
+"""The rows of a table, read past Django: no query of theirs is counted, captured or wrapped."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from functools import lru_cache
+from typing import Any
+
+from ..audit_data import Rows
+
+MOST_ROWS = 3000
+"""More rows than this in a table that a body writes, and its audit is not made."""
+_LONGEST = 300  # characters of a value
+
+
+class TooManyRows(Exception):
+    """A table is too large to be compared."""
+
+
+def rows_of(connection: Any, table: str) -> Rows:
+    """All rows of a table.
+
+    Raises:
+        TooManyRows: there are more than :data:`MOST_ROWS`.
+    """
+    with contextlib.closing(connection.connection.cursor()) as cursor:
+        cursor.execute(f"SELECT * FROM {connection.ops.quote_name(table)} LIMIT {MOST_ROWS + 1}")
+        columns = tuple(column[0] for column in cursor.description)
+        found = cursor.fetchall()
+    if len(found) > MOST_ROWS:
+        raise TooManyRows(f"the table {table} has more than {MOST_ROWS} rows")
+    model = _models().get(table)
+    key = model._meta.pk.column if model is not None and model._meta.pk.column in columns else columns[0]
+    at = columns.index(key)
+    return Rows(
+        columns=columns,
+        key=key,
+        rows={_text(row[at]): tuple(map(_text, row)) for row in found},
+        kinds=_kinds(table),
+    )
+
+
+def _text(value: Any) -> str:
+    text = repr(bytes(value)) if isinstance(value, memoryview) else repr(value)
+    if len(text) <= _LONGEST:
+        return text
+    return f"{text[:120]}…#{hashlib.blake2b(text.encode('utf-8', 'replace'), digest_size=8).hexdigest()}"
+
+
+@lru_cache(maxsize=1)
+def _models() -> dict[str, Any]:
+    from django.apps import apps
+
+    return {model._meta.db_table: model for model in apps.get_models(include_auto_created=True)}
+
+
+@lru_cache(maxsize=512)
+def _kinds(table: str) -> dict[str, str]:
+    model = _models().get(table)
+    if model is None:
+        return {}
+    return {field.column: kind for field in model._meta.local_concrete_fields if (kind := _kind(field))}
+
+
+def _kind(field: Any) -> str:
+    if field.is_relation:
+        return f">{field.related_model._meta.db_table}"
+    if getattr(field, "auto_now", False) or getattr(field, "auto_now_add", False):
+        return "stamp"
+    internal = field.get_internal_type()
+    if internal in ("DateTimeField", "DateField", "TimeField"):
+        return "time"
+    return "number" if "Integer" in internal or internal in ("DecimalField", "FloatField") else ""

@@ -1,0 +1,124 @@
+"""The audit in the terminal: the verdicts first, one block a cause; and what is not known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from ..audit_options import AuditOptions
+from ..run_audit import RunAudit
+from ..weighing.task_verdicts import (
+    ALLOWED,
+    BREAKS,
+    LOOK,
+    NO_DIFFERENCE,
+    NO_EFFECT,
+    NOT_AUDITED,
+    NOT_FAITHFUL,
+    Cause,
+    TaskVerdict,
+)
+
+TITLE = "backchannel: delivered twice, or dead half-way"
+
+_ACKS = {
+    "early": "early ack: a death leaves the rest undone, and nothing mends it; deaths are told as with acks_late",
+    "late": "acks_late: redelivered when the worker dies; a child that is lost is acked as failed (WorkerLostError)",
+    "late+lost": "acks_late and reject_on_worker_lost: redelivered whichever process dies",
+}
+_SHORT = {"early": "early ack", "late": "acks_late", "late+lost": "acks_late, reject_on_worker_lost"}
+_TESTS = 2
+
+
+def audit_lines(audit: RunAudit, options: AuditOptions) -> list[str]:
+    """What to print."""
+    verdicts = audit.verdicts(options)
+    lines = [_head(audit, verdicts)]
+    for word in (BREAKS, LOOK):
+        for verdict in verdicts:
+            if verdict.verdict == word:
+                lines += ["", *_block(verdict, audit)]
+    lines += ["", *_lists(verdicts)]
+    lines += _acks_told(verdicts, audit)
+    return lines
+
+
+def _head(audit: RunAudit, verdicts: Iterable[TaskVerdict]) -> str:
+    audited = sum(verdict.calls > 0 for verdict in verdicts)
+    calls = audit.distinct()
+    points = sum(call.points for call in calls)
+    return (
+        f"{audited} of {len(audit.ran)} tasks that ran are audited, of {len(audit.known)} that there are: "
+        f"{len(calls)} ways through them, {points} deaths, {audit.seconds:.1f} s."
+    )
+
+
+def _block(verdict: TaskVerdict, audit: RunAudit) -> Iterator[str]:
+    known = audit.known.get(verdict.task)
+    where = f"  {known.where}" if known is not None and known.where else ""
+    acks = f"  ({_SHORT[known.acks]})" if known is not None else ""
+    yield f"{verdict.verdict:6} {verdict.task}{where}{acks}"
+    head = ""
+    for cause in sorted(verdict.causes, key=lambda cause: (cause.finding.after != "", cause.finding.after)):
+        finding = cause.finding
+        if finding.level == "small":
+            continue
+        when = (
+            "delivered twice"
+            if not finding.after
+            else f"dies after {finding.after}" + (f",\n        before {finding.before}" if finding.before else "")
+        )
+        if when != head:
+            yield from f"    {when}:".split("\n")
+            head = when
+        yield f"      {finding.text}{_at(cause)}   [{_tests(cause)}]"
+    small = [cause.finding.text for cause in verdict.causes if cause.finding.level == "small"]
+    if small:
+        yield f"    beside: {'; '.join(dict.fromkeys(small[:3]))}" + (
+            f", and {len(small) - 3} more" if small[3:] else ""
+        )
+
+
+def _at(cause: Cause) -> str:
+    where = cause.finding.where
+    return f"  at {where}" if where and where not in cause.finding.text else ""
+
+
+def _tests(cause: Cause) -> str:
+    names = [test.rpartition("::")[2] for test in cause.tests]
+    more = f" and {len(names) - _TESTS} more" if len(names) > _TESTS else ""
+    return ", ".join(names[:_TESTS]) + more
+
+
+def _lists(verdicts: list[TaskVerdict]) -> Iterator[str]:
+    for word, why in (
+        (NO_DIFFERENCE, "in what these tests ran"),
+        (NO_EFFECT, "so nothing is known"),
+    ):
+        names = [verdict.task for verdict in verdicts if verdict.verdict == word]
+        if names:
+            yield f"{word}, {why} ({len(names)}): {', '.join(names)}"
+    for word, why in (
+        (NOT_FAITHFUL, "a shadow differs from the test's own run"),
+        (NOT_AUDITED, ""),
+        (ALLOWED, ""),
+    ):
+        found = [verdict for verdict in verdicts if verdict.verdict == word]
+        if found:
+            yield f"{word}{f', {why}' if why else ''} ({len(found)}):"
+            yield from (f"    {verdict.task}: {verdict.reason}" for verdict in found)
+
+
+def _acks_told(verdicts: list[TaskVerdict], audit: RunAudit) -> Iterator[str]:
+    half = [
+        verdict.task
+        for verdict in verdicts
+        if verdict.undone and verdict.task in audit.known and audit.known[verdict.task].acks != "late+lost"
+    ]
+    if half:
+        yield (
+            f"Left half done by a death after which no message comes again ({len(half)}; each with its effects in the "
+            f"JSON): {', '.join(half)}"
+        )
+    used = {audit.known[verdict.task].acks for verdict in verdicts if verdict.task in audit.known and verdict.causes}
+    for acks in sorted(used):
+        yield f"{_ACKS[acks]}."

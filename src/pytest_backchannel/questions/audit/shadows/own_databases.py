@@ -1,0 +1,103 @@
+"""The database connections of a shadow: a transaction of its own in each, and a SQLite file is copied into memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ....database.sharing import forget_sharing
+from ..effects import row_effects
+from . import body_transactions, told_parent
+from .own_process import querying
+
+
+def take_databases(limit: float) -> None:
+    """Make the open connections those of this shadow alone, and watch what it writes.
+
+    Args:
+        limit: how long one statement may take, in seconds.
+    """
+    from django.db import connections
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+    forget_sharing()
+    for connection in connections.all(initialized_only=True):
+        if connection.connection is not None:
+            _PREPARE.get(connection.vendor, _nothing)(connection, limit)
+            if not _begin(connection):
+                continue
+            connection.execute_wrappers[:] = [_queries]
+            row_effects.install(connection)
+    body_transactions.install()
+    BaseDatabaseWrapper.connect = _refuse
+
+
+def _refuse(connection: Any) -> None:
+    told_parent.give_up(f"it opens another connection to the database {connection.alias!r}")
+
+
+def _queries(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
+    querying(True)
+    try:
+        return execute(sql, params, many, context)
+    finally:
+        querying(False)
+
+
+# --- private API: what django.db.backends.base.base.BaseDatabaseWrapper keeps of a transaction, Django 5.2–6.1.
+# --- tests/plugin/audit/test_audited_databases.py fails where it is built differently.
+
+
+def _begin(connection: Any) -> bool:
+    """A block of ours around all, which counts as the test's own; False in a test that may not use the database."""
+    from django.db.transaction import Atomic
+
+    connection.inc_thread_sharing()
+    block: Any = Atomic(connection.alias, True, False)
+    block._from_testcase = True
+    try:
+        block.__enter__()
+    except RuntimeError:  # of pytest-django, as the body would get it
+        return False
+    connection.run_on_commit = []
+    return True
+
+
+def _nothing(connection: Any, limit: float) -> None:
+    pass
+
+
+def _postgresql(connection: Any, limit: float) -> None:
+    raw = connection.connection
+    if hasattr(raw, "prepare_threshold"):
+        raw.prepare_threshold = None  # the parent counts on with the names of its own
+    with raw.cursor() as cursor:
+        cursor.execute(f"SET LOCAL statement_timeout = {int(limit * 1000)}")
+    if not connection.in_atomic_block:  # the parent has begun a transaction, which Django is to take for its own
+        connection.in_atomic_block, connection.commit_on_exit, connection.autocommit = True, True, False
+
+
+def _sqlite(connection: Any, limit: float) -> None:
+    """A file is the parent's, too: go on with a copy in memory, at the same depth of savepoints."""
+    if connection.is_in_memory_db():
+        return
+    before = connection.connection
+    # Not backup(): it never ends while the connection has written and not committed.
+    data = bytearray(before.serialize())
+    data[18:20] = b"\x01\x01"  # no write-ahead log: the copy has no file
+    parameters = {**connection.get_connection_params(), "database": ":memory:"}
+    parameters.pop("uri", None)
+    copy = connection.get_new_connection(parameters)
+    copy.deserialize(bytes(data))
+    copy.isolation_level = None
+    connection.connection = copy
+    if connection.in_atomic_block:
+        copy.execute("BEGIN")
+        for sid in connection.savepoint_ids:
+            if sid:
+                copy.execute(f'SAVEPOINT "{sid}"')
+
+
+_PREPARE: dict[str, Callable[[Any, float], None]] = {"postgresql": _postgresql, "sqlite": _sqlite}
+
+# --- end of private API

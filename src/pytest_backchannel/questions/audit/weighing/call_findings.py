@@ -1,0 +1,110 @@
+"""The findings about one call of a task: of its second delivery, and of its deaths."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from ..audit_data import BodyRun, Effect, Finding
+from .effect_changes import again, differing
+from .noise import Noise
+from .row_changes import DEATH, SECOND, row_changes
+
+
+def death_points(effects: Sequence[Effect], most: int) -> list[int]:
+    """After which effects, counted from 1, a death is worth a try: those that it does not take back.
+
+    A row inside of a transaction is gone with it: such a death is the same as one before the transaction. A death after
+    the last effect is the same as a second delivery.
+    """
+    points = [
+        number
+        for number, effect in enumerate(effects[:-1], 1)
+        if not effect.open and (effect.kind != "mock" or effect.outward)
+    ]
+    if len(points) <= most:
+        return points
+    step = len(points) / most
+    return sorted({points[int(at * step)] for at in range(most)})
+
+
+def of_second_delivery(first: BodyRun, second: BodyRun, noise: Noise) -> list[Finding]:
+    """What the same message does when it comes again, after the first one was done."""
+    before = {**second.before, **first.after}
+    found = again(second.effects)
+    found += row_changes(before, {**before, **second.after}, before, noise, SECOND)
+    if second.error:
+        level = "look" if any(finding.level != "small" for finding in found) else "small"
+        found.append(Finding(level=level, kind="raises", text=f"raises {second.error}"))
+    return _placed(found, second.effects)
+
+
+def of_death(
+    clean: BodyRun, dead: Sequence[Effect], redelivered: BodyRun, noise: Noise, known: Iterable[Finding]
+) -> list[Finding]:
+    """What is otherwise after a death and the message that comes again.
+
+    Args:
+        clean: the run in which nobody dies.
+        dead: the effects up to the death.
+        redelivered: the run of the message that came again.
+        noise: what is not looked at.
+        known: what a plain second delivery does: it is told there.
+    """
+    after, before = dead[-1], clean.effects[len(dead)] if len(dead) < len(clean.effects) else None
+    base = {**redelivered.before, **clean.before}
+    done = [*dead, *redelivered.effects]
+    found = differing(clean.effects, done, noise)
+    found += row_changes(clean.after, redelivered.after, base, noise, DEATH)
+    if redelivered.error:
+        found.append(
+            Finding(level="look", kind="raises", text=f"the message that comes again raises {redelivered.error}")
+        )
+    told = {(finding.kind, finding.of) for finding in known}
+    return [
+        replace(
+            finding,
+            after=effect_place(after),
+            before="" if before is None else effect_place(before),
+            before_write=0 if before is None else before.write,
+        )
+        for finding in _placed(found, done)
+        if (finding.kind, finding.of) not in told
+    ]
+
+
+def of_hanging(clean: BodyRun, effect: int, where: str) -> Finding:
+    """The message that comes again does not end."""
+    following = clean.effects[effect] if effect < len(clean.effects) else None
+    return Finding(
+        level="look",
+        kind="hangs",
+        text="the message that comes again does not end" + (f": it waits at {where}" if where else ""),
+        where=where,
+        after=effect_place(clean.effects[effect - 1]),
+        before="" if following is None else effect_place(following),
+    )
+
+
+def left_undone(effects: Sequence[Effect]) -> str:
+    """What a death leaves undone where the message does not come again; empty where it leaves nothing half done."""
+    points = death_points(effects, len(effects))
+    if not points:
+        return ""
+    point = points[0]
+    return f"{effect_place(effects[point - 1])}, and not {effect_place(effects[point])}"
+
+
+def effect_place(effect: Effect) -> str:
+    """An effect with its line."""
+    return f"{effect.label} ({effect.where})" if effect.where else effect.label
+
+
+def _placed(found: Iterable[Finding], effects: Sequence[Effect]) -> list[Finding]:
+    """Each with the line that wrote the table, where it has none."""
+    placed = []
+    for finding in found:
+        table = finding.of.partition(".")[0]
+        line = next((effect.where for effect in reversed(effects) if effect.kind == "row" and effect.of == table), "")
+        placed.append(replace(finding, where=finding.where or line))
+    return placed

@@ -1,0 +1,123 @@
+"""How the rows of two runs differ, by key and column."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ..audit_data import Finding, Rows, Tables
+from .noise import Noise
+
+
+@dataclass(frozen=True)
+class Words:
+    """How to say it: of a second delivery, or of a death and what follows."""
+
+    changed: str
+    gone: str
+    extra: str
+    missing: str
+
+
+SECOND = Words("changes {} again", "deletes {} more of {}", "inserts {} more of {}", "{} of {} missing")
+DEATH = Words("{} ends otherwise", "{} of {} lost for good", "{} of {} too many", "{} of {} never written")
+
+
+def row_changes(expected: Tables, got: Tables, base: Tables, noise: Noise, words: Words) -> list[Finding]:
+    """What of the rows is not as expected.
+
+    Args:
+        expected: the rows as they should be.
+        got: as they are.
+        base: as they were before; rows of it are known by their keys, all others by what is in them.
+        noise: what is not looked at.
+        words: how to say it.
+    """
+    found: list[Finding] = []
+    for table in sorted({*expected, *got} - noise.tables):
+        wanted, there = expected.get(table) or base.get(table), got.get(table) or base.get(table)
+        if wanted is None or there is None:
+            continue
+        known = set(base[table].rows) if table in base else set[str]()
+        found += _changed(table, wanted, there, known, noise, words)
+        found += _gone_or_kept(table, wanted, there, known, words)
+        found += _new(table, wanted, there, known, _masked(table, wanted, expected, base, noise), words)
+    return found
+
+
+def _changed(table: str, wanted: Rows, there: Rows, known: set[str], noise: Noise, words: Words) -> Iterator[Finding]:
+    told: set[str] = set()
+    for key in sorted(known & set(wanted.rows) & set(there.rows)):
+        for column, old, new in zip(wanted.columns, wanted.rows[key], there.rows[key], strict=True):
+            if old != new and column not in told:
+                told.add(column)
+                yield _of_column(table, column, old, new, wanted.kinds.get(column, ""), noise, words)
+
+
+def _of_column(table: str, column: str, old: str, new: str, kind: str, noise: Noise, words: Words) -> Finding:
+    name = f"{table}.{column}"
+    if kind == "stamp" or (kind == "time" and "None" not in (old, new)):
+        return Finding(level="small", kind="stamp", text=f"gives {name} another time", of=name)
+    if (table, column) in noise.cells:
+        level = "look" if words is SECOND and not kind else "small"
+        return Finding(level=level, kind="fresh", text=f"gives {name} another value each time", of=name)
+    text = f"{words.changed.format(name)}: {_short(old)} → {_short(new)}"
+    return Finding(level="breaks" if kind == "number" else "look", kind="update", text=text, of=name)
+
+
+def _gone_or_kept(table: str, wanted: Rows, there: Rows, known: set[str], words: Words) -> Iterator[Finding]:
+    gone = [key for key in known if key in wanted.rows and key not in there.rows]
+    kept = [key for key in known if key not in wanted.rows and key in there.rows]
+    if gone:
+        yield Finding(level="breaks", kind="delete", text=words.gone.format(_rows(len(gone)), table), of=table)
+    if kept:
+        yield Finding(level="look", kind="kept", text=f"{_rows(len(kept))} of {table} not deleted", of=table)
+
+
+def _new(table: str, wanted: Rows, there: Rows, known: set[str], masked: set[str], words: Words) -> Iterator[Finding]:
+    columns = [column for column in wanted.columns if column not in masked]
+    a, b = (_new_rows(rows, known, masked) for rows in (wanted, there))
+    extra, missing = b - a, a - b
+    more, fewer = sum(extra.values()), sum(missing.values())
+    if more > fewer:
+        text = words.extra.format(_rows(more - fewer), table)
+        yield Finding(level="breaks", kind="insert", text=text, of=table)
+    elif fewer > more:
+        text = words.missing.format(_rows(fewer - more), table)
+        yield Finding(level="breaks", kind="missing", text=text, of=table)
+    elif more:
+        left, right = next(iter(missing)), next(iter(extra))
+        told = [
+            f"{column}: {_short(old)} → {_short(new)}"
+            for column, old, new in zip(columns, left, right, strict=True)
+            if old != new
+        ]
+        text = f"a row of {table} ends otherwise ({'; '.join(told[:2])})"
+        yield Finding(level="look", kind="row", text=text, of=table)
+
+
+def _new_rows(rows: Rows, known: set[str], masked: set[str]) -> Counter[tuple[str, ...]]:
+    places = [at for at, column in enumerate(rows.columns) if column not in masked]
+    return Counter(tuple(row[at] for at in places) for key, row in rows.rows.items() if key not in known)
+
+
+def _masked(table: str, rows: Rows, expected: Tables, base: Tables, noise: Noise) -> set[str]:
+    """The columns by which new rows are not compared: their keys, times, noise, and keys of other new rows."""
+    masked = {column for name, column in noise.cells if name == table} | {rows.key}
+    for column, kind in rows.kinds.items():
+        if kind in ("stamp", "time"):
+            masked.add(column)
+        elif kind.startswith(">") and kind[1:] in expected:
+            other = expected[kind[1:]]
+            if set(other.rows) - set(base[kind[1:]].rows if kind[1:] in base else ()):
+                masked.add(column)
+    return masked
+
+
+def _rows(count: int) -> str:
+    return "a row" if count == 1 else f"{count} rows"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:30]}…{text[-25:]}"

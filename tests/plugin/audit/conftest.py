@@ -1,0 +1,65 @@
+"""A project whose tasks a second delivery or a death breaks, and tasks that look like them and are right."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from support.postgres import PostgresMissing, postgres_server
+
+PARCELS = Path(__file__).parent / "parcels"
+SETTINGS = """
+    import django
+    INSTALLED_APPS += ["parcels"]
+    CELERY_TASK_ALWAYS_EAGER = True
+    if django.VERSION >= (6, 1):
+        MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}
+"""
+
+
+class Parcels:
+    """The project, and what an audit of its suite says."""
+
+    def __init__(self, project):
+        self.project = project
+        for source in PARCELS.glob("*.py"):
+            folder = "" if source.stem == "parcel_tests" else "parcels/"
+            name = "test_parcels" if source.stem == "parcel_tests" else source.stem
+            project.write(f"{folder}{name}.py", source.read_text())
+        project.settings(SETTINGS)
+        self.ini()
+
+    def ini(self, *lines):
+        self.project.ini("backchannel_audit_outward =", "    parcels.carrier.book", *lines)
+
+    def audit(self, *arguments, flag="--backchannel-audit"):
+        """Run it: the result, and the tasks of the JSON file by name."""
+        target = self.project.path / "audit.json"
+        result = self.project.run(*([flag] if flag else []), f"--backchannel-audit-json={target}", *arguments)
+        found = json.loads(target.read_text())["tasks"] if target.exists() else []
+        return result, {task["task"].rpartition(".")[2]: task for task in found}
+
+    def test(self, text, *arguments):
+        """The same, of one test module of its own."""
+        self.project.write("test_it.py", text)
+        return self.audit("test_it.py", *arguments)
+
+
+@pytest.fixture
+def parcels(project):
+    """The project with the app parcels, whose tasks run eagerly."""
+    return Parcels(project)
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """A private PostgreSQL server; skipped where none is installed, which is a failure under CI."""
+    try:
+        with postgres_server() as server:
+            yield server
+    except PostgresMissing as error:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"the CI needs PostgreSQL: {error}")
+        pytest.skip(str(error))

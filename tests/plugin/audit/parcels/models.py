@@ -1,0 +1,15 @@
+from django.db import models
+
+
+class Parcel(models.Model):
+    address = models.EmailField(default="jo@example.com")
+    state = models.CharField(max_length=20, default="packed")
+    told_at = models.DateTimeField(null=True)
+    looked_at = models.DateTimeField(null=True)
+    tries = models.IntegerField(default=0)
+    token = models.CharField(max_length=64, default="")
+
+
+class Label(models.Model):
+    parcel_id = models.IntegerField()
+    text = models.CharField(max_length=40)

@@ -1,0 +1,56 @@
+"""On each kind of database the same is found, and the test's own run is as without the audit."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from test_audited_tasks import EXPECTED, judged
+
+TRANSACTIONAL = """
+    import pytest
+    from parcels import tasks
+    from parcels.models import Parcel
+
+    @pytest.mark.django_db(transaction=True)
+    @pytest.mark.parametrize("task", [
+        tasks.counts_in_sql, tasks.tells_on_commit, tasks.two_labels, tasks.two_labels_or_none,
+        tasks.tells_and_then_marks,
+    ], ids=lambda task: task.__name__)
+    def test_it(task):
+        first = Parcel.objects.create()
+        task.delay(first.pk)
+        assert Parcel.objects.create().pk == first.pk + 1
+        assert Parcel.objects.get(pk=first.pk).tries == (1 if task is tasks.counts_in_sql else 0)
+"""
+
+
+@pytest.fixture(params=["memory", "file", "postgresql"])
+def stored(request, parcels, tmp_path):
+    """The project on each kind of database."""
+    if request.param == "file":
+        name = str(tmp_path / "test.sqlite3")
+        parcels.project.settings(f'DATABASES["default"].update(NAME={name!r}, TEST={{"NAME": {name!r}}})')
+    elif request.param == "postgresql":
+        server = request.getfixturevalue("postgres")
+        found = server.settings("backchannel", TEST={"NAME": f"test_audit_{os.getpid()}"})
+        parcels.project.settings(f'DATABASES["default"] = {found!r}')
+    return parcels
+
+
+def test_the_same_is_found(stored):
+    result, found = stored.audit()
+    result.assert_outcomes(passed=20)
+    assert judged(found) == EXPECTED
+
+
+def test_without_a_transaction_of_the_test(stored):
+    result, found = stored.test(TRANSACTIONAL)
+    result.assert_outcomes(passed=5)
+    assert judged(found) == {
+        "counts_in_sql": "BREAKS",
+        "tells_and_then_marks": "BREAKS",
+        "tells_on_commit": "BREAKS",
+        "two_labels": "BREAKS",
+        "two_labels_or_none": "NO DIFFERENCE FOUND",
+    }

@@ -1,0 +1,107 @@
+"""A forked child: what it tells, how it ends, and what its parent does to the databases around it."""
+
+from __future__ import annotations
+
+import os
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from pytest_backchannel.questions.audit.audit_data import Effect
+from pytest_backchannel.questions.audit.effects.row_effects import written_table
+from pytest_backchannel.questions.audit.output.audit_test import code_to_show
+from pytest_backchannel.questions.audit.shadows import forking, parents_databases, told_parent
+from pytest_backchannel.questions.audit.shadows.forking import NotAudited, forked
+
+
+def test_it_tells_its_parent():
+    here = os.getpid()
+    assert forked(lambda: told_parent.tell({"parent": os.getppid() == here}), 5) == {"parent": True}
+    assert not told_parent.is_shadow()
+
+
+@pytest.mark.parametrize(
+    ("work", "reason"),
+    [
+        (lambda: None, "the shadow has ended without a word"),
+        (lambda: 1 / 0, "the audit itself failed: ZeroDivisionError: division by zero"),
+        (lambda: told_parent.give_up("it starts a process"), "it starts a process"),
+        (lambda: os._exit(3), "a shadow died without a word"),
+    ],
+)
+def test_why_it_says_nothing(work, reason):
+    with pytest.raises(NotAudited) as raised:
+        forked(work, 5)
+    assert str(raised.value) == reason
+
+
+def test_it_is_killed_and_waited_for(monkeypatch):
+    monkeypatch.setattr(forking, "GRACE", 0.1)
+    with pytest.raises(NotAudited, match="did not end in its time"):
+        forked(lambda: time.sleep(60), 0.1)
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+@pytest.mark.parametrize(
+    ("sql", "found"),
+    [
+        ('INSERT INTO "shop_order" ("a") VALUES (1)', ("INSERT", "shop_order")),
+        ('insert or ignore into "shop_order" VALUES (1)', ("INSERT", "shop_order")),
+        ('UPDATE "public"."shop_order" SET "a" = 1', ("UPDATE", "shop_order")),
+        ('DELETE FROM "shop_order" WHERE 1', ("DELETE", "shop_order")),
+        ("TRUNCATE TABLE shop_order", ("TRUNCATE", "shop_order")),
+        ("WITH x AS (SELECT 1) UPDATE shop_order SET a = 1", ("UPDATE", "shop_order")),
+        ('SELECT "a" FROM "shop_order" FOR UPDATE', None),
+        ("SAVEPOINT a", None),
+    ],
+)
+def test_which_table_a_statement_writes(sql, found):
+    assert written_table(sql) == found
+
+
+def connection(**options):
+    raw = SimpleNamespace(
+        info=SimpleNamespace(transaction_status=options.pop("status", 2)),
+        pgconn=SimpleNamespace(ssl_in_use=options.pop("tls", False)),
+    )
+    return SimpleNamespace(
+        **{"alias": "default", "vendor": "postgresql", "display_name": "X", "needs_rollback": False, **options},
+        connection=raw,
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"vendor": "mysql"}, "the database 'default' is X"),
+        ({"needs_rollback": True}, "the test's transaction is broken already"),
+        ({"status": 3}, "the test's transaction is broken already"),
+        ({"tls": True}, "the connection to the database 'default' is encrypted"),
+        ({"vendor": "sqlite"}, "this SQLite can't be copied"),
+    ],
+)
+def test_databases_of_which_no_shadow_is_made(monkeypatch, options, reason):
+    monkeypatch.setattr(parents_databases, "_open", lambda: [connection(**options)])
+    with pytest.raises(NotAudited, match=reason):
+        parents_databases.check_databases()
+
+
+def test_a_plain_connection_to_postgresql_can_be_shared(monkeypatch):
+    monkeypatch.setattr(parents_databases, "_open", lambda: [connection()])
+    parents_databases.check_databases()
+
+
+def test_a_test_to_paste_is_python():
+    from pytest_backchannel.questions.audit.audit_data import AuditedCall, Finding
+
+    call = AuditedCall(
+        task="shop.tasks.ship", test="t.py::test_a", call="ship(1)", effects=(Effect(kind="row", label=""),)
+    )
+    for options in ({}, {"after": "a", "before": "mail (a.py:1)"}, {"after": "a", "before": "b", "before_write": 2}):
+        text = code_to_show(call, Finding(level="look", kind="insert", text="inserts", **options))
+        compile(text, "paste", "exec")
+        assert "ship.delay(...)" in text
+    text = code_to_show(call, Finding(level="look", kind="insert", text="inserts"), acks="late")
+    assert 'kill_worker(when="after_body")' in text
