@@ -115,7 +115,7 @@ def _keep_redis_unwritten() -> None:
 
     def send_packed_command(connection: Any, *args: Any, **kwargs: Any) -> Any:
         if not outside.is_reading():
-            told_parent.give_up("it talks to Redis itself")
+            told_parent.refuse("it talks to Redis itself")
         return before(connection, *args, **kwargs)
 
     owner.send_packed_command = send_packed_command
