@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 from typing import Any
 
@@ -114,7 +115,8 @@ def _keep_redis_unwritten() -> None:
     before = owner.send_packed_command
 
     def send_packed_command(connection: Any, *args: Any, **kwargs: Any) -> Any:
-        if not outside.is_reading():
+        # Without a socket it connects first, which is refused; fakeredis has no real one, and is copied by the fork.
+        if not outside.is_reading() and isinstance(getattr(connection, "_sock", None), socket.socket):
             told_parent.refuse("it talks to Redis itself")
         return before(connection, *args, **kwargs)
 
