@@ -18,6 +18,9 @@ HEAD = """
     from django.db import connection, transaction
     from parcels import carrier, tasks
     from parcels.models import Label, Parcel
+    from fakeredis import FakeRedis
+
+    REDIS = FakeRedis()
 
     @pytest.fixture
     def parcel(db):
@@ -110,6 +113,13 @@ BODIES = {
         """,
         CALL,
     ),
+    "locks_in_redis": (
+        """
+        if REDIS.set("done", 1, nx=True):
+            Label.objects.create(parcel_id=pk, text="a")
+        """,
+        CALL,
+    ),
     "changes_its_arguments": ("pk.append(1)\nassert len(pk) == 1", "task([])"),
     "does_otherwise_in_a_shadow": (
         """
@@ -160,6 +170,7 @@ EXPECTED = {
     "sends_word": ("NO DIFFERENCE FOUND", [WORD], f"again: {WORD}"),
     "works_in_a_folder": ("BREAKS", ["INSERT parcels_label"], "inserts a row more of parcels_label"),
     "waits_for_the_dead": ("LOOK", None, "the message that comes again does not end: it waits at *"),
+    "locks_in_redis": ("NO DIFFERENCE FOUND", ["INSERT parcels_label"], None),
     "changes_its_arguments": ("NO EFFECT SEEN", [], None),
     "does_otherwise_in_a_shadow": ("NOT FAITHFUL", ["UPDATE parcels_parcel"], None),
     "makes_noise": ("NO DIFFERENCE FOUND", ["UPDATE parcels_parcel", "INSERT parcels_label"], None),
@@ -207,5 +218,10 @@ def test_what_reaches_outside_is_not_audited(parcels):
     call = "import contextlib\nwith contextlib.suppress(Exception): task.delay(parcel.pk)"
     result, found = parcels.test(module_of({name: (body, call) for name, (body, _) in OUTSIDE.items()}))
     result.assert_outcomes(passed=len(OUTSIDE))
-    told = {name: (task["verdict"], task["reason"]) for name, task in found.items() if name in OUTSIDE}
+    told = {
+        name: (task["verdict"], task["reason"].partition(", at test_it.py:")[0])
+        for name, task in found.items()
+        if name in OUTSIDE
+    }
+    assert all(", at test_it.py:" in found[name]["reason"] for name in OUTSIDE)
     assert told == {name: ("NOT AUDITED", reason) for name, (_, reason) in OUTSIDE.items()}

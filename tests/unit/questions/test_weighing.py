@@ -301,7 +301,11 @@ def test_the_text():
         call("shop.b", effects=()),
     ]
     audit.ran.update({"shop.a": 3, "shop.b": 1, "shop.c": 1})
-    audit.skipped = {"shop.c": Counter({"it asks for a retry": 1})}
+    audit.skipped = {
+        "shop.a": Counter({"it asks for a retry": 2, "it raises KeyError": 1}),
+        "shop.b": Counter({"it asks for a retry": 1}),
+        "shop.c": Counter({"it asks for a retry": 1}),
+    }
     audit.known = {"shop.a": KnownTask(where="shop.py:1", acks="late")}
     assert audit_lines(audit, AuditOptions()) == [
         "2 of 3 tasks that ran are audited, of 1 that there are: 2 ways through them, 1 deaths, 0.0 s.",
@@ -310,8 +314,10 @@ def test_the_text():
         "    dies after mail (a.py:1),",
         "        before INSERT t (a.py:2):",
         "      insert of t   [test_a]",
+        "    not audited in 3 other calls: it asks for a retry; and for 1 other reason",
         "",
         "NO EFFECT SEEN, so nothing is known (1): shop.b",
+        "    shop.b: not audited in 1 other call: it asks for a retry",
         "NOT AUDITED (1):",
         "    shop.c: it asks for a retry",
         "Left half done by a death after which no message comes again (1; each with its effects in the JSON): shop.a",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 from typing import Any
 
@@ -114,8 +115,9 @@ def _keep_redis_unwritten() -> None:
     before = owner.send_packed_command
 
     def send_packed_command(connection: Any, *args: Any, **kwargs: Any) -> Any:
-        if not outside.is_reading():
-            told_parent.give_up("it talks to Redis itself")
+        # Without a socket it connects first, which is refused; fakeredis has no real one, and is copied by the fork.
+        if not outside.is_reading() and isinstance(getattr(connection, "_sock", None), socket.socket):
+            told_parent.refuse("it talks to Redis itself")
         return before(connection, *args, **kwargs)
 
     owner.send_packed_command = send_packed_command

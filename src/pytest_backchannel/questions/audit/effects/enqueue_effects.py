@@ -70,11 +70,11 @@ def _enqueued(name: str, args: Any, kwargs: Any, of: str = "") -> Any:
         """The result of what never runs."""
 
         def get(self, *args: Any, **kwargs: Any) -> Any:
-            told_parent.give_up("it waits for the result of another task")
+            told_parent.refuse("it waits for the result of another task")
 
     note("enqueue", f"enqueue {name}({arguments_text(args or (), kwargs or {})})", of=of or name)
     return Unknown(str(uuid.uuid4()))
 
 
 def _retry(task: Any, *args: Any, **kwargs: Any) -> Any:
-    told_parent.give_up("it asks for a retry")
+    told_parent.refuse("it asks for a retry")

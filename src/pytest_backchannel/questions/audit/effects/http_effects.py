@@ -38,4 +38,4 @@ def _noted(before: Any) -> Any:
 
 
 def _refuse(connection: Any, method: str, url: str, *args: Any, **kwargs: Any) -> None:
-    told_parent.give_up(f"it calls {connection.host} by HTTP ({method})")
+    told_parent.refuse(f"it calls {connection.host} by HTTP ({method})")

@@ -24,7 +24,7 @@ def install() -> None:
         elif isinstance(storage, InMemoryStorage):
             saved = save(storage, name, content, max_length)
         else:
-            told_parent.give_up(f"it saves a file through {type(storage).__name__}")
+            told_parent.refuse(f"it saves a file through {type(storage).__name__}")
         note("file", f"save the file {_RANDOM.sub('', str(saved))}", of=type(storage).__name__)
         return saved
 

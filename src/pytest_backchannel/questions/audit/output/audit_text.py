@@ -37,7 +37,7 @@ def audit_lines(audit: RunAudit, options: AuditOptions) -> list[str]:
         for verdict in verdicts:
             if verdict.verdict == word:
                 lines += ["", *_block(verdict, audit)]
-    lines += ["", *_lists(verdicts)]
+    lines += ["", *_lists(verdicts, audit)]
     lines += _acks_told(verdicts, audit)
     return lines
 
@@ -76,6 +76,20 @@ def _block(verdict: TaskVerdict, audit: RunAudit) -> Iterator[str]:
         yield f"    beside: {'; '.join(dict.fromkeys(small[:3]))}" + (
             f", and {len(small) - 3} more" if small[3:] else ""
         )
+    missed = _missed(verdict, audit)
+    if missed:
+        yield f"    {missed}"
+
+
+def _missed(verdict: TaskVerdict, audit: RunAudit) -> str:
+    """That other calls of a task were not audited, and why; empty where all were, or none was."""
+    reasons = audit.skipped.get(verdict.task)
+    if not reasons or not verdict.calls:
+        return ""
+    count = sum(reasons.values())
+    others = len(reasons) - 1
+    more = f"; and for {others} other reason{'' if others == 1 else 's'}" if others else ""
+    return f"not audited in {count} other call{'' if count == 1 else 's'}: {reasons.most_common(1)[0][0]}{more}"
 
 
 def _at(cause: Cause) -> str:
@@ -89,14 +103,15 @@ def _tests(cause: Cause) -> str:
     return ", ".join(names[:_TESTS]) + more
 
 
-def _lists(verdicts: list[TaskVerdict]) -> Iterator[str]:
+def _lists(verdicts: list[TaskVerdict], audit: RunAudit) -> Iterator[str]:
     for word, why in (
         (NO_DIFFERENCE, "in what these tests ran"),
         (NO_EFFECT, "so nothing is known"),
     ):
-        names = [verdict.task for verdict in verdicts if verdict.verdict == word]
-        if names:
-            yield f"{word}, {why} ({len(names)}): {', '.join(names)}"
+        found = [verdict for verdict in verdicts if verdict.verdict == word]
+        if found:
+            yield f"{word}, {why} ({len(found)}): {', '.join(verdict.task for verdict in found)}"
+            yield from (f"    {verdict.task}: {missed}" for verdict in found if (missed := _missed(verdict, audit)))
     for word, why in (
         (NOT_FAITHFUL, "a shadow differs from the test's own run"),
         (NOT_AUDITED, ""),

@@ -71,13 +71,13 @@ def _hook(event: str, args: tuple[Any, ...]) -> None:
         _opens(guard, *args)
     elif event in _SOCKETS:
         if not guard.reading:
-            told_parent.give_up(f"it opens a connection to {_peer(args)}")
+            told_parent.refuse(f"it opens a connection to {_peer(args)}")
     elif event in _PROCESSES:
-        told_parent.give_up(f"it starts a process ({event})")
+        told_parent.refuse(f"it starts a process ({event})")
     elif event in _FILES:
         _changes(guard, event, args)
     elif event == "sqlite3.connect":
-        told_parent.give_up("it opens another connection to a database")
+        told_parent.refuse("it opens another connection to a database")
 
 
 def _peer(args: tuple[Any, ...]) -> str:
@@ -99,7 +99,7 @@ def _opens(guard: _Guard, path: Any, mode: Any, flags: Any) -> None:
     elif name.endswith(".pyc") or f"{os.sep}__pycache__{os.sep}" in name:
         raise PermissionError("a shadow compiles in memory alone")  # which the import system takes
     else:
-        told_parent.give_up(f"it writes a file ({os.path.basename(name)})")
+        told_parent.refuse(f"it writes a file ({os.path.basename(name)})")
 
 
 def _changes(guard: _Guard, event: str, args: tuple[Any, ...]) -> None:
@@ -113,4 +113,4 @@ def _changes(guard: _Guard, event: str, args: tuple[Any, ...]) -> None:
     elif len(args) > 1 and isinstance(args[-1], int) and args[-1] > 0 and guard.made:
         return  # below a descriptor, as shutil.rmtree() goes down a folder of its own
     elif not name.endswith(".pyc") and f"{os.sep}__pycache__" not in name:
-        told_parent.give_up(f"it changes a file ({event} {os.path.basename(name)})")
+        told_parent.refuse(f"it changes a file ({event} {os.path.basename(name)})")

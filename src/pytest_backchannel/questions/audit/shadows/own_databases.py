@@ -33,7 +33,7 @@ def take_databases(limit: float) -> None:
 
 
 def _refuse(connection: Any) -> None:
-    told_parent.give_up(f"it opens another connection to the database {connection.alias!r}")
+    told_parent.refuse(f"it opens another connection to the database {connection.alias!r}")
 
 
 def _queries(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from ....active import Slot
+from ....events import caller
 
 
 class Teller:
@@ -53,6 +54,16 @@ def give_up(reason: str) -> NoReturn:
     if _teller.value is None:
         raise RuntimeError(f"only a shadow gives up: {reason}")
     _teller.value.tell({"not_audited": reason})
+
+
+def refuse(what: str) -> NoReturn:
+    """End this shadow, whose body reaches for what it must not touch: with the project's own line.
+
+    Args:
+        what: what it does, as "it starts a process".
+    """
+    where = caller(2)
+    give_up(what if where is None else f"{what}, at {where}")
 
 
 def tell(said: Mapping[str, Any]) -> NoReturn:
