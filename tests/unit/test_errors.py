@@ -17,6 +17,8 @@ from pytest_backchannel import errors
 # Raised and caught within the plugin: nobody meets them in a test.
 INTERNAL = {
     "pytest_backchannel.inventory.child.refusals.Refused",
+    "pytest_backchannel.questions.audit.effects.table_rows.TooManyRows",
+    "pytest_backchannel.questions.audit.shadows.forking.NotAudited",
     "pytest_backchannel.tasks.driver.Unable",
     "pytest_backchannel.commands.smoke.limits.TooSlow",
     "pytest_backchannel.setting_up.trying.probe.patience_of_trials.TookTooLong",

@@ -103,6 +103,11 @@ def _show(project: Project, proposal: Proposal) -> None:
         print("No test is written for")
         for one in proposal.unwritten:
             print(f"    {one.subject}{f'  [{one.where}]' if one.where else ''}: {one.reason}")
+    if proposal.checked:
+        print("backchannel check says of the project as it is:")
+        for line in proposal.checked:
+            print(f"    {line}")
+        print("Those rules are in backchannel_check_ignore, so that it tells what is new: take one out to work it off.")
     for remark in proposal.remarks:
         print(f"Note: {remark}")
 

@@ -65,6 +65,7 @@ class Proposal:
         remarks: what the user should know.
         tested: how many tasks and routes had a test already.
         trouble: why nothing could be tried; empty where it could.
+        checked: what ``backchannel check`` says of the project as it is, and is to leave out.
     """
 
     changes: list[Change] = field(default_factory=list)
@@ -75,6 +76,7 @@ class Proposal:
     remarks: list[str] = field(default_factory=list)
     tested: tuple[int, int] = (0, 0)
     trouble: str = ""
+    checked: Sequence[str] = ()
 
     def write(self) -> None:
         """Write the files; where one can't be written, or the user interrupts, all are as before.

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from .found_project import Project
+from .known_findings import OPTION, known_findings
 from .proposal import Change, Kept, Proposal
 from .trying.first_tests import FirstTests, first_tests
 from .written.conftest_file import conftest_text
@@ -49,6 +50,7 @@ def propose(project: Project, progress: Callable[[str], None]) -> Proposal:
         proposal.changes.append(Change(path=path, before=None, after=text))
     _propose_tests(proposal, found)
     _propose_workflow(project, proposal, has_tests=found.has_tests, has_integration=found.has_integration)
+    _propose_ignored(project, proposal, progress)
     return proposal
 
 
@@ -95,6 +97,23 @@ def _propose_options(project: Project, proposal: Proposal) -> None:
     ]
     if others:
         proposal.kept.append(Kept(path=setup.file, lacks=others))
+
+
+def _propose_ignored(project: Project, proposal: Proposal, progress: Callable[[str], None]) -> None:
+    """Let ``backchannel check`` begin with silence: what it says of the project as it is, is told here."""
+    setup = project.pytest
+    if OPTION in setup.options or not setup.file.resolve().is_relative_to(project.root.resolve()):
+        return
+    progress("asking backchannel check …")
+    known = known_findings(project.root, proposal.changes)
+    if known.trouble:
+        proposal.remarks.append(f"backchannel check could not be asked: {known.trouble}")
+    if not known.codes:
+        return
+    after = setup.with_added({**wanted_options(project), OPTION: " ".join(known.codes)})
+    proposal.changes = [change for change in proposal.changes if change.path != setup.file]
+    proposal.changes.insert(0, Change(path=setup.file, before=setup.text, after=after))
+    proposal.checked = known.lines
 
 
 def tests_folder(project: Project) -> Path:

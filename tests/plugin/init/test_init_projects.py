@@ -21,6 +21,12 @@ def suite(folder, *arguments):
     return done.returncode, done.stdout + done.stderr
 
 
+def check(folder):
+    command = [sys.executable, "-c", "from pytest_backchannel.cli import main; raise SystemExit(main())", "check"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+    return done.returncode, "" if done.stdout.startswith("Nothing found") else done.stdout + done.stderr
+
+
 def is_subsequence(lines, of):
     rest = iter(of)
     return all(line in rest for line in lines)
@@ -102,7 +108,24 @@ def test_one_settings_module_with_celery_and_channels(tmp_path, precious):
     assert (again.returncode, tree(folder)) == (0, after), again.stdout + again.stderr
     assert "Nothing to do." in again.stdout
 
+    # What it says of the project as it is was told once, and its rules left out: from here on it tells what is new.
+    (ignored,) = re.findall(r"^backchannel_check_ignore = (.*)$", after["pytest.ini"], re.MULTILINE)
+    told = re.findall(r"^    (\S+):\d+: (BC\d+) ", done.stdout, re.MULTILINE)
+    assert sorted({code for _, code in told}) == ignored.split()
+    assert not {path for path, _ in told} & (after.keys() - before.keys()), told
+    assert check(folder) == (0, "")
+    (folder / "shop" / "more.py").write_text(UNRAISED)
+    code, text = check(folder)
+    assert (code, "shop/more.py:5:5: BC313" in text) == (1, True), text
 
+
+UNRAISED = """\
+from celery import shared_task
+
+@shared_task(bind=True)
+def again(self):
+    self.retry()
+"""
 PYPROJECT = """
     # The shop.
     [project]
