@@ -284,6 +284,18 @@ def test_a_cause_names_all_tests_that_show_it():
     assert [cause.tests for cause in verdict.causes] == [("t.py::test_1", "t.py::test_2")]
 
 
+def test_one_line_that_mails_several_people_is_one_cause():
+    def mail(to, where="shop/mail.py:3"):
+        return Finding(level="breaks", kind="mail", text=f"twice: mail 'Hello' to {to}", where=where)
+
+    [verdict] = verdicts_of([call("a", mail("ada@example.com"), mail("grace@example.com"))], {}, {})
+    assert len(verdict.causes) == 1
+    [verdict] = verdicts_of([call("a", mail("ada@example.com"), mail("ada@example.com", "shop/mail.py:9"))], {}, {})
+    assert len(verdict.causes) == 2
+    [verdict] = verdicts_of([call("a", mail("ada@example.com", ""), mail("grace@example.com", ""))], {}, {})
+    assert len(verdict.causes) == 2  # nothing says that they are of one line
+
+
 def test_plain_values_and_back():
     one = run(rows(), rows((1, "a")), row())
     assert run_from(to_plain(one)) == one

@@ -101,8 +101,8 @@ class Finding:
 
     @property
     def cause(self) -> tuple[str, str, str]:
-        """What makes two findings of one task the same cause."""
-        return (self.kind, self.of or self.text, self.where)
+        """What makes two findings of one task the same cause: a line that mails two people is one."""
+        return (self.kind, self.of or ("" if self.where else self.text), self.where)
 
 
 @dataclass(frozen=True, kw_only=True)
