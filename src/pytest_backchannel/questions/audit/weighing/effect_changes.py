@@ -59,7 +59,9 @@ def _without_twins(wanted: Counter[str], there: Counter[str]) -> tuple[Counter[s
 
 def _finding(effect: Effect, count: int, how: str) -> Finding:
     kind = effect.kind if how != "never" else f"lost-{effect.kind}"
-    of = effect.of or _NUMBERS.sub("#", effect_key(effect))
+    # Of what has a line, to whom it is mailed is no other cause, and neither is which of a kind of groups it is sent to.
+    of = effect.of or ("" if effect.where else effect_key(effect))
+    of = _NUMBERS.sub("#", of) if effect.kind != "enqueue" else of
     times = f" ({count} ×)" if count > 1 else ""
     text = f"{how}: {effect.label}{times}" + (", with the same key" if effect.keyed and how != "never" else "")
     return Finding(level=_level(effect, how), kind=kind, text=text, where=effect.where, of=of)
