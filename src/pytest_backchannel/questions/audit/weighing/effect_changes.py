@@ -59,7 +59,7 @@ def _without_twins(wanted: Counter[str], there: Counter[str]) -> tuple[Counter[s
 
 def _finding(effect: Effect, count: int, how: str) -> Finding:
     kind = effect.kind if how != "never" else f"lost-{effect.kind}"
-    # Of what has a line, to whom it is mailed is no other cause, and neither is which of a kind of groups it is sent to.
+    # To whom a line mails is no other cause, and neither is to which of a kind of groups it sends.
     of = effect.of or ("" if effect.where else effect_key(effect))
     of = _NUMBERS.sub("#", of) if effect.kind != "enqueue" else of
     times = f" ({count} ×)" if count > 1 else ""
