@@ -5,6 +5,7 @@ It is asked in a copy in which all that is proposed has been written, by a proce
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -20,7 +21,6 @@ from .trying.copying import copy_project
 
 OPTION = "backchannel_check_ignore"
 _SECONDS = 300
-_COMMAND = "import sys; from pytest_backchannel.cli import main; sys.exit(main())"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,8 +54,10 @@ def known_findings(root: Path, changes: Sequence[Change]) -> KnownFindings:
         for change in changes:
             if change.path.resolve().is_relative_to(root.resolve()):
                 target = copy / change.path.resolve().relative_to(root.resolve())
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(change.after.encode())
+                # What can't be written there can't be written in the project, and that is told when it is.
+                with contextlib.suppress(OSError):
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    target.write_bytes(change.after.encode())
         return _asked(copy)
 
 
@@ -63,7 +65,7 @@ def _asked(folder: Path) -> KnownFindings:
     environment = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
     try:
         done = subprocess.run(
-            [sys.executable, "-c", _COMMAND, "check", "--format", "json", "--no-cache"],
+            [sys.executable, "-m", "pytest_backchannel.cli", "check", "--format", "json", "--no-cache"],
             cwd=folder,
             env=environment,
             stdin=subprocess.DEVNULL,

@@ -172,5 +172,5 @@ def test_a_file_that_can_not_be_written_leaves_none(site):
         (site / ".github").mkdir(mode=0o500)
     before = tree(site)
     done = init(site, "--yes")
-    assert (done.returncode, tree(site)) == (2, before), done.stdout
+    assert (done.returncode, tree(site)) == (2, before), done.stdout + done.stderr
     assert "nothing was written" in done.stderr
