@@ -11,6 +11,8 @@ LIKE_THE_TASK = ("delay", "delay_on_commit")
 """The methods that take the arguments of the task."""
 WITH_OPTIONS = ("apply_async", "apply_async_on_commit")
 """Those that take them as two arguments, and options."""
+ENQUEUING = (*LIKE_THE_TASK, *WITH_OPTIONS)
+"""The methods of a task that enqueue it."""
 
 
 def enqueuing_mocks(
@@ -31,18 +33,22 @@ def enqueuing_mocks(
         stands_there = getattr(stands_there, "mock", stands_there)  # of autospec=True: a function that has its Mock
     if not isinstance(stands_there, NonCallableMock):
         return
-    methods = (*LIKE_THE_TASK, *WITH_OPTIONS)
-    if (task := _task(target)) is not None:
-        if attribute in methods:
+    if (task := task_of(target)) is not None:
+        if attribute in ENQUEUING:
             yield task, attribute, stands_there
-    elif (task := _task(original)) is not None:
-        for method in methods:
+    elif (task := task_of(original)) is not None:
+        for method in ENQUEUING:
             child = vars(stands_there).get("_mock_children", {}).get(method)
             if isinstance(child, NonCallableMock):
                 yield task, method, child
 
 
-def _task(value: Any) -> Any:
+def task_of(value: Any) -> Any:
+    """The task that a value is, or stands for; None for what is none.
+
+    Args:
+        value: what is looked at.
+    """
     from celery.app.task import Task
 
     try:

@@ -6,17 +6,14 @@ A patch is looked at when it ends, since it has been called by then.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from types import FunctionType
 from typing import Any
 from unittest import mock
 from unittest.mock import NonCallableMock
 
 from ....masking import masked
 from ... import ended_patches
+from ...mocked_enqueues import ENQUEUING, enqueuing_mocks, task_of
 from ..facts import gathering, note
-
-ENQUEUING = ("delay", "apply_async", "delay_on_commit", "apply_async_on_commit")
-"""The methods of a task that enqueue it."""
 
 
 def install() -> None:
@@ -38,36 +35,15 @@ def look_at(target: Any, attribute: str, stands_there: Any, original: Any) -> No
         stands_there: what stands there; only a Mock tells what it was called with.
         original: what stood there before.
     """
-    task = _task(target)
-    if task is not None and attribute in ENQUEUING:
-        _look(task, attribute, stands_there)
-    elif (task := _task(original)) is not None:
-        children = vars(stands_there).get("_mock_children", {}) if isinstance(stands_there, NonCallableMock) else {}
-        for method in ENQUEUING:
-            if method in children:
-                _look(task, method, children[method])
+    mocks = list(enqueuing_mocks(target, attribute, stands_there, original))
+    for task, method, stand_in in mocks:
+        _look(task, method, stand_in)
+    if not mocks and attribute in ENQUEUING and (task := task_of(target)) is not None:
+        note(f"task:{task.name}", "replaced")
 
 
-def _task(value: Any) -> Any:
-    """The task that a value is, or stands for; None for what is none."""
-    from celery.app.task import Task
-
-    try:
-        if not isinstance(value, Task) or isinstance(value, NonCallableMock):
-            return None
-        _ = value.name
-        return value
-    except Exception:  # a lazy object of the project's that can't be looked at here
-        return None
-
-
-def _look(task: Any, method: str, stands_there: Any) -> None:
+def _look(task: Any, method: str, stands_there: NonCallableMock) -> None:
     subject = f"task:{task.name}"
-    if isinstance(stands_there, FunctionType):
-        stands_there = getattr(stands_there, "mock", stands_there)  # of autospec=True: a function that has its Mock
-    if not isinstance(stands_there, NonCallableMock):
-        note(subject, "replaced")
-        return
     calls = getattr(stands_there, "call_args_list", [])
     if not calls:
         return
