@@ -339,6 +339,18 @@ def test_each_way_once_and_a_few_repeats():
     assert budget.wants("b", "t.py::c")
 
 
+def test_what_is_refused_for_one_reason_again_and_again_is_tried_in_other_modules_alone():
+    budget = Budget(AuditOptions())
+    budget.refused("a", "t.py::a", "it talks to Redis itself")
+    for _ in range(5):
+        assert budget.wants("a", "t.py::b")
+        budget.refused("a", "t.py::b", "it talks to Redis itself")
+    assert not budget.wants("a", "t.py::c")
+    assert budget.wants("a", "other.py::c")
+    budget.refused("a", "other.py::c", "it raises KeyError")
+    assert budget.wants("a", "other.py::d")
+
+
 def test_the_seconds_of_a_task_and_of_the_run():
     budget = Budget(AuditOptions(task_seconds=2, suite_seconds=3))
     budget.spend("a", 1.5)
