@@ -145,6 +145,18 @@ def test_what_a_second_delivery_does_once_more(effect, level):
     assert found[0].text.startswith(f"again: {effect.label}")
 
 
+def test_a_loop_is_told_by_the_first_and_by_how_many_there_are():
+    loop = [Effect(kind="enqueue", label=f"enqueue b({row})", of="b", where="a.py:3") for row in (7, 8, 9)]
+    other = Effect(kind="enqueue", label="enqueue c(7)", of="c", where="a.py:4")
+    again = of_second_delivery(BodyRun(), BodyRun(effects=(*loop, other)), Noise())
+    assert told(again) == [
+        ("look", "again: enqueue b(7), and 2 more like it"),
+        ("look", "again: enqueue c(7)"),
+    ]
+    never = of_death(BodyRun(effects=(mail(), *loop)), [mail()], BodyRun(), Noise(), [])
+    assert told(never) == [("breaks", "never: enqueue b(7), and 2 more like it")]
+
+
 # --------------------------------------------------------------------- a death
 
 
