@@ -194,6 +194,13 @@ def test_a_death_that_loses_the_rest():
     assert told(found) == [("breaks", "never: mail 'A' to a@example.com")]
 
 
+def test_what_is_never_written_has_the_line_that_would_have_written_it():
+    [found] = death([mail()], rows())
+    assert found.where == "a.py:2"
+    [found] = death([mail()], rows(), Effect(kind="row", label="UPDATE t", of="t", where="a.py:9"))
+    assert found.where == "a.py:9"
+
+
 def test_a_death_that_the_next_run_mends_is_none():
     assert death([mail()], rows((2, "a")), row()) == []  # another key is the same row
 
