@@ -145,6 +145,18 @@ def test_what_a_second_delivery_does_once_more(effect, level):
     assert found[0].text.startswith(f"again: {effect.label}")
 
 
+def test_a_loop_is_told_by_the_first_and_by_how_many_there_are():
+    loop = [Effect(kind="enqueue", label=f"enqueue b({row})", of="b", where="a.py:3") for row in (7, 8, 9)]
+    other = Effect(kind="enqueue", label="enqueue c(7)", of="c", where="a.py:4")
+    again = of_second_delivery(BodyRun(), BodyRun(effects=(*loop, other)), Noise())
+    assert told(again) == [
+        ("look", "again: enqueue b(7), and 2 more like it"),
+        ("look", "again: enqueue c(7)"),
+    ]
+    never = of_death(BodyRun(effects=(mail(), *loop)), [mail()], BodyRun(), Noise(), [])
+    assert told(never) == [("breaks", "never: enqueue b(7), and 2 more like it")]
+
+
 # --------------------------------------------------------------------- a death
 
 
@@ -180,6 +192,13 @@ def test_a_death_that_loses_the_rest():
     clean = run(rows(), rows((1, "a")), row(), mail())
     found = of_death(clean, [row()], run(rows(), rows((1, "a"))), Noise(), [])
     assert told(found) == [("breaks", "never: mail 'A' to a@example.com")]
+
+
+def test_what_is_never_written_has_the_line_that_would_have_written_it():
+    [found] = death([mail()], rows())
+    assert found.where == "a.py:2"
+    [found] = death([mail()], rows(), Effect(kind="row", label="UPDATE t", of="t", where="a.py:9"))
+    assert found.where == "a.py:9"
 
 
 def test_a_death_that_the_next_run_mends_is_none():
@@ -349,6 +368,18 @@ def test_each_way_once_and_a_few_repeats():
     assert not budget.wants("a", "t.py::c")
     assert budget.wants("a", "other.py::c")
     assert budget.wants("b", "t.py::c")
+
+
+def test_what_is_refused_for_one_reason_again_and_again_is_tried_in_other_modules_alone():
+    budget = Budget(AuditOptions())
+    budget.refused("a", "t.py::a", "it talks to Redis itself")
+    for _ in range(5):
+        assert budget.wants("a", "t.py::b")
+        budget.refused("a", "t.py::b", "it talks to Redis itself")
+    assert not budget.wants("a", "t.py::c")
+    assert budget.wants("a", "other.py::c")
+    budget.refused("a", "other.py::c", "it raises KeyError")
+    assert budget.wants("a", "other.py::d")
 
 
 def test_the_seconds_of_a_task_and_of_the_run():

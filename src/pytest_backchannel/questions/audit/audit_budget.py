@@ -11,7 +11,8 @@ MOST_POINTS = 12
 MOST_WAYS = 6
 """How many sequences of effects of one task are audited, at most."""
 NO_TIME = "no time was left for it"
-# So many calls of a task that did nothing new, one after another, and it is only looked at in other test modules.
+# So many calls of a task that did nothing new, or could not be audited for a known reason, one after another, and it is
+# only looked at in other test modules.
 _REPEATS = 5
 _MOST_REPEATS = 20
 
@@ -30,6 +31,7 @@ class Budget:
         self._repeats: Counter[str] = Counter()
         self._in_a_row: Counter[str] = Counter()
         self._modules: dict[str, set[str]] = {}
+        self._reasons: dict[str, set[str]] = {}
         self.seconds = 0.0
 
     def spend(self, task: str, seconds: float) -> None:
@@ -50,6 +52,15 @@ class Budget:
         if len(self._ways.get(task, ())) >= MOST_WAYS or self._repeats[task] >= _MOST_REPEATS:
             return False
         return self._in_a_row[task] < _REPEATS or _module(test) not in self._modules.get(task, ())
+
+    def refused(self, task: str, test: str, reason: str) -> None:
+        """A call of this task could not be audited: to try it again costs, and ends for the same reason."""
+        if reason.startswith(NO_TIME):
+            return  # nothing was tried
+        self._modules.setdefault(task, set()).add(_module(test))
+        reasons = self._reasons.setdefault(task, set())
+        self._in_a_row[task] = self._in_a_row[task] + 1 if reason in reasons else 0
+        reasons.add(reason)
 
     def is_new(self, task: str, test: str, way: tuple[str, ...]) -> bool:
         """Whether this sequence of effects was not audited yet; it is, from now on."""

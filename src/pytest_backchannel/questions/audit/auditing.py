@@ -112,9 +112,9 @@ class Auditor:
         try:
             return self._try(task, run, args, kwargs)
         except NotAudited as reason:
-            self._skip(task.name, str(reason))
+            self._refused(task.name, str(reason))
         except Exception as error:
-            self._skip(task.name, f"the audit itself failed: {type(error).__name__}: {str(error)[:200]}")
+            self._refused(task.name, f"the audit itself failed: {type(error).__name__}: {str(error)[:200]}")
         finally:
             self._budget.spend(task.name, now() - start)
             self._lock.release()
@@ -160,7 +160,8 @@ class Auditor:
         reason = next((why for name, why in self._allowed.items() if fnmatchcase(call.task, name)), "")
         self._found.calls.append(replace(call, allowed=reason))
 
-    def _skip(self, task: str, reason: str) -> None:
+    def _refused(self, task: str, reason: str) -> None:
+        self._budget.refused(task, self._test, reason)
         self._found.skipped.setdefault(task, Counter())[reason] += 1
 
 

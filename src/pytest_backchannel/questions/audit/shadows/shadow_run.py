@@ -117,7 +117,7 @@ class _Shadow:
         except (SystemExit, KeyboardInterrupt):
             told_parent.give_up("it ends the process")
         except BaseException as raised:
-            error = f"{type(raised).__name__}: {str(raised)[:160]}"
+            error = f"{type(raised).__name__}: {str(raised)[:160]}".removesuffix(": ")
         finally:
             outside.arm(False)
         seconds = now() - start

@@ -68,7 +68,7 @@ def of_death(
             before="" if before is None else effect_place(before),
             before_write=0 if before is None else before.write,
         )
-        for finding in _placed(found, done)
+        for finding in _placed(found, [*clean.effects, *done])
         if (finding.kind, finding.of) not in told
     ]
 
@@ -101,7 +101,7 @@ def effect_place(effect: Effect) -> str:
 
 
 def _placed(found: Iterable[Finding], effects: Sequence[Effect]) -> list[Finding]:
-    """Each with the line that wrote the table, where it has none."""
+    """Each with the line that wrote the table last, where it has none."""
     placed = []
     for finding in found:
         table = finding.of.partition(".")[0]

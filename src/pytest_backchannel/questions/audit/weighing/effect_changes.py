@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from ..audit_data import Effect, Finding
 from .noise import Noise, effect_key
@@ -17,7 +18,7 @@ _NUMBERS = re.compile(r"\d+")
 
 def again(second: Iterable[Effect]) -> list[Finding]:
     """What a second delivery does once more, beside rows."""
-    return [_finding(effect, count, "again") for effect, count in _counted(second)]
+    return _one_a_cause(_finding(effect, count, "again") for effect, count in _counted(second))
 
 
 def differing(expected: Iterable[Effect], got: Iterable[Effect], noise: Noise) -> list[Finding]:
@@ -29,7 +30,18 @@ def differing(expected: Iterable[Effect], got: Iterable[Effect], noise: Noise) -
     )
     found = [_finding(there[key][-1], count, "twice") for key, count in extra.items() if key not in noise.effects]
     found += [_finding(wanted[key][-1], count, "never") for key, count in missing.items() if key not in noise.effects]
-    return found
+    return _one_a_cause(found)
+
+
+def _one_a_cause(found: Iterable[Finding]) -> list[Finding]:
+    """A loop that enqueues a task for each of its rows is told by the first, and by how many there are."""
+    alike: dict[tuple[str, ...], list[Finding]] = {}
+    for finding in found:
+        alike.setdefault((finding.level, *finding.cause), []).append(finding)
+    return [
+        replace(first, text=f"{first.text}, and {len(others)} more like it") if others else first
+        for first, *others in alike.values()
+    ]
 
 
 def _counted(effects: Iterable[Effect]) -> Iterator[tuple[Effect, int]]:
