@@ -43,7 +43,7 @@ class Options:
         reports: the formats of the report that are asked for, each with its file or folder; empty for no report.
         report_omit: patterns of what the report leaves out.
         fail_under: the share of what is wanted that has to be reached, 0 to 100; None where it does not matter.
-        baseline: the file of the gaps that are known; empty where there is none.
+        baseline: the file of the gaps and findings that are known; empty where there is none.
         contract: the file in which to record what is sent and accepted; empty for none.
         audit: what the audit tries; None where it is not asked for.
     """
@@ -199,8 +199,8 @@ def add_question_options(parser: pytest.Parser) -> None:
         "--backchannel-baseline",
         default="",
         metavar="FILE",
-        help="The gaps that are known, as 'backchannel report baseline' writes them: only new ones are told, and fail "
-        "the run.",
+        help="The gaps, and the findings of the audit, that are known, as 'backchannel report baseline' writes them: "
+        "only new ones are told, and fail the run.",
     )
     parser.getgroup("backchannel", "pytest-backchannel").addoption(
         "--backchannel-contract",

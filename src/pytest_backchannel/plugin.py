@@ -523,11 +523,12 @@ class _TellsAudit:
     """With ``--backchannel-audit``: tell what was found, in the process that has the reports of all tests."""
 
     def __init__(self, config: pytest.Config) -> None:
-        from .harness.audits.audit_of_run import AuditOfRun
+        from .harness.audits.audit_of_run import AuditOfRun, known_findings
         from .harness.audits.rollback_of_run import RollbackOfRun
 
+        baseline = known_findings(config)
         # In this order: the second one adds to the file that the first one writes.
-        self._parts: list[AuditOfRun | RollbackOfRun] = [AuditOfRun(config), RollbackOfRun(config)]
+        self._parts: list[AuditOfRun | RollbackOfRun] = [AuditOfRun(config, baseline), RollbackOfRun(config, baseline)]
 
     def pytest_report_header(self) -> list[str]:
         """Say what makes the run longer."""
@@ -538,13 +539,24 @@ class _TellsAudit:
         for part in self._parts:
             part.add(report)
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """Weigh and write it; what is not in the baseline fails the run."""
+        for part in self._parts:
+            part.finish()
+        if exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+            return
+        if not all(part.written for part in self._parts):
+            session.exitstatus = pytest.ExitCode.INTERRUPTED
+        elif not all(part.fine for part in self._parts):
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Print it."""
         for part in self._parts:
-            lines = part.lines()
-            if lines:
+            if part.lines:
                 terminalreporter.section(part.TITLE)
-            for line in lines:
+            for line in part.lines:
                 terminalreporter.write_line(line)
 
 

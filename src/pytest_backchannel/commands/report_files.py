@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from ..errors import BackchannelError, UnreadableReport
+from ..questions.audit.output.audit_json import is_audit, read_keys
 from ..questions.report.baseline import baseline_text, read_baseline
 from ..questions.report.combining import combined
 from ..questions.report.formats import json_file, load
@@ -24,6 +25,7 @@ examples:
   backchannel report combine shard-*.json --format=term --format=json:all.json
   backchannel report show test_the_page_shows_sent
   backchannel report baseline backchannel-report.json > backchannel-baseline.txt
+  backchannel report baseline backchannel-report.json audit.json > backchannel-baseline.txt
 """
 
 
@@ -67,9 +69,15 @@ def _add_show(verbs: Any) -> None:
 
 def _add_baseline(verbs: Any) -> None:
     baseline = verbs.add_parser(
-        "baseline", help="print the keys of all that is open: the file for --backchannel-baseline"
+        "baseline", help="print the keys of all that is open, or was found: the file for --backchannel-baseline"
     )
-    baseline.add_argument("file", nargs="?", default=json_file.TARGET, metavar="FILE")
+    baseline.add_argument(
+        "files",
+        nargs="*",
+        default=[json_file.TARGET],
+        metavar="FILE",
+        help=f"reports, and what --backchannel-audit-json has written (default: {json_file.TARGET})",
+    )
     baseline.set_defaults(verb_run=_baseline)
 
 
@@ -141,5 +149,10 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _baseline(options: argparse.Namespace) -> int:
-    print(baseline_text(json_file.read(options.file)), end="")
+    audits = [file for file in options.files if is_audit(file)]
+    reports = [json_file.read(file) for file in options.files if file not in audits]
+    # What one shard has reached is not open in another; an audit's finding is one wherever it was seen.
+    report = combined(reports) if reports[1:] else next(iter(reports), None)
+    findings = [key for file in audits for key in read_keys(file)] if audits else None
+    print(baseline_text(report, findings), end="")
     return NOTHING_FOUND

@@ -6,6 +6,7 @@ carries it from its workers.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from importlib.util import find_spec
 from typing import Any
 
@@ -17,6 +18,19 @@ from ...questions.audit import audited_bodies, audited_mocks
 from ...questions.audit.audit_options import AuditOptions
 from ...questions.audit.auditing import Auditor, known_tasks
 from ...questions.audit.run_audit import told_of
+
+# --- private API: CaptureManager.global_and_fixture_disabled, seen on pytest 8–9, where its own live log uses it: a
+# --- test runs, and what is written is captured. Where it is gone, the line stands in what the test has written.
+
+
+def _not_captured(config: pytest.Config) -> AbstractContextManager[None]:
+    manager = config.pluginmanager.getplugin("capturemanager")
+    disabled: Any = getattr(manager, "global_and_fixture_disabled", nullcontext)
+    found: AbstractContextManager[None] = disabled()
+    return found
+
+
+# --- end of private API
 
 
 class AuditedTests:
@@ -30,7 +44,8 @@ class AuditedTests:
 
     def __init__(self, config: pytest.Config) -> None:
         self._options = options_of(config).audit or AuditOptions()
-        self._auditor = Auditor(self._options)
+        self._config = config
+        self._auditor = Auditor(self._options, self._say)
         self._bodies: audited_bodies.AuditedBodies | None = None
         self._told: set[str] = set()
         self._seconds = 0.0
@@ -53,6 +68,14 @@ class AuditedTests:
             self._bodies = audited_bodies.install(self._auditor.around)
         else:
             self._bodies.look()
+
+    def _say(self, line: str) -> None:
+        """Tell somebody who sits before a terminal; a log needs no progress, and a worker of pytest-xdist has none."""
+        reporter: Any = self._config.pluginmanager.getplugin("terminalreporter")
+        if reporter is not None and reporter.isatty and reporter.verbosity >= 0:
+            with _not_captured(self._config):
+                reporter.ensure_newline()
+                reporter.write_line(line)
 
     def end_body(self, item: pytest.Item) -> None:
         """The body has ended."""

@@ -45,10 +45,13 @@ class Auditor:
 
     Args:
         options: what is asked for.
+        say: prints a line at once, of what is waited for.
     """
 
-    def __init__(self, options: AuditOptions) -> None:
+    def __init__(self, options: AuditOptions, say: Callable[[str], None] = lambda line: None) -> None:
         self._options = options
+        self._say = say
+        self._slow: set[str] = set()
         self._budget = Budget(options)
         self._test = ""
         self._allowed: dict[str, str] = {}
@@ -143,11 +146,17 @@ class Auditor:
             AuditedCall(task=task.name, test=self._test, call=_call(task.name, args, kwargs)),
             kinds=self._options.kinds,
             seconds=self._budget.left(task.name),
+            slow=lambda: self._tell_slow(task.name),
         )
         if not plan.look(lambda way: self._budget.is_new(task.name, self._test, way)):
             return None
         plan.finish()
         return plan
+
+    def _tell_slow(self, task: str) -> None:
+        if task not in self._slow:
+            self._slow.add(task)
+            self._say(f"backchannel: still audits {task} …")
 
     def _compared(self, real: RealRun) -> str:
         try:

@@ -17,6 +17,8 @@ from .weighing.noise import Noise, noise_of
 
 LIMIT = 10.0
 """How long one shadow may take, in seconds."""
+SLOW = 1.0
+"""After how long it is said what is waited for, in seconds."""
 
 
 class ShadowPlan:
@@ -27,6 +29,7 @@ class ShadowPlan:
         call: what is known of it.
         kinds: what is tried.
         seconds: how long all of it may take.
+        slow: called once, when it has taken more than a second and is not done.
 
     Attributes:
         call: with what was found.
@@ -34,13 +37,23 @@ class ShadowPlan:
         noise: what differs between two clean runs.
     """
 
-    def __init__(self, body: Body, call: AuditedCall, *, kinds: tuple[str, ...], seconds: float) -> None:
+    def __init__(
+        self,
+        body: Body,
+        call: AuditedCall,
+        *,
+        kinds: tuple[str, ...],
+        seconds: float,
+        slow: Callable[[], None] = lambda: None,
+    ) -> None:
         self.call = call
         self.clean = BodyRun()
         self.noise = Noise()
         self._body = body
         self._kinds = kinds
-        self._until = now() + seconds
+        self._began = now()
+        self._until = self._began + seconds
+        self._slow: Callable[[], None] | None = slow
         self._second: BodyRun | None = None
         self._sequences: Sequences | None = None
 
@@ -102,6 +115,10 @@ class ShadowPlan:
         return of_death(self.clean, dead, run_from(told["runs"][0]), self.noise, known)
 
     def _fork(self, work: Callable[[], None]) -> dict[str, Any]:
+        # Between two shadows, and not by a timer: a thread beside the forks is what must not be.
+        if self._slow is not None and now() - self._began > SLOW:
+            self._slow()
+            self._slow = None
         if self._sequences is None:
             self._sequences = Sequences()
         with pinned(self._sequences):

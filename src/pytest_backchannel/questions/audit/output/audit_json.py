@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
+from ....errors import UnreadableReport
 from ..audit_data import AuditedCall, Finding, to_plain
 from ..audit_options import AuditOptions
+from ..finding_keys import keys_in
 from ..run_audit import RunAudit
 from ..weighing.task_verdicts import TaskVerdict
 from .audit_test import code_to_show
@@ -15,18 +18,26 @@ from .audit_test import code_to_show
 VERSION = 1
 
 
-def write_audit(audit: RunAudit, options: AuditOptions, target: str) -> None:
+def write_audit(audit: RunAudit, options: AuditOptions, target: str, baseline: Container[str] = ()) -> None:
     """Write the file; its folder is made.
+
+    Args:
+        audit: of the run.
+        options: what was asked for.
+        target: the file.
+        baseline: the keys of what is known.
 
     Raises:
         OSError: it can't be written.
     """
     path = Path(target)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(audit_data(audit, options), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    path.write_text(
+        json.dumps(audit_data(audit, options, baseline), indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
 
 
-def audit_data(audit: RunAudit, options: AuditOptions) -> dict[str, Any]:
+def audit_data(audit: RunAudit, options: AuditOptions, baseline: Container[str] = ()) -> dict[str, Any]:
     """What stands in the file."""
     calls = audit.distinct()
     return {
@@ -34,12 +45,47 @@ def audit_data(audit: RunAudit, options: AuditOptions) -> dict[str, Any]:
         "kinds": list(options.kinds),
         "seconds": round(audit.seconds, 2),
         "known": len(audit.known),
-        "tasks": [_task(verdict, audit, calls) for verdict in audit.verdicts(options)],
+        "tasks": [_task(verdict, audit, calls, baseline) for verdict in audit.verdicts(options)],
         "not_run": sorted(set(audit.known) - set(audit.ran)),
     }
 
 
-def _task(verdict: TaskVerdict, audit: RunAudit, calls: list[AuditedCall]) -> dict[str, Any]:
+def is_audit(path: str | Path) -> bool:
+    """Whether a file is JSON of the audit, and not of the report; what can't be read is neither.
+
+    Args:
+        path: of the file.
+    """
+    return "kinds" in _loaded(path)
+
+
+def read_keys(path: str | Path) -> list[str]:
+    """The keys of what fails a run, for a baseline.
+
+    Args:
+        path: of a file that ``--backchannel-audit-json`` has written.
+
+    Raises:
+        UnreadableReport: it is of another version.
+    """
+    try:
+        return keys_in(_loaded(path))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UnreadableReport(
+            f"{path} can't be read as an audit ({error!r} is missing or is something else): write it anew by pytest "
+            "--backchannel-audit-json"
+        ) from error
+
+
+def _loaded(path: str | Path) -> dict[str, Any]:
+    try:
+        data = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return data if isinstance(data, dict) else {}
+
+
+def _task(verdict: TaskVerdict, audit: RunAudit, calls: list[AuditedCall], baseline: Container[str]) -> dict[str, Any]:
     known = audit.known.get(verdict.task)
     own = [call for call in calls if call.task == verdict.task]
     return {
@@ -52,6 +98,8 @@ def _task(verdict: TaskVerdict, audit: RunAudit, calls: list[AuditedCall]) -> di
         "half_done": verdict.undone,
         "causes": [
             {
+                "key": cause.key,
+                "in_baseline": cause.key in baseline,
                 **to_plain(cause.finding),
                 "tests": list(cause.tests),
                 "paste": _paste(own, cause.finding, cause.tests[0], "early" if known is None else known.acks),

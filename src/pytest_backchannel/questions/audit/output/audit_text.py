@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 
 from ..audit_options import AuditOptions
 from ..run_audit import RunAudit
 from ..weighing.task_verdicts import (
     ALLOWED,
     BREAKS,
+    KNOWN,
     LOOK,
     NO_DIFFERENCE,
     NO_EFFECT,
@@ -16,6 +17,7 @@ from ..weighing.task_verdicts import (
     NOT_FAITHFUL,
     Cause,
     TaskVerdict,
+    without_known,
 )
 
 TITLE = "backchannel: delivered twice, or dead half-way"
@@ -29,15 +31,25 @@ _SHORT = {"early": "early ack", "late": "acks_late", "late+lost": "acks_late, re
 _TESTS = 2
 
 
-def audit_lines(audit: RunAudit, options: AuditOptions) -> list[str]:
-    """What to print."""
-    verdicts = audit.verdicts(options)
+def audit_lines(audit: RunAudit, options: AuditOptions, baseline: Container[str] = ()) -> list[str]:
+    """What to print.
+
+    Args:
+        audit: of the run.
+        options: what was asked for.
+        baseline: the keys of what is known: it is only counted.
+    """
+    found = audit.verdicts(options)
+    verdicts = [without_known(verdict, baseline) for verdict in found]
+    known = {
+        verdict.task: len(verdict.causes) - len(told.causes) for verdict, told in zip(found, verdicts, strict=True)
+    }
     lines = [_head(audit, verdicts)]
     for word in (BREAKS, LOOK):
         for verdict in verdicts:
             if verdict.verdict == word:
-                lines += ["", *_block(verdict, audit)]
-    lines += ["", *_lists(verdicts, audit)]
+                lines += ["", *_block(verdict, audit, known[verdict.task])]
+    lines += ["", *_known_told(verdicts, known), *_lists(verdicts, audit)]
     lines += _acks_told(verdicts, audit)
     return lines
 
@@ -52,7 +64,7 @@ def _head(audit: RunAudit, verdicts: Iterable[TaskVerdict]) -> str:
     )
 
 
-def _block(verdict: TaskVerdict, audit: RunAudit) -> Iterator[str]:
+def _block(verdict: TaskVerdict, audit: RunAudit, in_baseline: int) -> Iterator[str]:
     known = audit.known.get(verdict.task)
     where = f"  {known.where}" if known is not None and known.where else ""
     acks = f"  ({_SHORT[known.acks]})" if known is not None else ""
@@ -76,9 +88,17 @@ def _block(verdict: TaskVerdict, audit: RunAudit) -> Iterator[str]:
         yield f"    beside: {'; '.join(dict.fromkeys(small[:3]))}" + (
             f", and {len(small) - 3} more" if small[3:] else ""
         )
+    if in_baseline:
+        yield f"    known, by the baseline: {in_baseline} more"
     missed = _missed(verdict, audit)
     if missed:
         yield f"    {missed}"
+
+
+def _known_told(verdicts: Iterable[TaskVerdict], known: Mapping[str, int]) -> Iterator[str]:
+    tasks = [verdict.task for verdict in verdicts if verdict.verdict == KNOWN]
+    if tasks:
+        yield f"{KNOWN}, by the baseline ({len(tasks)}): " + ", ".join(f"{task} ({known[task]})" for task in tasks)
 
 
 def _missed(verdict: TaskVerdict, audit: RunAudit) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any
 
 from .sends_inside import ENQUEUED, SendInside
@@ -14,16 +14,18 @@ Sends = Mapping[SendInside, Sequence[str]]
 """What was found, each with the tests that have seen it."""
 
 
-def rollback_lines(sends: Sends) -> Iterator[str]:
+def rollback_lines(sends: Sends, known: Container[SendInside] = ()) -> Iterator[str]:
     """What to print.
 
     Args:
         sends: what was found.
+        known: what of it is in a baseline: it is only counted.
     """
-    told = [one for one in sorted(sends) if not one.allowed]
-    if not told:
+    found = [one for one in sorted(sends) if not one.allowed]
+    told = [one for one in found if one not in known]
+    if not found:
         yield "In what these tests ran, nothing was sent inside a transaction of the code's own."
-    else:
+    elif told:
         yield (
             f"{len(told)} {'line sends' if len(told) == 1 else 'lines send'} inside a transaction: a rollback does not "
             "take it back, and who receives it may not find the rows."
@@ -33,19 +35,25 @@ def rollback_lines(sends: Sends) -> Iterator[str]:
         yield f"{one.slug}: {_subject(one)}  {one.where or '(no line of the project)'}"
         yield f"    inside {one.block}   [{_tests(sends[one])}]"
         yield f"    fix: {fix_of(one)}"
+    if len(found) > len(told):
+        yield f"known, by the baseline: {len(found) - len(told)}{' more' if told else ''}"
     for one in sorted(sends):
         if one.allowed:
             yield f"allowed: {one.what} at {one.where}: {one.allowed}"
 
 
-def rollback_data(sends: Sends) -> list[dict[str, Any]]:
+def rollback_data(sends: Sends, keys: Mapping[SendInside, str], baseline: Container[str] = ()) -> list[dict[str, Any]]:
     """The same as plain data, for JSON.
 
     Args:
         sends: what was found.
+        keys: of each.
+        baseline: the keys of what is known.
     """
     return [
         {
+            "key": keys[one],
+            "in_baseline": keys[one] in baseline,
             "slug": one.slug,
             "what": one.what,
             "where": one.where,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ..audit_data import AuditedCall, Finding
+from ..finding_keys import OF_TASK, keys_of
 
 BREAKS = "BREAKS"
 LOOK = "LOOK"
@@ -14,6 +15,7 @@ NO_EFFECT = "NO EFFECT SEEN"
 NOT_FAITHFUL = "NOT FAITHFUL"
 NOT_AUDITED = "NOT AUDITED"
 ALLOWED = "ALLOWED"
+KNOWN = "KNOWN"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,10 +25,12 @@ class Cause:
     Attributes:
         finding: as the first of them shows it.
         tests: which do.
+        key: by which a baseline knows it.
     """
 
     finding: Finding
     tests: tuple[str, ...]
+    key: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +52,55 @@ class TaskVerdict:
     causes: tuple[Cause, ...] = ()
     calls: int = 0
     undone: str = ""
+
+
+def without_known(verdict: TaskVerdict, baseline: Container[str]) -> TaskVerdict:
+    """A verdict without what breaks the task and is in a baseline; what only asks to be looked at stays.
+
+    Args:
+        verdict: with all that was found.
+        baseline: the keys of what is known.
+
+    Returns:
+        The same verdict where nothing of it is known; ``KNOWN`` where nothing else breaks or asks to be looked at.
+    """
+    left = tuple(cause for cause in verdict.causes if not (_breaks(cause) and cause.key in baseline))
+    if len(left) == len(verdict.causes):
+        return verdict
+    levels = {cause.finding.level for cause in left}
+    return replace(verdict, causes=left, verdict=_worst(levels, KNOWN))
+
+
+def fresh(verdicts: Iterable[TaskVerdict], baseline: Container[str]) -> list[Cause]:
+    """What breaks a task, and is not in a baseline.
+
+    Args:
+        verdicts: with all that was found.
+        baseline: the keys of what is known.
+    """
+    causes = (cause for verdict in verdicts for cause in verdict.causes)
+    return [cause for cause in causes if _breaks(cause) and cause.key not in baseline]
+
+
+def mended(verdicts: Iterable[TaskVerdict], baseline: Iterable[str]) -> list[str]:
+    """The keys of a baseline that are found no more, of tasks that were audited.
+
+    Args:
+        verdicts: with all that was found.
+        baseline: the keys of what is known.
+    """
+    audited = [verdict for verdict in verdicts if verdict.verdict not in (NOT_AUDITED, NOT_FAITHFUL)]
+    starts = tuple(f"{OF_TASK}{verdict.task}#" for verdict in audited)
+    found = {cause.key for verdict in audited for cause in verdict.causes}
+    return sorted(key for key in baseline if key.startswith(starts) and key not in found)
+
+
+def _breaks(cause: Cause) -> bool:
+    return cause.finding.level == "breaks"
+
+
+def _worst(levels: Container[str], otherwise: str) -> str:
+    return BREAKS if "breaks" in levels else LOOK if "look" in levels else otherwise
 
 
 def verdicts_of(
@@ -73,7 +126,7 @@ def verdicts_of(
 
 def _verdict(task: str, calls: Sequence[AuditedCall], allowed: str) -> TaskVerdict:
     intended = allowed or next((call.allowed for call in calls if call.allowed and call.findings), "")
-    causes = _causes([] if allowed else [call for call in calls if not call.allowed])
+    causes = _keyed(task, _causes([] if allowed else [call for call in calls if not call.allowed]))
     undone = next((call.undone for call in calls if call.undone), "")
     verdict, reason = _word(calls, causes), ""
     if verdict in (NO_DIFFERENCE, NO_EFFECT, NOT_FAITHFUL) and intended:
@@ -85,13 +138,9 @@ def _verdict(task: str, calls: Sequence[AuditedCall], allowed: str) -> TaskVerdi
 
 def _word(calls: Sequence[AuditedCall], causes: Sequence[Cause]) -> str:
     levels = {cause.finding.level for cause in causes}
-    if "breaks" in levels:
-        return BREAKS
-    if "look" in levels:
-        return LOOK
     if any(call.unfaithful for call in calls):
-        return NOT_FAITHFUL
-    return NO_DIFFERENCE if any(call.effects for call in calls) else NO_EFFECT
+        return _worst(levels, NOT_FAITHFUL)
+    return _worst(levels, NO_DIFFERENCE if any(call.effects for call in calls) else NO_EFFECT)
 
 
 def _causes(calls: Iterable[AuditedCall]) -> tuple[Cause, ...]:
@@ -109,6 +158,11 @@ def _causes(calls: Iterable[AuditedCall]) -> tuple[Cause, ...]:
     return tuple(sorted(found.values(), key=lambda cause: rank[cause.finding.level]))
 
 
+def _keyed(task: str, causes: Sequence[Cause]) -> tuple[Cause, ...]:
+    keys = keys_of(task, [cause.finding for cause in causes])
+    return tuple(replace(cause, key=key) for cause, key in zip(causes, keys, strict=True))
+
+
 def _forgive_enqueues(found: dict[str, TaskVerdict]) -> None:
     """To enqueue a task once more is as bad as that task is when it comes twice.
 
@@ -121,8 +175,7 @@ def _forgive_enqueues(found: dict[str, TaskVerdict]) -> None:
     for task, verdict in found.items():
         causes = tuple(_forgiven(cause, harmless, found) for cause in verdict.causes)
         if causes != verdict.causes:
-            levels = {cause.finding.level for cause in causes}
-            word = BREAKS if "breaks" in levels else LOOK if "look" in levels else NO_DIFFERENCE
+            word = _worst({cause.finding.level for cause in causes}, NO_DIFFERENCE)
             found[task] = replace(verdict, causes=causes, verdict=word)
 
 
