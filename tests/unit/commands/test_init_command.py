@@ -53,19 +53,32 @@ def test_without_a_terminal_it_shows_and_writes_nothing(site):
     assert "Nothing was written: 4 files to write, by backchannel init --yes." in dry.stdout
 
 
+# A shell starts what runs in the background with SIGINT ignored, and Python leaves it so: the tests may run there.
+AS_AT_A_TERMINAL = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from pytest_backchannel.cli import main
+sys.exit(main(["init", "--no-run"]))
+"""
+
+
 def at_a_terminal(site, answer):
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "pytest_backchannel.cli", "init", "--no-run"],
+        [sys.executable, "-c", AS_AT_A_TERMINAL],
         cwd=site, stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
-    if callable(answer):
-        answer(process)
-    else:
-        os.write(ours, answer)
-    out, error = process.communicate(timeout=300)
-    os.close(ours)
-    os.close(theirs)
+    try:
+        if callable(answer):
+            answer(process)
+        else:
+            os.write(ours, answer)
+        out, error = process.communicate(timeout=300)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+        os.close(theirs)
     return process.returncode, out, error
 
 
