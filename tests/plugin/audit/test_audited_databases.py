@@ -54,3 +54,54 @@ def test_without_a_transaction_of_the_test(stored):
         "two_labels": "BREAKS",
         "two_labels_or_none": "NO DIFFERENCE FOUND",
     }
+
+
+GUARDED = """
+    from contextlib import contextmanager
+
+    from celery import shared_task
+    from django.db import connection, connections, transaction
+    from django.db.models import F
+    from parcels.models import Parcel
+
+    ALLOWED = []
+
+    def guard(execute, sql, params, many, context):
+        assert ALLOWED, sql
+        return execute(sql, params, many, context)
+
+    class Replica:
+        alias = "replica"
+        needs_rollback = True  # as the last test left it: nobody looks at it
+
+        def __init__(self, writer):
+            self.writer = writer
+
+        def __getattr__(self, name):
+            return getattr(self.writer, name)
+
+    @shared_task
+    def counts(pk):
+        ALLOWED.append(1)
+        with transaction.atomic():
+            Parcel.objects.filter(pk=pk).update(tries=F("tries") + 1)
+        ALLOWED.clear()
+
+    def test_it(db):
+        parcel = Parcel.objects.create()
+        connections["replica"] = Replica(connection)
+        with connection.execute_wrapper(guard):
+            counts.delay(parcel.pk)
+        parcel.refresh_from_db()
+        assert parcel.tries == 1
+"""
+
+
+def test_a_guarded_connection_of_two_aliases(parcels):
+    parcels.project.settings('DATABASES["replica"] = DATABASES["default"] | {"TEST": {"MIRROR": "default"}}')
+    result, found = parcels.test(GUARDED)
+    result.assert_outcomes(passed=1)
+    task = found["counts"]
+    assert (task["verdict"], task["reason"]) == ("BREAKS", "")
+    seen = [effect.rpartition(" (")[0] for call in task["calls"] for effect in call["effects"]]
+    assert seen == ["UPDATE parcels_parcel", "COMMIT"]

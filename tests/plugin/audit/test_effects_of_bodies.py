@@ -103,6 +103,15 @@ BODIES = {
         """,
         CALL,
     ),
+    "prints_and_then_marks": (
+        """
+        if not Label.objects.filter(parcel_id=pk).exists():
+            Label.objects.create(parcel_id=pk, text="a")
+        with transaction.atomic():
+            Parcel.objects.filter(pk=pk).update(state="printed")
+        """,
+        CALL,
+    ),
     "waits_for_the_dead": (
         """
         import time
@@ -169,6 +178,11 @@ EXPECTED = {
     "is_mocked": ("LOOK", [f"{COUNTS}, by a mock"], f"again: {COUNTS}, by a mock"),
     "sends_word": ("NO DIFFERENCE FOUND", [WORD], f"again: {WORD}"),
     "works_in_a_folder": ("BREAKS", ["INSERT parcels_label"], "inserts a row more of parcels_label"),
+    "prints_and_then_marks": (
+        "NO DIFFERENCE FOUND",
+        ["INSERT parcels_label", "UPDATE parcels_parcel", "COMMIT"],
+        None,
+    ),
     "waits_for_the_dead": ("LOOK", None, "the message that comes again does not end: it waits at *"),
     "locks_in_redis": ("NO DIFFERENCE FOUND", ["INSERT parcels_label"], None),
     "changes_its_arguments": ("NO EFFECT SEEN", [], None),

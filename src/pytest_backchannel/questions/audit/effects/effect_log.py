@@ -30,6 +30,7 @@ class EffectLog:
         self.late = 0
         self.begun = 0
         self.writes = 0
+        self.statement: Any = None
         self._quiet = 0
         self._dies_after = dies_after
         self._die = die
@@ -47,6 +48,11 @@ class EffectLog:
             yield
         finally:
             self._quiet -= 1
+
+    def end_statement(self) -> None:
+        """End the statement after which it dies: SQLite opens no savepoint beside one whose rows were not read."""
+        if self.statement is not None:
+            self.statement.close()
 
     def add(self, effect: Effect) -> None:
         """Note one, and die if it is the one."""

@@ -53,5 +53,7 @@ def _execute(execute: Callable[..., Any], sql: str, params: Any, many: bool, con
     result = execute(sql, params, many, context)
     changed = getattr(context["cursor"], "rowcount", 1)
     if changed != 0 or verb == "INSERT":  # SQLite counts 0 for INSERT … RETURNING
+        log.statement = context["cursor"]
         note("row", f"{verb} {table}", of=table)
+        log.statement = None
     return result

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from ....active import tracked
 from ..effects.effect_log import note, running
+from .parents_databases import open_connections
 
 
 class _Depth(NamedTuple):
@@ -26,7 +27,7 @@ _depths: dict[str, _Depth] = tracked("where a body begins", {})
 def begin_body() -> None:
     """A body begins: what is open now is not its own."""
     _depths.clear()
-    for connection in _open():
+    for connection in open_connections():
         _depths[connection.alias] = _Depth(
             len(connection.atomic_blocks), len(connection.savepoint_ids), len(connection.run_on_commit)
         )
@@ -36,14 +37,14 @@ def in_body_transaction() -> bool:
     """Whether the body is inside of a transaction of its own."""
     return any(
         len(connection.atomic_blocks) > _depths[connection.alias].blocks
-        for connection in _open()
+        for connection in open_connections()
         if connection.alias in _depths
     )
 
 
 def lose_open_blocks() -> None:
     """The body's process is gone: so is what it did not commit, and what waits for the commit."""
-    for connection in _open():
+    for connection in open_connections():
         depth = _depths.get(connection.alias)
         if depth is None:
             continue
@@ -58,12 +59,6 @@ def lose_open_blocks() -> None:
         del connection.run_on_commit[depth.callbacks :]
         connection.needs_rollback = False
         connection.rollback_exc = None
-
-
-def _open() -> list[Any]:
-    from django.db import connections
-
-    return [connection for connection in connections.all(initialized_only=True) if connection.connection is not None]
 
 
 # --- private API: django.db.transaction.Atomic and BaseDatabaseWrapper.run_on_commit, atomic_blocks and savepoint_ids,

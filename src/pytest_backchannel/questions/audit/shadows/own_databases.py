@@ -9,6 +9,7 @@ from ....database.sharing import forget_sharing
 from ..effects import row_effects
 from . import body_transactions, told_parent
 from .own_process import querying
+from .parents_databases import open_connections
 
 
 def take_databases(limit: float) -> None:
@@ -17,17 +18,18 @@ def take_databases(limit: float) -> None:
     Args:
         limit: how long one statement may take, in seconds.
     """
-    from django.db import connections
     from django.db.backends.base.base import BaseDatabaseWrapper
 
     forget_sharing()
-    for connection in connections.all(initialized_only=True):
-        if connection.connection is not None:
-            _PREPARE.get(connection.vendor, _nothing)(connection, limit)
-            if not _begin(connection):
-                continue
-            connection.execute_wrappers[:] = [_queries]
-            row_effects.install(connection)
+    for connection in open_connections():
+        _PREPARE.get(connection.vendor, _nothing)(connection, limit)
+        # Those of the project go first: what they refuse to a body is not refused to the audit.
+        theirs, connection.execute_wrappers[:] = list(connection.execute_wrappers), []
+        if not _begin(connection):
+            connection.execute_wrappers[:] = theirs
+            continue
+        connection.execute_wrappers[:] = [_queries]
+        row_effects.install(connection)
     body_transactions.install()
     BaseDatabaseWrapper.connect = _refuse
 

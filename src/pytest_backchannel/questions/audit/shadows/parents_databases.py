@@ -21,7 +21,7 @@ def check_databases() -> None:
     Raises:
         NotAudited: they can't, and why.
     """
-    for connection in _open():
+    for connection in open_connections():
         if connection.vendor not in ("sqlite", "postgresql"):
             raise NotAudited(f"the database {connection.alias!r} is {connection.display_name}")
         if connection.needs_rollback:
@@ -47,7 +47,8 @@ def _check_postgresql(connection: Any) -> None:
 @contextlib.contextmanager
 def pinned(sequences: Sequences) -> Generator[None]:
     """Around a fork: what the child does to the databases is undone after it."""
-    connections = [(connection, _begin(connection)) for connection in _open() if connection.vendor == "postgresql"]
+    postgresql = (connection for connection in open_connections() if connection.vendor == "postgresql")
+    connections = [(connection, _begin(connection)) for connection in postgresql]
     try:
         yield
     finally:
@@ -77,7 +78,7 @@ class Sequences:
     """The sequences of PostgreSQL, which no rollback sets back: the test counts on its next key."""
 
     def __init__(self) -> None:
-        self._before = [_Known(connection) for connection in _open() if connection.vendor == "postgresql"]
+        self._before = [_Known(connection) for connection in open_connections() if connection.vendor == "postgresql"]
 
     def set_back(self) -> None:
         """Let them go on where they were."""
@@ -125,7 +126,12 @@ def _quoted(name: tuple[str, str]) -> str:
     return ".".join('"' + part.replace('"', '""') + '"' for part in name)
 
 
-def _open() -> list[Any]:
+def open_connections() -> list[Any]:
+    """The connections to databases that are open, each once: a project may give one a second alias for a replica."""
     from django.db import connections
 
-    return [connection for connection in connections.all(initialized_only=True) if connection.connection is not None]
+    found: dict[int, Any] = {}
+    for connection in connections.all(initialized_only=True):
+        if connection.connection is not None:
+            found.setdefault(id(connection.connection), connection)
+    return list(found.values())

@@ -102,6 +102,7 @@ class _Shadow:
         if threading.get_ident() != thread:
             told_parent.give_up("an effect of another thread than the body's is no place to die")
         with log.quiet():
+            log.end_statement()
             body_transactions.lose_open_blocks()
         _leave_event_loop()
         second = self.again(limit, log)
