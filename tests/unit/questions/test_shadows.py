@@ -83,13 +83,13 @@ def connection(**options):
     ],
 )
 def test_databases_of_which_no_shadow_is_made(monkeypatch, options, reason):
-    monkeypatch.setattr(parents_databases, "_open", lambda: [connection(**options)])
+    monkeypatch.setattr(parents_databases, "open_connections", lambda: [connection(**options)])
     with pytest.raises(NotAudited, match=reason):
         parents_databases.check_databases()
 
 
 def test_a_plain_connection_to_postgresql_can_be_shared(monkeypatch):
-    monkeypatch.setattr(parents_databases, "_open", lambda: [connection()])
+    monkeypatch.setattr(parents_databases, "open_connections", lambda: [connection()])
     parents_databases.check_databases()
 
 
