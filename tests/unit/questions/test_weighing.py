@@ -303,6 +303,11 @@ def test_a_cause_names_all_tests_that_show_it():
     assert [cause.tests for cause in verdict.causes] == [("t.py::test_1", "t.py::test_2")]
 
 
+def test_a_batch_that_does_not_go_on_is_worth_a_look():
+    assert words(call("a", found("breaks", "lost-enqueue", "a"))) == {"a": "LOOK"}
+    assert words(call("a", found("breaks", "lost-enqueue", "b"))) == {"a": "BREAKS"}
+
+
 def test_one_line_that_mails_several_people_is_one_cause():
     def mail(to, where="shop/mail.py:3"):
         return Finding(level="breaks", kind="mail", text=f"twice: mail 'Hello' to {to}", where=where)

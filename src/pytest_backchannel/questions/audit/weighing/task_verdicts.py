@@ -147,7 +147,7 @@ def _causes(calls: Iterable[AuditedCall]) -> tuple[Cause, ...]:
     found: dict[tuple[str, str, str], Cause] = {}
     for call in calls:
         for finding in call.findings:
-            if call.unfaithful and finding.level == "breaks":
+            if finding.level == "breaks" and (call.unfaithful or _goes_on(finding, call.task)):
                 finding = replace(finding, level="look")
             known = found.get(finding.cause)
             if known is None:
@@ -161,6 +161,11 @@ def _causes(calls: Iterable[AuditedCall]) -> tuple[Cause, ...]:
 def _keyed(task: str, causes: Sequence[Cause]) -> tuple[Cause, ...]:
     keys = keys_of(task, [cause.finding for cause in causes])
     return tuple(replace(cause, key=key) for cause, key in zip(causes, keys, strict=True))
+
+
+def _goes_on(finding: Finding, task: str) -> bool:
+    """Whether a task does not enqueue itself any more: a second run that has nothing left to do has no need to."""
+    return finding.kind == "lost-enqueue" and finding.of == task
 
 
 def _forgive_enqueues(found: dict[str, TaskVerdict]) -> None:
