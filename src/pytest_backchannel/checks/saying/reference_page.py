@@ -16,7 +16,7 @@ and allow a single line. An *error* breaks what the code is there for; a *warnin
 only where the code itself shows it: what comes from the environment, from a dictionary or from another package is let
 be.
 
-<!-- Made from the rules: python -m pytest_backchannel.checks.saying.reference_page > docs/reference/checks.md -->
+<!-- Made from the rules; CONTRIBUTING.md says how. -->
 """
 
 
@@ -47,8 +47,10 @@ def _section(rule: Rule) -> Iterator[str]:
     by_itself = " `--fix` does it, where that is safe." if rule.mends else ""
     yield f"Fix: {rule.fix}{by_itself}" + (f" See [here](../{rule.page})." if rule.page else "") + "\n"
     if rule is not UNREADABLE and rule.wrong:
-        yield f"```python\n{rule.wrong.strip()}\n```\n"
-        yield f"Better:\n\n```python\n{rule.right.strip()}\n```\n"
+        # "py", and not "python" as what the tests of the docs run: these are parts of code, and a test lets the
+        # rule itself read each of them.
+        yield f"```py\n{rule.wrong.strip()}\n```\n"
+        yield f"Better:\n\n```py\n{rule.right.strip()}\n```\n"
 
 
 if __name__ == "__main__":
