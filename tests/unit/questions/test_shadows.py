@@ -37,11 +37,20 @@ def test_why_it_says_nothing(work, reason):
 
 
 def test_it_is_killed_and_waited_for(monkeypatch):
+    children = []
+
+    def fork():
+        children.append(original())
+        return children[-1]
+
+    original = forking._fork
+    monkeypatch.setattr(forking, "_fork", fork)
     monkeypatch.setattr(forking, "GRACE", 0.1)
     with pytest.raises(NotAudited, match="did not end in its time"):
         forked(lambda: time.sleep(60), 0.1)
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+    (child,) = children
+    with pytest.raises(ChildProcessError):  # it has been waited for
+        os.waitpid(child, os.WNOHANG)
 
 
 @pytest.mark.parametrize(
