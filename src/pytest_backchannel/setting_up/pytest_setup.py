@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import iniconfig
-
+from ..checks.pytest_configuration import options_in, pytest_file, text_of
 from ..errors import BackchannelError
 
-# In pytest's own order (pytest 8–9, _pytest/config/findpaths.py): the first file that has the section counts.
-_FILES = ("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg")
 _LISTS = frozenset({"addopts", "filterwarnings", "markers", "testpaths", "pythonpath", "python_files", "usefixtures"})
 """The options that pytest.toml and ``[tool.pytest]`` want as lists."""
 
@@ -62,7 +57,7 @@ class PytestSetup:
 
     def _says_all(self, text: str, options: Mapping[str, str]) -> bool:
         try:
-            said = _says(self.file, self.section, text) or {}
+            said = options_in(self.file, self.section, text) or {}
         except BackchannelError:
             return False
         return {key: value.split() for key, value in said.items()} == {
@@ -79,59 +74,17 @@ def configured_pytest(root: Path) -> PytestSetup:
     Raises:
         BackchannelError: a file that would configure pytest is no TOML, or no ini file.
     """
-    for folder in (root, *root.parents):
-        for name in _FILES:
-            file = folder / name
-            if not file.is_file():
-                continue
-            text = _read(file)
-            for section in _sections(name):
-                options = _says(file, section, text)
-                if options is not None:
-                    return PytestSetup(file=file, text=text, section=section, is_there=True, options=options)
+    found = pytest_file(root)
+    if found is not None:
+        return PytestSetup(
+            file=found.file, text=found.text, section=found.section, is_there=True, options=found.options
+        )
     project = root / "pyproject.toml"
     if project.is_file():
         return PytestSetup(
-            file=project, text=_read(project), section="tool.pytest.ini_options", is_there=False, options={}
+            file=project, text=text_of(project), section="tool.pytest.ini_options", is_there=False, options={}
         )
     return PytestSetup(file=root / "pytest.ini", text=None, section="pytest", is_there=False, options={})
-
-
-def _sections(name: str) -> tuple[str, ...]:
-    if name == "pyproject.toml":
-        return ("tool.pytest.ini_options", "tool.pytest")
-    return ("tool:pytest",) if name == "setup.cfg" else ("pytest",)
-
-
-def _read(file: Path) -> str:
-    try:
-        # Not by read_text(): that would change the ends of lines.
-        return file.read_bytes().decode("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BackchannelError(f"{file} can't be read: {error}") from error
-
-
-def _says(file: Path, section: str, text: str) -> dict[str, str] | None:
-    """What a section says; None where there is none."""
-    try:
-        if file.suffix != ".toml":
-            parsed = iniconfig.IniConfig(str(file), data=text)
-            if section in parsed:
-                return dict(parsed[section].items())
-            # pytest.ini configures pytest also where it is empty.
-            return {} if file.name in ("pytest.ini", ".pytest.ini") else None
-        table: Any = tomllib.loads(text)
-    except (iniconfig.ParseError, tomllib.TOMLDecodeError) as error:
-        raise BackchannelError(f"{file} can't be read: {' '.join(str(error).split())}") from error
-    for part in section.split("."):
-        table = table.get(part) if isinstance(table, dict) else None
-    if not isinstance(table, dict):
-        return {} if file.name in ("pytest.toml", ".pytest.toml") else None
-    return {
-        key: "\n".join(map(str, value)) if isinstance(value, list) else str(value)
-        for key, value in table.items()
-        if not isinstance(value, dict)
-    }
 
 
 def _keeps(before: str, after: str) -> bool:
