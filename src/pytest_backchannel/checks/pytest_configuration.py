@@ -33,7 +33,7 @@ class PytestFile:
     options: Mapping[str, str]
 
 
-def pytest_file(folder: Path) -> PytestFile | None:
+def configured_by(folder: Path) -> PytestFile | None:
     """Find it as pytest does, in a folder and in those above; None where there is none.
 
     Args:
@@ -62,7 +62,7 @@ def configuration_of(start: Path) -> tuple[Path | None, Mapping[str, str]]:
     Raises:
         BackchannelError: the file is no TOML, or no ini file.
     """
-    found = pytest_file(start.resolve())
+    found = configured_by(start.resolve())
     return (found.file, found.options) if found is not None else (None, {})
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..checks.pytest_configuration import options_in, pytest_file, text_of
+from ..checks.pytest_configuration import configured_by, options_in, text_of
 from ..errors import BackchannelError
 
 _LISTS = frozenset({"addopts", "filterwarnings", "markers", "testpaths", "pythonpath", "python_files", "usefixtures"})
@@ -74,7 +74,7 @@ def configured_pytest(root: Path) -> PytestSetup:
     Raises:
         BackchannelError: a file that would configure pytest is no TOML, or no ini file.
     """
-    found = pytest_file(root)
+    found = configured_by(root)
     if found is not None:
         return PytestSetup(
             file=found.file, text=found.text, section=found.section, is_there=True, options=found.options
