@@ -102,15 +102,14 @@ def _production(
                 settings, configured=configured, tests_settings=tests_settings, time_limit=time_limit
             )
         except InventoryFailed as error:
-            text = " ".join(str(error).split())
             if not error.environment:
-                failed += [(rule.code, text) for rule in RULES if rule.finding == "celery_import"]
+                failed += [(rule.code, str(error)) for rule in RULES if rule.finding == "celery_import"]
             elif error.why != "NoCeleryApp":
-                reasons.append(text)
+                reasons.append(str(error))
     try:
         asgi = asgi_inventory_of(settings, configured=configured, tests_settings=tests_settings, time_limit=time_limit)
     except InventoryFailed as error:
-        reasons.append(" ".join(str(error).split()))
+        reasons.append(str(error))
     known = [one for one in (celery, asgi) if one is not None]
     reasons += dict.fromkeys(reason for one in known for reason in one.unknown)
     queues = words_of(configuration, "backchannel_worker_queues")

@@ -124,10 +124,9 @@ def _answer(
             _run(kind, settings, arguments, target, time_limit)
         answer = json.loads(target.read_text(encoding="utf-8"))
     if "failed" in answer:
+        what = "what a worker knows" if kind == "celery" else "what a web process has"
         raise InventoryFailed(
-            f"what a worker knows under {settings} is not known: {answer['failed']}"
-            if kind == "celery"
-            else f"what a web process has under {settings} is not known: {answer['failed']}",
+            f"{what} under {settings} is not known: {' '.join(answer['failed'].split())}",
             why=answer.get("why", ""),
             traceback=tuple(answer.get("traceback", ())),
             environment=answer.get("environment", True),

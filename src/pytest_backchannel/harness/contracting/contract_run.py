@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ...errors import BackchannelError, InventoryFailed
+from ...errors import BackchannelError
 from ...options import options_of
 from ...questions.contract.sends_noted import noted
-from ..fresh.fresh_worker import child_arguments
 
 
 class ContractRun:
@@ -116,32 +113,21 @@ class ContractRun:
             self.lines.append(f"{', '.join(why_not_all)}: {kept}")
         self.lines += [f"not known: {text}" for text in not_known]
 
-    def _project(self) -> tuple[Any, list[str]]:
-        from ...inventory.child_process import asgi_inventory_of, celery_inventory_of
+    def _project(self) -> tuple[Any, tuple[str, ...]]:
         from ...questions.contract.from_project import Project
         from ...source import read_tree
+        from ..fresh.asked_project import ask_project
 
-        options, given = options_of(self._config), child_arguments(self._config)
-        settings = options.production_settings or os.environ.get("DJANGO_SETTINGS_MODULE", "")
-        if not settings:
-            raise InventoryFailed("there is no settings module: set DJANGO_SETTINGS_MODULE")
-        celery, not_known = None, list[str]()
-        if importlib.util.find_spec("celery") is not None:
-            try:
-                celery = celery_inventory_of(settings, **given)
-                not_known += celery.unknown
-            except InventoryFailed as error:
-                if error.why != "NoCeleryApp":
-                    raise
-                not_known.append(f"tasks: {' '.join(str(error).split())}")
-        asgi = asgi_inventory_of(settings, **given)
-        if asgi.failure is not None:
-            not_known.append(f"routes: {asgi.application} can't be imported: {asgi.failure.text}")
+        asked = ask_project(self._config)
         root = self._config.rootpath
         project = Project(
-            root=root, index=read_tree(root), celery=celery, asgi=asgi, worker_queues=options.worker_queues
+            root=root,
+            index=read_tree(root),
+            celery=asked.celery,
+            asgi=asked.asgi,
+            worker_queues=options_of(self._config).worker_queues,
         )
-        return project, [*not_known, *asgi.unknown]
+        return project, asked.not_known
 
 
 def _covers_the_suite(config: pytest.Config) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import importlib.util
 import inspect
 import os
 import sys
@@ -58,14 +59,19 @@ def celery_inventory(config: pytest.Config) -> CeleryInventory | None:
     try:
         found = _found(config)
     except InventoryFailed as error:
-        config.stash[_FAILURE] = in_one_line(error)
+        config.stash[_FAILURE] = said_once(error)
         return None
     return found
 
 
-def in_one_line(error: InventoryFailed) -> str:
+def said_once(error: InventoryFailed) -> str:
     """What the summary says of it: once, whoever says it."""
-    return f"{' '.join(str(error).split())}. Tasks that no worker knows are not told."
+    return f"{error}. Tasks that no worker knows are not told."
+
+
+def child_kinds() -> list[str]:
+    """Which child processes there are to ask: of a web process always, of a worker where Celery is installed."""
+    return ["asgi", *(["celery"] if importlib.util.find_spec("celery") is not None else [])]
 
 
 def child_arguments(config: pytest.Config) -> dict[str, Any]:

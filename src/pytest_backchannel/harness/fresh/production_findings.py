@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
 
 from ...options import options_of
-from .fresh_worker import child_arguments, in_one_line
+from .fresh_worker import child_arguments, child_kinds, said_once
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -43,7 +42,7 @@ def begin(config: pytest.Config) -> None:
         return
     from ...inventory.child_process import Ahead
 
-    config.stash[_AHEAD] = Ahead(settings, kinds=_kinds(), **given)
+    config.stash[_AHEAD] = Ahead(settings, kinds=child_kinds(), **given)
 
 
 def end(config: pytest.Config) -> None:
@@ -70,10 +69,6 @@ def tell(config: pytest.Config) -> Told:
     return Told([*found, *findings(production, options.settings_allow)], not_known)
 
 
-def _kinds() -> list[str]:
-    return ["asgi", *(["celery"] if importlib.util.find_spec("celery") is not None else [])]
-
-
 def _production(config: pytest.Config) -> tuple[Production, list[tuple[str, str, Sequence[str]]], list[str]]:
     """What is known; what could not be imported, as a finding; and what is not known, in one line each."""
     from ...errors import InventoryFailed
@@ -85,7 +80,7 @@ def _production(config: pytest.Config) -> tuple[Production, list[tuple[str, str,
     celery, asgi = None, None
     failed: list[tuple[str, str, Sequence[str]]] = []
     not_known: list[str] = []
-    if "celery" in _kinds():
+    if "celery" in child_kinds():
         try:
             celery = celery_inventory_of(settings, **arguments)
         except InventoryFailed as error:
@@ -93,12 +88,12 @@ def _production(config: pytest.Config) -> tuple[Production, list[tuple[str, str,
                 text = f"a fresh process can't load the Celery app, and no worker starts: {error}"
                 failed.append(("celery_import", text, error.traceback))
             elif error.why != "NoCeleryApp":
-                not_known.append(in_one_line(error))
+                not_known.append(said_once(error))
     try:
         asgi = asgi_inventory_of(settings, **arguments)
     except InventoryFailed as error:
         if not not_known:  # the settings themselves, mostly: that was said
-            not_known.append(" ".join(str(error).split()))
+            not_known.append(str(error))
     return Production(celery=celery, asgi=asgi, worker_queues=options.worker_queues), failed, not_known
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import importlib.util
-import os
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -21,7 +19,7 @@ from ...questions.report.formats import load
 from ...questions.report.items.done import Done, Known
 from ...questions.report.making import make_report
 from ...questions.report.model import Report, TestRun
-from ..fresh.fresh_worker import child_arguments
+from ..fresh.fresh_worker import child_arguments, child_kinds
 
 if TYPE_CHECKING:
     from ...inventory.child_process import Ahead
@@ -81,12 +79,14 @@ class RunReport:
 
     def begin(self) -> None:
         """Begin to ask what the project is, beside the tests."""
-        given, settings = child_arguments(self._config), self._settings()
+        from ..fresh.asked_project import settings_to_read
+
+        given, settings = child_arguments(self._config), settings_to_read(self._config)
         if given["folder"] is not None and settings and not self._config.getoption("collectonly", False):
             from ...inventory.child_process import Ahead
             from ...source.tree_beside import TreeBeside
 
-            self._ahead = Ahead(settings, kinds=_kinds(), **given)
+            self._ahead = Ahead(settings, kinds=child_kinds(), **given)
             self._code = TreeBeside(self._config.rootpath)
 
     def close(self) -> None:
@@ -96,39 +96,17 @@ class RunReport:
         if self._code is not None:
             self._code.end()
 
-    def _settings(self) -> str:
-        """The settings module under which the project is read: production's, where they are named."""
-        return options_of(self._config).production_settings or os.environ.get("DJANGO_SETTINGS_MODULE", "")
-
     def _known(self, say: Say) -> Known:
-        from ...inventory.child_process import asgi_inventory_of, celery_inventory_of
+        from ..fresh.asked_project import ask_project
 
-        settings, given = self._settings(), child_arguments(self._config)
-        celery, asgi = None, None
-        not_known: list[str] = []
-        if not settings:
-            raise InventoryFailed("there is no settings module: set DJANGO_SETTINGS_MODULE")
-        if "celery" in _kinds():
-            say(f"\nbackchannel: looking at the project as a worker has it, under {settings} …")
-            try:
-                celery = celery_inventory_of(settings, **given)
-                not_known += celery.unknown
-            except InventoryFailed as error:
-                if error.why != "NoCeleryApp":
-                    raise
-                not_known.append(f"tasks: {_in_one_line(error)}")
-        say(f"backchannel: looking at the project as a web process has it, under {settings} …")
-        asgi = asgi_inventory_of(settings, **given)
-        not_known += asgi.unknown
-        if asgi.failure is not None:
-            not_known.append(f"routes: {asgi.application} can't be imported: {asgi.failure.text}")
+        asked = ask_project(self._config, say)
         return Known(
             root=self._config.rootpath,
-            celery=celery,
-            asgi=asgi,
+            celery=asked.celery,
+            asgi=asked.asgi,
             index=self._index(say),
-            settings=settings,
-            not_known=tuple(dict.fromkeys(not_known)),
+            settings=asked.settings,
+            not_known=asked.not_known,
         )
 
     def _index(self, say: Say) -> SourceIndex:
@@ -217,14 +195,6 @@ def _no_collection() -> Generator[None]:
     finally:
         if enabled:
             gc.enable()
-
-
-def _kinds() -> list[str]:
-    return ["asgi", *(["celery"] if importlib.util.find_spec("celery") is not None else [])]
-
-
-def _in_one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
 
 
 def _first_line(report: pytest.TestReport) -> str:
