@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import ast
-import contextlib
 import gc
 import hashlib
 import re
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
 from ..errors import BackchannelError
+from ..restoring import no_collection
 from ..source import Place
 from ..source.files import PythonFile, python_files
 from ..source.reading.file_facts import FileFacts
@@ -86,7 +86,7 @@ def check_tree(
     whole = digest_of({**digests, "": project.content() + said})
     of_tree = memory.get(_TREE, whole)
     looked = _Looked(memory, digests, reads=of_tree is None)
-    with _no_collection():
+    with no_collection():
         looked.at(files, texts, processes, progress)
         if of_tree is None:
             facts = with_callers(files, looked.facts, processes)
@@ -106,18 +106,6 @@ def _text(path: Path) -> bytes:
     except OSError:
         return b""
     return text if len(text) <= LARGEST else b""
-
-
-@contextlib.contextmanager
-def _no_collection() -> Generator[None]:
-    """Syntax trees are large and have no cycles: to look for some takes a third of the time."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import gc
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +17,7 @@ from ...questions.report.formats import load
 from ...questions.report.items.done import Done, Known
 from ...questions.report.making import make_report
 from ...questions.report.model import Report, TestRun
+from ...restoring import no_collection
 from ..fresh.fresh_worker import child_arguments, child_kinds
 
 if TYPE_CHECKING:
@@ -135,7 +134,7 @@ class RunReport:
         Raises:
             InventoryFailed: what the project is can't be said.
         """
-        with _no_collection():
+        with no_collection():
             return self._finish(say)
 
     def _finish(self, say: Say) -> bool:
@@ -183,18 +182,6 @@ class RunReport:
                 f"{len(gone)} of the baseline closed, such as {gone[0]}: write it anew, by 'backchannel report "
                 "baseline'."
             )
-
-
-@contextlib.contextmanager
-def _no_collection() -> Generator[None]:
-    """Without the garbage collector: to look through all that the project has loaded takes as long as the report."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _first_line(report: pytest.TestReport) -> str:
