@@ -20,6 +20,11 @@ def short(name: str) -> str:
     return name.lower().removeprefix("conf.").removeprefix("celery_")
 
 
+def makes_eager(setting: SettingDef) -> bool:
+    """Whether a setting lets tasks run where they are enqueued."""
+    return short(setting.name) in ("task_always_eager", "always_eager") and setting.value is True
+
+
 class CheckedTree:
     """A tree.
 

@@ -12,7 +12,7 @@ from ....source import SettingDef
 from ....source.reading.of_tasks.settings_said import settings
 from ....source.reading.source_file import literal, text_of
 from ...checked_file import CheckedFile, is_production_settings, is_test, is_test_settings
-from ...checked_tree import CheckedTree, short
+from ...checked_tree import CheckedTree, makes_eager, short
 from ...rule import FileRule, Found, Spot, TreeRule
 
 
@@ -103,7 +103,7 @@ CELERY_TASK_ALWAYS_EAGER = False
     def check(self, file: CheckedFile) -> Iterator[Spot]:
         """Of modules that are production's by their name."""
         for setting, statement in plain_settings(file) if is_production_settings(file.path) else ():
-            if short(setting.name) in ("task_always_eager", "always_eager") and setting.value is True:
+            if makes_eager(setting):
                 yield statement, f"{setting.name} = True in production: requests run their tasks themselves"
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from ...checked_file import CheckedFile, is_test_settings
-from ...checked_tree import CheckedTree, short
+from ...checked_tree import CheckedTree, makes_eager, short
 from ...rule import FileRule, Found, Spot, TreeRule
 from ..for_settings.production_settings import backend_of_layers, layers_assigned
 
@@ -32,8 +32,7 @@ CELERY_BROKER_URL = "memory://"
         if tree.says(b"EAGER_PROPAGATES", b"eager_propagates"):
             return
         for setting in tree.index.settings:
-            is_eager = short(setting.name) in ("task_always_eager", "always_eager") and setting.value is True
-            if is_eager and is_test_settings(setting.place.path):
+            if makes_eager(setting) and is_test_settings(setting.place.path):
                 yield setting.place, "a task that raises leaves the test green: CELERY_TASK_EAGER_PROPAGATES is not set"
 
 
@@ -58,9 +57,8 @@ CELERY_TASK_ALWAYS_EAGER = CELERY_TASK_EAGER_PROPAGATES = True
             return
         named = {one.place.path for one in tree.index.settings if short(one.name) in ("broker_url", "broker")}
         for setting in tree.index.settings:
-            is_eager = short(setting.name) in ("task_always_eager", "always_eager") and setting.value is True
             path = setting.place.path
-            if is_eager and is_test_settings(path) and path not in named:
+            if makes_eager(setting) and is_test_settings(path) and path not in named:
                 yield setting.place, "send_task and signatures by name still reach the broker of the other settings"
 
 
