@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ..errors import BackchannelError
 from ..questions.contract.comparing import ROLLING, WAITING, breaks
 from ..questions.contract.contents import Contract
 from ..questions.contract.contract_file import NAME, read
@@ -19,8 +18,7 @@ from ..questions.contract.released import contract_of
 from ..questions.contract.showing import FORMATS, show
 from ..questions.contract.signatures import parse
 from ..source import SourceIndex, read_tree
-
-NOTHING_FOUND, FOUND, NOT_POSSIBLE = 0, 1, 2
+from .verbs import FOUND, NOT_POSSIBLE, NOTHING_FOUND, run_verb
 
 _FOUND = "here or in a folder above, up to that of the git repository"
 EPILOG = """\
@@ -46,7 +44,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     _add_check(verbs)
     _add_record(verbs)
-    parser.set_defaults(run=run, parser=parser, hint="")
+    parser.set_defaults(run=run_verb, parser=parser, hint="")
 
 
 def _add_check(verbs: Any) -> None:
@@ -75,15 +73,6 @@ def _add_record(verbs: Any) -> None:
     )
     record.add_argument("--file", metavar="FILE", help=f"the file (default: {NAME}, {_FOUND})")
     record.set_defaults(verb_run=_record)
-
-
-def run(options: argparse.Namespace) -> int:
-    """Do what the verb says; returns the exit code."""
-    try:
-        return int(options.verb_run(options))
-    except (BackchannelError, OSError) as error:
-        print(f"backchannel contract: {error}", file=sys.stderr)
-        return NOT_POSSIBLE
 
 
 # ------------------------------------------------------------------------- verbs

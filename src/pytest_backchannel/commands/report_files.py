@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Any
 
-from ..errors import BackchannelError, UnreadableReport
+from ..errors import UnreadableReport
 from ..questions.audit.output.audit_json import is_audit, read_keys
 from ..questions.report.baseline import baseline_text, read_baseline
 from ..questions.report.combining import combined
 from ..questions.report.formats import json_file, load
 from ..questions.report.model import Report, TestRun
 from ..questions.report.story_tree import steps_text
-
-NOTHING_FOUND, FOUND, NOT_POSSIBLE = 0, 1, 2
+from .verbs import FOUND, NOTHING_FOUND, run_verb
 
 EPILOG = """\
 exit codes: 0 nothing found, 1 gaps that are not wanted or a test that failed, 2 it could not be done
@@ -42,7 +40,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     _add_combine(verbs)
     _add_show(verbs)
     _add_baseline(verbs)
-    parser.set_defaults(run=run, parser=parser, hint="")
+    parser.set_defaults(run=run_verb, parser=parser, hint="")
 
 
 def _add_combine(verbs: Any) -> None:
@@ -79,15 +77,6 @@ def _add_baseline(verbs: Any) -> None:
         help=f"reports, and what --backchannel-audit-json has written (default: {json_file.TARGET})",
     )
     baseline.set_defaults(verb_run=_baseline)
-
-
-def run(options: argparse.Namespace) -> int:
-    """Do what the verb says; returns the exit code."""
-    try:
-        return int(options.verb_run(options))
-    except (BackchannelError, OSError) as error:
-        print(f"backchannel report: {error}", file=sys.stderr)
-        return NOT_POSSIBLE
 
 
 # ------------------------------------------------------------------------- verbs
