@@ -13,6 +13,11 @@ _SECONDS = 900
 _CLOSING = re.compile(r"\b(passed|failed|errors?|no tests|skipped|deselected)\b.* in [\d.]+")
 
 
+def users_environment() -> dict[str, str]:
+    """That of a command which a user starts there: which settings it has, is the project's to say."""
+    return {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
+
+
 def final_run(root: Path, files: Sequence[Path]) -> tuple[str, str, bool]:
     """Run pytest as the user would.
 
@@ -24,11 +29,10 @@ def final_run(root: Path, files: Sequence[Path]) -> tuple[str, str, bool]:
         The command, pytest's closing line or what it said last, and whether all is green.
     """
     arguments = [os.path.relpath(file, root) for file in files] or ["--collect-only", "-q"]
-    environment = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *arguments],
         cwd=root,
-        env=environment,
+        env=users_environment(),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

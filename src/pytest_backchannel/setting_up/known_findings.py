@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from .final_run import users_environment
 from .proposal import Change
 from .trying.copying import copy_project
 
@@ -62,12 +62,11 @@ def known_findings(root: Path, changes: Sequence[Change]) -> KnownFindings:
 
 
 def _asked(folder: Path) -> KnownFindings:
-    environment = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
     try:
         done = subprocess.run(
             [sys.executable, "-m", "pytest_backchannel.cli", "check", "--format", "json", "--no-cache"],
             cwd=folder,
-            env=environment,
+            env=users_environment(),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

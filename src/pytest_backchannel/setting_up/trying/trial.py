@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Self
 
+from ..final_run import users_environment
 from ..found_project import Project
 from .cases import Cases, RouteCase
 from .copying import copy_project
@@ -249,12 +250,8 @@ class Trial:
 
 
 def _environment() -> dict[str, str]:
-    """That of a test run: without what names other settings, and leaving no bytecode in installed packages."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith("PYTEST_") and name != "DJANGO_SETTINGS_MODULE"
-    }
+    """That of a test run: without options of another one, and leaving no bytecode in installed packages."""
+    kept = {name: value for name, value in users_environment().items() if not name.startswith("PYTEST_")}
     return {**kept, "PYTHONDONTWRITEBYTECODE": "1"}
 
 
