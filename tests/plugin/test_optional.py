@@ -3,23 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from support.hidden_packages import hiding
 
-BLOCKER = """
-    import sys
-
-    class Without:
-        # A finder that does not see some packages: as if they were not installed.
-        def __init__(self, finder):
-            self.finder = finder
-
-        def __getattr__(self, name):
-            return getattr(self.finder, name)
-
-        def find_spec(self, name, path=None, target=None):
-            return None if name.partition(".")[0] in {names!r} else self.finder.find_spec(name, path, target)
-
-    sys.meta_path[:] = [Without(finder) for finder in sys.meta_path]
-"""
 SETTINGS = """
     SECRET_KEY = "x"
     USE_TZ = True
@@ -33,7 +18,7 @@ LAYERS = """    CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemo
 def run(pytester, blocked, test, settings=""):
     # A plugin given by -p is imported before every other: as if the packages were not installed.
     for name, text in {
-        "blocker.py": BLOCKER.format(names=blocked),
+        "blocker.py": hiding(blocked),
         "settings.py": SETTINGS + settings,
         "test_it.py": test,
     }.items():

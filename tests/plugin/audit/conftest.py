@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pytest
-from support.postgres import PostgresMissing, postgres_server
 
 PARCELS = Path(__file__).parent / "parcels"
 SETTINGS = """
@@ -51,15 +49,3 @@ class Parcels:
 def parcels(project):
     """The project with the app parcels, whose tasks run eagerly."""
     return Parcels(project)
-
-
-@pytest.fixture(scope="session")
-def postgres():
-    """A private PostgreSQL server; skipped where none is installed, which is a failure under CI."""
-    try:
-        with postgres_server() as server:
-            yield server
-    except PostgresMissing as error:
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"the CI needs PostgreSQL: {error}")
-        pytest.skip(str(error))

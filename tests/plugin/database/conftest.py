@@ -7,21 +7,8 @@ import os
 from pathlib import Path
 
 import pytest
-from support.postgres import PostgresMissing, postgres_server
 
 MATRIX = Path(__file__).parent / "matrix"
-
-
-@pytest.fixture(scope="session")
-def postgres():
-    """A private PostgreSQL server; skipped where none is installed, which is a failure under CI."""
-    try:
-        with postgres_server() as server:
-            yield server
-    except PostgresMissing as error:
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"the CI needs PostgreSQL: {error}")
-        pytest.skip(str(error))
 
 
 def databases(kind, request):

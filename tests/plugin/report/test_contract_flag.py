@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from support.hidden_packages import hiding
 
 SUITE = """
     from unittest.mock import patch
@@ -209,29 +210,12 @@ def test_a_real_worker_and_what_its_tasks_send(project):
     ]
 
 
-WITHOUT = """
-    import sys
-
-    class Without:
-        def __init__(self, finder):
-            self.finder = finder
-
-        def __getattr__(self, name):
-            return getattr(self.finder, name)
-
-        def find_spec(self, name, path=None, target=None):
-            return None if name.partition(".")[0] in NAMES else self.finder.find_spec(name, path, target)
-
-    sys.meta_path[:] = [Without(finder) for finder in sys.meta_path]
-"""
-
-
 @pytest.fixture
 def without(project, monkeypatch):
     """In every process of the run, as if some packages were not installed."""
 
     def block(*names):
-        project.write("blocked/sitecustomize.py", WITHOUT.replace("NAMES", repr(names)))
+        project.write("blocked/sitecustomize.py", hiding(names))
         monkeypatch.setenv("PYTHONPATH", str(project.path / "blocked"))
 
     return block
