@@ -11,6 +11,9 @@ from pathlib import Path
 from .index import SourceIndex
 
 
+_MARK = b"\npytest-backchannel index\n"
+
+
 class TreeBeside:
     """A tree that is being read, from now on.
 
@@ -37,8 +40,10 @@ class TreeBeside:
         """
         # Not by a wait with a time-out: that sleeps, and a virtual clock may be in place.
         said, _ = self._process.communicate()
-        if self._process.returncode == 0:
-            found: SourceIndex = pickle.loads(said)
+        # Whatever runs as Python starts may have printed something before it.
+        _, mark, pickled = said.partition(_MARK)
+        if self._process.returncode == 0 and mark:
+            found: SourceIndex = pickle.loads(pickled)
             return found
         from .whole_tree import read_tree
 
@@ -55,8 +60,9 @@ def main(root: str) -> None:
     """Read a tree, and write its index to the standard output."""
     from .whole_tree import read_tree
 
-    said = pickle.dumps(read_tree(root))
-    sys.stdout.buffer.write(said)
+    pickled = pickle.dumps(read_tree(root))
+    sys.stdout.flush()
+    sys.stdout.buffer.write(_MARK + pickled)
 
 
 if __name__ == "__main__":

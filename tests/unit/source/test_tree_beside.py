@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 
 import pytest
 
@@ -29,6 +30,15 @@ def test_it_is_the_index_that_is_read_here(project, monkeypatch):
     beside.end()
     assert found == read_tree(project)
     assert list(found.tasks) == ["shop.ship"]
+
+
+def test_what_prints_as_python_starts_does_not_spoil_it(project, tmp_path_factory, monkeypatch):
+    folder = tmp_path_factory.mktemp("startup")
+    (folder / "sitecustomize.py").write_text("print('ready')\n")
+    monkeypatch.setattr(sys, "path", [str(folder), *sys.path])
+    beside = TreeBeside(project)
+    assert list(beside.index().tasks) == ["shop.ship"]
+    beside.end()
 
 
 def test_what_another_process_could_not_read_is_read_here(project):
