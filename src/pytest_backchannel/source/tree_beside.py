@@ -10,7 +10,6 @@ from pathlib import Path
 
 from .index import SourceIndex
 
-
 _MARK = b"\npytest-backchannel index\n"
 
 
