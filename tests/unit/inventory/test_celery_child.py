@@ -331,6 +331,15 @@ def test_a_project_that_does_not_load(site, monkeypatch, file, text, why):
     assert "\n" not in str(e.value)
 
 
+def test_why_it_is_not_known_is_one_line_whatever_the_project_raises(site):
+    site.append("site_config/production.py", 'raise ValueError("no   broker\\n  in this line")')
+    with pytest.raises(InventoryFailed) as caught:
+        site.inventory()
+    text = str(caught.value)
+    assert "ValueError: no broker" in text
+    assert text == " ".join(text.split())
+
+
 def test_an_import_that_never_ends_is_cut_off_with_all_that_it_has_started(site, tmp_path):
     site.append(
         "orders/tasks.py",
