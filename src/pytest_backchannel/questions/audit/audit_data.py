@@ -21,6 +21,7 @@ class Effect:
         outward: whether it reaches somebody outside, or is declared to.
         keyed: whether it carries a key by which the other side knows a repeated call.
         write: which of the body's statements that write it is, counted from 1; 0 for none.
+        on_demand: whether it is a row that ``get_or_create()`` has made, as whoever needs it next would.
     """
 
     kind: str
@@ -32,6 +33,7 @@ class Effect:
     outward: bool = False
     keyed: bool = False
     write: int = 0
+    on_demand: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,12 +45,14 @@ class Rows:
         key: the column by which a row is known.
         rows: each row by its key, with its values as texts.
         kinds: of what kind a column is, where it matters: ``number``, ``time``, ``stamp`` or ``>table``, a reference.
+        history: whether it is a log of changes, which a library keeps.
     """
 
     columns: tuple[str, ...]
     key: str
     rows: dict[str, tuple[str, ...]]
     kinds: dict[str, str] = field(default_factory=lambda: dict[str, str]())
+    history: bool = False
 
 
 Tables = Mapping[str, Rows]
@@ -65,6 +69,7 @@ class BodyRun:
         aliases: the database of each.
         error: what it raised, as text; empty where it did not.
         seconds: how long it took.
+        unanswered: which double of the test had no answer left for it, such as a cassette; empty where none.
     """
 
     effects: tuple[Effect, ...] = ()
@@ -73,6 +78,7 @@ class BodyRun:
     aliases: dict[str, str] = field(default_factory=lambda: dict[str, str]())
     error: str = ""
     seconds: float = 0.0
+    unanswered: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,10 +153,12 @@ class KnownTask:
     Attributes:
         where: the line of its body.
         acks: ``early``, ``late``, or ``late+lost`` where a lost child lets the message come again, too.
+        scheduled: whether it is in the beat schedule, so that it runs again and again by itself.
     """
 
     where: str
     acks: str
+    scheduled: bool = False
 
 
 def signature_of(effects: tuple[Effect, ...]) -> tuple[str, ...]:
@@ -177,6 +185,7 @@ def run_from(data: Mapping[str, Any]) -> BodyRun:
         aliases=dict(data["aliases"]),
         error=data["error"],
         seconds=data["seconds"],
+        unanswered=data["unanswered"],
     )
 
 
@@ -186,6 +195,7 @@ def _rows_from(data: Mapping[str, Any]) -> Rows:
         key=data["key"],
         rows={key: tuple(row) for key, row in data["rows"].items()},
         kinds=dict(data["kinds"]),
+        history=data["history"],
     )
 
 

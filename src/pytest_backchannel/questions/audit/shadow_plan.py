@@ -77,6 +77,7 @@ class ShadowPlan:
         first, second = map(run_from, told["runs"])
         if first.error:
             raise NotAudited(f"it raises {first.error}")
+        _check_answered(second)
         self.clean, self._second = first, second
         self.call = replace(self.call, effects=first.effects, undone=left_undone(first.effects))
         return is_new((*signature_of(first.effects), *sorted(signature_of(second.effects))))
@@ -112,7 +113,9 @@ class ShadowPlan:
         if "hangs_at" in told:
             return [of_hanging(self.clean, point, told["hangs_at"])]
         dead = [effect_from(effect) for effect in told["dead"]]
-        return of_death(self.clean, dead, run_from(told["runs"][0]), self.noise, known)
+        redelivered = run_from(told["runs"][0])
+        _check_answered(redelivered)
+        return of_death(self.clean, dead, redelivered, self.noise, known)
 
     def _fork(self, work: Callable[[], None]) -> dict[str, Any]:
         # Between two shadows, and not by a timer: a thread beside the forks is what must not be.
@@ -123,6 +126,12 @@ class ShadowPlan:
             self._sequences = Sequences()
         with pinned(self._sequences):
             return forked(work, LIMIT)
+
+
+def _check_answered(again: BodyRun) -> None:
+    """A message that comes again needs a double that answers again."""
+    if again.unanswered:
+        raise NotAudited(f"the double of the test ({again.unanswered}) has no answer for a message that comes again")
 
 
 def _at(where: str) -> str:

@@ -12,6 +12,7 @@ from . import (
     mail_effects,
     mock_effects,
     storage_effects,
+    used_up_doubles,
 )
 
 
@@ -28,4 +29,5 @@ def install_all(names: dict[int, str], outward: Iterable[str]) -> None:
     storage_effects.install()
     cache_effects.install()
     http_effects.install()
+    used_up_doubles.install()
     mock_effects.install(names, outward)

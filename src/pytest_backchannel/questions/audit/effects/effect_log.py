@@ -31,6 +31,7 @@ class EffectLog:
         self.begun = 0
         self.writes = 0
         self.statement: Any = None
+        self.unanswered = ""
         self._quiet = 0
         self._dies_after = dies_after
         self._die = die
@@ -76,7 +77,9 @@ def running() -> EffectLog | None:
     return log if log is not None and log.listens else None
 
 
-def note(kind: str, label: str, *, of: str = "", outward: bool = False, keyed: bool = False) -> None:
+def note(
+    kind: str, label: str, *, of: str = "", outward: bool = False, keyed: bool = False, on_demand: bool = False
+) -> None:
     """Note an effect of the body that runs."""
     log = running()
     if log is None:
@@ -95,6 +98,7 @@ def note(kind: str, label: str, *, of: str = "", outward: bool = False, keyed: b
             outward=outward,
             keyed=keyed,
             write=log.writes if kind == "row" else 0,
+            on_demand=on_demand,
         )
     )
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..shadows import told_parent
 from .effect_log import note
+from .used_up_doubles import note_unanswered
 
 _READS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
@@ -26,7 +27,11 @@ def install() -> None:
 
 def _noted(before: Any) -> Any:
     def send(client: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
-        response = before(client, request, *args, **kwargs)
+        try:
+            response = before(client, request, *args, **kwargs)
+        except Exception as error:
+            note_unanswered(error)
+            raise
         method = str(getattr(request, "method", "")).upper()
         if method not in _READS:
             address = str(getattr(request, "url", "")).partition("?")[0]

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable
+from functools import cache
+from types import CodeType, FrameType
 from typing import Any
 
 from ....database.failing_write import writes
@@ -54,6 +57,24 @@ def _execute(execute: Callable[..., Any], sql: str, params: Any, many: bool, con
     changed = getattr(context["cursor"], "rowcount", 1)
     if changed != 0 or verb == "INSERT":  # SQLite counts 0 for INSERT … RETURNING
         log.statement = context["cursor"]
-        note("row", f"{verb} {table}", of=table)
+        note("row", f"{verb} {table}", of=table, on_demand=verb == "INSERT" and _is_on_demand())
         log.statement = None
     return result
+
+
+def _is_on_demand() -> bool:
+    """Whether a row is made by ``get_or_create()`` or ``update_or_create()``, or by a signal of it."""
+    makers = _makers()
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code in makers:
+            return True
+        frame = frame.f_back
+    return False
+
+
+@cache
+def _makers() -> frozenset[CodeType]:
+    from django.db.models import QuerySet
+
+    return frozenset({QuerySet.get_or_create.__code__, QuerySet.update_or_create.__code__})

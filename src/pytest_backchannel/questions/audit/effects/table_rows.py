@@ -38,6 +38,7 @@ def rows_of(connection: Any, table: str) -> Rows:
         key=key,
         rows={_text(row[at]): tuple(map(_text, row)) for row in found},
         kinds=_kinds(table),
+        history=_is_history(model),
     )
 
 
@@ -63,12 +64,28 @@ def _kinds(table: str) -> dict[str, str]:
     return {field.column: kind for field in model._meta.local_concrete_fields if (kind := _kind(field))}
 
 
+# The libraries that keep a log of what is saved; and the fields of a model that django-simple-history makes.
+_HISTORIES = frozenset({"auditlog", "easyaudit", "pghistory", "reversion"})
+_SIMPLE_HISTORY = frozenset({"history_id", "history_date", "history_type"})
+
+
+def _is_history(model: Any) -> bool:
+    """Whether a library writes the table by itself, whenever the project saves something."""
+    if model is None:
+        return False
+    modules = {base.__module__.partition(".")[0] for base in model.__mro__}
+    return not _HISTORIES.isdisjoint(modules) or {field.name for field in model._meta.fields} >= _SIMPLE_HISTORY
+
+
 def _kind(field: Any) -> str:
+    from django.db import models
+
     if field.is_relation:
         return f">{field.related_model._meta.db_table}"
     if getattr(field, "auto_now", False) or getattr(field, "auto_now_add", False):
         return "stamp"
-    internal = field.get_internal_type()
-    if internal in ("DateTimeField", "DateField", "TimeField"):
+    if isinstance(field, models.DateField | models.TimeField):
         return "time"
-    return "number" if "Integer" in internal or internal in ("DecimalField", "FloatField") else ""
+    if field.choices:
+        return ""  # a state that is kept as a number is no amount
+    return "number" if isinstance(field, models.IntegerField | models.DecimalField | models.FloatField) else ""

@@ -131,6 +131,7 @@ class _Shadow:
             aliases={table: alias for alias, table in log.written},
             error=error,
             seconds=seconds,
+            unanswered=log.unanswered,
         )
 
 
