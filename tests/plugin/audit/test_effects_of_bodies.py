@@ -140,6 +140,13 @@ BODIES = {
         """,
         "import os, test_it\ntest_it.REAL = os.getpid()\ntask.delay(parcel.pk)",
     ),
+    "finds_or_makes": (
+        """
+        if Parcel.objects.filter(pk=pk, state="packed").update(state="sent"):
+            Label.objects.get_or_create(parcel_id=pk, text="a")
+        """,
+        CALL,
+    ),
     "makes_noise": (
         """
         import uuid
@@ -187,6 +194,11 @@ EXPECTED = {
     "locks_in_redis": ("NO DIFFERENCE FOUND", ["INSERT parcels_label"], None),
     "changes_its_arguments": ("NO EFFECT SEEN", [], None),
     "does_otherwise_in_a_shadow": ("NOT FAITHFUL", ["UPDATE parcels_parcel"], None),
+    "finds_or_makes": (
+        "LOOK",
+        ["UPDATE parcels_parcel", "INSERT parcels_label", "COMMIT"],
+        "a row of parcels_label never written, until get_or_create() is asked for it",
+    ),
     "makes_noise": ("NO DIFFERENCE FOUND", ["UPDATE parcels_parcel", "INSERT parcels_label"], None),
 }
 OUTSIDE = {
@@ -239,3 +251,28 @@ def test_what_reaches_outside_is_not_audited(parcels):
     }
     assert all(", at test_it.py:" in found[name]["reason"] for name in OUTSIDE)
     assert told == {name: ("NOT AUDITED", reason) for name, (_, reason) in OUTSIDE.items()}
+
+
+SCHEDULED = """
+    from celery import current_app, shared_task
+    from parcels.models import Parcel
+
+    @shared_task
+    def cleans():
+        Parcel.objects.order_by("pk").first().delete()
+
+    def test_it(db):
+        Parcel.objects.create()
+        Parcel.objects.create()
+        cleans.delay()
+        assert Parcel.objects.count() == 1
+"""
+
+
+def test_a_cleaner_on_a_schedule_is_worth_a_look(parcels):
+    entry = "{'cleans': {'task': 'test_it.cleans', 'schedule': 60}}"
+    parcels.project.settings(f"CELERY_BEAT_SCHEDULE = {entry}")
+    result, found = parcels.test(SCHEDULED)
+    result.assert_outcomes(passed=1)
+    [cause] = found["cleans"]["causes"]
+    assert (cause["level"], cause["text"]) == ("look", "deletes a row more of parcels_parcel")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -105,6 +106,10 @@ def second(before, after, columns=("id", "word"), noise=Noise(), error=""):  # n
         (("id", "word"), [(1, "a")], [(1, "a"), (2, "a")], ("breaks", "inserts a row more of t")),
         (("id", "word"), [(1, "a"), (2, "b")], [(2, "b")], ("breaks", "deletes a row more of t")),
         (("id", "n"), [(1, 1)], [(1, 2)], ("breaks", "changes t.n again: 1 → 2")),
+        (("id", "n"), [(1, 1764150000)], [(1, 1764150009)], ("small", "gives t.n another time")),
+        (("id", "n"), [(1, 1764150000123)], [(1, 1764150000456)], ("small", "gives t.n another time")),
+        (("id", "n"), [(1, 1764150000)], [(1, 1764250000)], ("breaks", "changes t.n again: 1764150000 → 1764250000")),
+        (("id", "n"), [(1, 5)], [(1, 1764150000)], ("breaks", "changes t.n again: 5 → 1764150000")),
         (("id", "word"), [(1, "a")], [(1, "b")], ("look", "changes t.word again: 'a' → 'b'")),
         (("id", "at"), [(1, 10)], [(1, 11)], ("small", "gives t.at another time")),
         (("id", "at"), [(1, None)], [(1, 11)], ("look", "changes t.at again: None → 11")),
@@ -211,6 +216,62 @@ def test_the_same_effect_with_another_number_is_the_same():
     assert found == []
 
 
+def tables(**of):
+    return {name: rows(*values, kinds=kinds) for name, (values, kinds) in of.items()}
+
+
+LINES = {"order_id": ">orders"}
+
+
+def lost(*, on_demand=(), **of):
+    """What is said of new rows of several tables which a death leaves unwritten."""
+    before = tables(**{name: ([], kinds) for name, (_, kinds) in of.items()})
+    written = [
+        Effect(kind="row", label=f"INSERT {name}", of=name, where="a.py:2", on_demand=name in on_demand) for name in of
+    ]
+    clean = BodyRun(effects=(mail(), *written), before=before, after=tables(**of))
+    return told(of_death(clean, [mail()], BodyRun(before=before, after=before), Noise(), []))
+
+
+def test_rows_that_refer_to_one_another_are_one_cause():
+    assert lost(orders=([(1, "o")], {}), lines=([(1, "x"), (2, "y")], LINES)) == [
+        ("breaks", "a row of orders never written, and of lines with it")
+    ]
+    assert lost(orders=([(1, "o")], {}), others=([(1, "x")], {})) == [
+        ("breaks", "a row of orders never written"),
+        ("breaks", "a row of others never written"),
+    ]
+    deep = {"lines": ([(1, "x")], LINES), "orders": ([(1, "o")], {"by": ">people"}), "people": ([(1, "p")], {})}
+    assert lost(**deep) == [("breaks", "a row of people never written, and of lines, orders with it")]
+
+
+def test_tables_that_refer_to_each_other_are_told_by_one():
+    ring = {"lines": ([(1, "x")], LINES), "orders": ([(1, "o")], {"last": ">lines", "self": ">orders"})}
+    assert lost(**ring) == [("breaks", "a row of lines never written, and of orders with it")]
+
+
+def test_what_get_or_create_makes_when_it_is_asked_for_is_worth_a_look():
+    people = ([(1, "p")], {})
+    assert lost(on_demand={"people"}, people=people) == [
+        ("look", "a row of people never written, until get_or_create() is asked for it")
+    ]
+    assert lost(on_demand={"people"}, people=people, log=([(1, "x")], {"by": ">people"})) == [
+        ("breaks", "a row of log never written, and of people with it")
+    ]
+
+
+def test_a_table_that_is_written_otherwise_too_is_not_made_on_demand():
+    clean = run(rows(), rows((1, "a")), mail(), row(on_demand=True), row())
+    found = of_death(clean, [mail()], run(rows(), rows()), Noise(), [])
+    assert told(found) == [("breaks", "a row of t never written")]
+
+
+def test_a_log_of_changes_that_a_library_keeps_may_say_it_twice():
+    before, after = (replace(rows(*values), history=True) for values in ([(1, "a")], [(1, "a"), (2, "a")]))
+    found = of_second_delivery(run(rows(), before), run(before, after), Noise())
+    assert told(found) == [("small", "inserts a row more of t, a log of changes")]
+
+
 def test_references_to_rows_that_are_new_themselves_are_not_compared():
     def lines(order):
         return {
@@ -306,6 +367,16 @@ def test_a_cause_names_all_tests_that_show_it():
 def test_a_batch_that_does_not_go_on_is_worth_a_look():
     assert words(call("a", found("breaks", "lost-enqueue", "a"))) == {"a": "LOOK"}
     assert words(call("a", found("breaks", "lost-enqueue", "b"))) == {"a": "BREAKS"}
+
+
+def test_a_cleaner_on_a_schedule_that_deletes_more_is_worth_a_look():
+    def said(finding):
+        return verdicts_of([call("a", finding)], {}, {}, {"a"})[0].verdict
+
+    assert said(found("breaks", "delete")) == "LOOK"
+    assert said(found("breaks", "delete", after="mail 'A'")) == "BREAKS"
+    assert said(found("breaks")) == "BREAKS"
+    assert words(call("a", found("breaks", "delete"))) == {"a": "BREAKS"}
 
 
 def test_one_line_that_mails_several_people_is_one_cause():

@@ -185,8 +185,16 @@ def known_tasks(bodies: AuditedBodies) -> dict[str, KnownTask]:
         where = definition_of(getattr(_function(task), "__code__", None))
         late = bool(task.acks_late)
         acks = "early" if not late else "late+lost" if task.reject_on_worker_lost else "late"
-        found[name] = KnownTask(where="" if where is None else str(where), acks=acks)
+        found[name] = KnownTask(
+            where="" if where is None else str(where), acks=acks, scheduled=name in _scheduled(task.app)
+        )
     return found
+
+
+def _scheduled(app: Any) -> set[str]:
+    """The tasks of the beat schedule of an app."""
+    entries = (app.conf.beat_schedule or {}).values()
+    return {str(entry.get("task")) for entry in entries if isinstance(entry, dict)}
 
 
 def _function(task: Any) -> Any:

@@ -52,7 +52,8 @@ class RunAudit:
         """What is said of each task that ran."""
         reasons = {task: _by_weight(found) for task, found in self.skipped.items()}
         allowed = {task: options.reason(task) for task in {*self.ran, *reasons}}
-        return verdicts_of(self.distinct(), reasons, allowed)
+        scheduled = {name for name, task in self.known.items() if task.scheduled}
+        return verdicts_of(self.distinct(), reasons, allowed, scheduled)
 
 
 def _by_weight(found: Counter[str]) -> list[str]:

@@ -55,7 +55,7 @@ def of_death(
     base = {**redelivered.before, **clean.before}
     done = [*dead, *redelivered.effects]
     found = differing(clean.effects, done, noise)
-    found += row_changes(clean.after, redelivered.after, base, noise, DEATH)
+    found += row_changes(clean.after, redelivered.after, base, noise, DEATH, _made_on_demand(clean.effects))
     if redelivered.error:
         found.append(
             Finding(level="look", kind="raises", text=f"the message that comes again raises {redelivered.error}")
@@ -71,6 +71,12 @@ def of_death(
         for finding in _placed(found, [*clean.effects, *done])
         if (finding.kind, finding.of) not in told
     ]
+
+
+def _made_on_demand(effects: Iterable[Effect]) -> set[str]:
+    """The tables all of whose new rows ``get_or_create()`` has made."""
+    made = [effect for effect in effects if effect.kind == "row" and effect.label.startswith("INSERT")]
+    return {effect.of for effect in made} - {effect.of for effect in made if not effect.on_demand}
 
 
 def of_hanging(clean: BodyRun, effect: int, where: str) -> Finding:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Container, Iterator
+from dataclasses import dataclass, replace
 
 from ..audit_data import Finding, Rows, Tables
 from .noise import Noise
+from .rows_together import rows_together
 
 
 @dataclass(frozen=True)
@@ -20,11 +22,16 @@ class Words:
     missing: str
 
 
+# From 2001 to 2100, in seconds since 1970.
+_MOMENTS = (1_000_000_000, 4_102_444_800)
+
 SECOND = Words("changes {} again", "deletes {} more of {}", "inserts {} more of {}", "{} of {} missing")
 DEATH = Words("{} ends otherwise", "{} of {} lost for good", "{} of {} too many", "{} of {} never written")
 
 
-def row_changes(expected: Tables, got: Tables, base: Tables, noise: Noise, words: Words) -> list[Finding]:
+def row_changes(
+    expected: Tables, got: Tables, base: Tables, noise: Noise, words: Words, on_demand: Container[str] = ()
+) -> list[Finding]:
     """What of the rows is not as expected.
 
     Args:
@@ -33,8 +40,10 @@ def row_changes(expected: Tables, got: Tables, base: Tables, noise: Noise, words
         base: as they were before; rows of it are known by their keys, all others by what is in them.
         noise: what is not looked at.
         words: how to say it.
+        on_demand: the tables whose rows ``get_or_create()`` has made: whoever needs one next makes it.
     """
     found: list[Finding] = []
+    parents: dict[str, set[str]] = {}
     for table in sorted({*expected, *got} - noise.tables):
         wanted, there = expected.get(table) or base.get(table), got.get(table) or base.get(table)
         if wanted is None or there is None:
@@ -43,7 +52,14 @@ def row_changes(expected: Tables, got: Tables, base: Tables, noise: Noise, words
         found += _changed(table, wanted, there, known, noise, words)
         found += _gone_or_kept(table, wanted, there, known, words)
         found += _new(table, wanted, there, known, _masked(table, wanted, expected, base, noise), words)
-    return found
+        parents[table] = {kind[1:] for kind in wanted.kinds.values() if kind.startswith(">")} - {table}
+    return rows_together([_asked_for(finding, on_demand) for finding in found], parents)
+
+
+def _asked_for(finding: Finding, on_demand: Container[str]) -> Finding:
+    if finding.kind != "missing" or finding.of not in on_demand:
+        return finding
+    return replace(finding, level="look", text=f"{finding.text}, until get_or_create() is asked for it")
 
 
 def _changed(table: str, wanted: Rows, there: Rows, known: set[str], noise: Noise, words: Words) -> Iterator[Finding]:
@@ -57,13 +73,24 @@ def _changed(table: str, wanted: Rows, there: Rows, known: set[str], noise: Nois
 
 def _of_column(table: str, column: str, old: str, new: str, kind: str, noise: Noise, words: Words) -> Finding:
     name = f"{table}.{column}"
-    if kind == "stamp" or (kind == "time" and "None" not in (old, new)):
+    if kind == "stamp" or (kind == "time" and "None" not in (old, new)) or _are_moments(old, new):
         return Finding(level="small", kind="stamp", text=f"gives {name} another time", of=name)
     if (table, column) in noise.cells:
         level = "look" if words is SECOND and not kind else "small"
         return Finding(level=level, kind="fresh", text=f"gives {name} another value each time", of=name)
     text = f"{words.changed.format(name)}: {_short(old)} → {_short(new)}"
     return Finding(level="breaks" if kind == "number" else "look", kind="update", text=text, of=name)
+
+
+def _are_moments(*values: str) -> bool:
+    """Whether they are seconds or milliseconds since 1970, of one hour."""
+    numbers = [float(value) for value in values if re.fullmatch(r"\d{10}(\d{3})?(\.\d+)?", value)]
+    if len(numbers) < len(values):
+        return False
+    unit = 1000 if min(numbers) > _MOMENTS[1] else 1
+    return all(_MOMENTS[0] < number / unit < _MOMENTS[1] for number in numbers) and (
+        max(numbers) - min(numbers) < 3600 * unit
+    )
 
 
 def _gone_or_kept(table: str, wanted: Rows, there: Rows, known: set[str], words: Words) -> Iterator[Finding]:
@@ -82,7 +109,10 @@ def _new(table: str, wanted: Rows, there: Rows, known: set[str], masked: set[str
     more, fewer = sum(extra.values()), sum(missing.values())
     if more > fewer:
         text = words.extra.format(_rows(more - fewer), table)
-        yield Finding(level="breaks", kind="insert", text=text, of=table)
+        if there.history:
+            yield Finding(level="small", kind="insert", text=f"{text}, a log of changes", of=table)
+        else:
+            yield Finding(level="breaks", kind="insert", text=text, of=table)
     elif fewer > more:
         text = words.missing.format(_rows(fewer - more), table)
         yield Finding(level="breaks", kind="missing", text=text, of=table)

@@ -104,7 +104,10 @@ def _worst(levels: Container[str], otherwise: str) -> str:
 
 
 def verdicts_of(
-    calls: Sequence[AuditedCall], skipped: Mapping[str, Sequence[str]], allowed: Mapping[str, str]
+    calls: Sequence[AuditedCall],
+    skipped: Mapping[str, Sequence[str]],
+    allowed: Mapping[str, str],
+    scheduled: Container[str] = (),
 ) -> list[TaskVerdict]:
     """One for each task, in the order of their names.
 
@@ -112,11 +115,14 @@ def verdicts_of(
         calls: those that were audited.
         skipped: the reasons for which calls of a task were not, the most frequent first.
         allowed: why the findings about a task are intended.
+        scheduled: the tasks that run again and again by the schedule.
     """
     by_task: dict[str, list[AuditedCall]] = {}
     for call in calls:
         by_task.setdefault(call.task, []).append(call)
-    found = {task: _verdict(task, of_task, allowed.get(task, "")) for task, of_task in by_task.items()}
+    found = {
+        task: _verdict(task, of_task, allowed.get(task, ""), task in scheduled) for task, of_task in by_task.items()
+    }
     _forgive_enqueues(found)
     for task, reasons in skipped.items():
         if task not in found and reasons:
@@ -124,9 +130,9 @@ def verdicts_of(
     return [found[task] for task in sorted(found)]
 
 
-def _verdict(task: str, calls: Sequence[AuditedCall], allowed: str) -> TaskVerdict:
+def _verdict(task: str, calls: Sequence[AuditedCall], allowed: str, scheduled: bool) -> TaskVerdict:
     intended = allowed or next((call.allowed for call in calls if call.allowed and call.findings), "")
-    causes = _keyed(task, _causes([] if allowed else [call for call in calls if not call.allowed]))
+    causes = _keyed(task, _causes([] if allowed else [call for call in calls if not call.allowed], scheduled))
     undone = next((call.undone for call in calls if call.undone), "")
     verdict, reason = _word(calls, causes), ""
     if verdict in (NO_DIFFERENCE, NO_EFFECT, NOT_FAITHFUL) and intended:
@@ -143,11 +149,12 @@ def _word(calls: Sequence[AuditedCall], causes: Sequence[Cause]) -> str:
     return _worst(levels, NO_DIFFERENCE if any(call.effects for call in calls) else NO_EFFECT)
 
 
-def _causes(calls: Iterable[AuditedCall]) -> tuple[Cause, ...]:
+def _causes(calls: Iterable[AuditedCall], scheduled: bool) -> tuple[Cause, ...]:
     found: dict[tuple[str, str, str], Cause] = {}
     for call in calls:
         for finding in call.findings:
-            if finding.level == "breaks" and (call.unfaithful or _goes_on(finding, call.task)):
+            mild = call.unfaithful or _goes_on(finding, call.task) or (scheduled and _cleans_more(finding))
+            if finding.level == "breaks" and mild:
                 finding = replace(finding, level="look")
             known = found.get(finding.cause)
             if known is None:
@@ -166,6 +173,11 @@ def _keyed(task: str, causes: Sequence[Cause]) -> tuple[Cause, ...]:
 def _goes_on(finding: Finding, task: str) -> bool:
     """Whether a task does not enqueue itself any more: a second run that has nothing left to do has no need to."""
     return finding.kind == "lost-enqueue" and finding.of == task
+
+
+def _cleans_more(finding: Finding) -> bool:
+    """Whether a second run deletes more rows: of a task on a schedule, those that its next run would have taken."""
+    return finding.kind == "delete" and not finding.after
 
 
 def _forgive_enqueues(found: dict[str, TaskVerdict]) -> None:
