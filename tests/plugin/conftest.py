@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
+from support.hidden_packages import hiding
 from support.postgres import PostgresMissing, postgres_server
 
 
@@ -18,3 +19,14 @@ def postgres():
         if os.environ.get("CI") == "true":
             pytest.fail(f"the CI needs PostgreSQL: {error}")
         pytest.skip(str(error))
+
+
+@pytest.fixture
+def without(project, monkeypatch):
+    """In every process of the run, as if some packages were not installed."""
+
+    def block(*names):
+        project.write("blocked/sitecustomize.py", hiding(names))
+        monkeypatch.setenv("PYTHONPATH", str(project.path / "blocked"))
+
+    return block

@@ -25,16 +25,21 @@ TRANSACTIONAL = """
 """
 
 
-@pytest.fixture(params=["memory", "file", "postgresql"])
+@pytest.fixture(params=["memory", "file", "psycopg", "psycopg2"])
 def stored(request, parcels, tmp_path):
-    """The project on each kind of database."""
+    """The project on each kind of database; Django takes psycopg 2 where it finds no psycopg 3."""
     if request.param == "file":
         name = str(tmp_path / "test.sqlite3")
         parcels.project.settings(f'DATABASES["default"].update(NAME={name!r}, TEST={{"NAME": {name!r}}})')
-    elif request.param == "postgresql":
+    elif request.param != "memory":
         server = request.getfixturevalue("postgres")
         found = server.settings("backchannel", TEST={"NAME": f"test_audit_{os.getpid()}"})
         parcels.project.settings(f'DATABASES["default"] = {found!r}')
+    if request.param == "psycopg2":
+        request.getfixturevalue("without")("psycopg")
+        parcels.project.settings(
+            "from django.db.backends.postgresql.psycopg_any import is_psycopg3; assert not is_psycopg3"
+        )
     return parcels
 
 

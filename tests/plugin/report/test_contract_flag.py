@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 import pytest
-from support.hidden_packages import hiding
 
 SUITE = """
     from unittest.mock import patch
@@ -208,17 +207,6 @@ def test_a_real_worker_and_what_its_tasks_send(project):
         {"args": 1, "kwargs": ["y"], "queue": "inner", "seen": "run"},
         {"args": 2, "queue": "celery", "seen": "run"},
     ]
-
-
-@pytest.fixture
-def without(project, monkeypatch):
-    """In every process of the run, as if some packages were not installed."""
-
-    def block(*names):
-        project.write("blocked/sitecustomize.py", hiding(names))
-        monkeypatch.setenv("PYTHONPATH", str(project.path / "blocked"))
-
-    return block
 
 
 def test_without_channels(project, without):
