@@ -432,6 +432,14 @@ def test_the_text():
     ]
 
 
+def test_the_deaths_that_say_nothing_are_told():
+    audit = RunAudit(calls=[call("shop.a", points=2, points_left=3, unfinished=("it opens a connection to x",))])
+    audit.ran.update({"shop.a": 1})
+    assert audit_lines(audit, AuditOptions())[-1] == (
+        "    shop.a: not all of its deaths are audited: it opens a connection to x; no time was left for 3 of them"
+    )
+
+
 # --------------------------------------------------------------------- budget
 
 

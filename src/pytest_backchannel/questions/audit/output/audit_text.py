@@ -102,7 +102,20 @@ def _known_told(verdicts: Iterable[TaskVerdict], known: Mapping[str, int]) -> It
 
 
 def _missed(verdict: TaskVerdict, audit: RunAudit) -> str:
-    """That other calls of a task were not audited, and why; empty where all were, or none was."""
+    """What of a task was not audited, and why; empty where all of it was, or nothing."""
+    return "; ".join(filter(None, (_missed_calls(verdict, audit), _missed_deaths(verdict, audit))))
+
+
+def _missed_deaths(verdict: TaskVerdict, audit: RunAudit) -> str:
+    calls = [call for call in audit.distinct() if call.task == verdict.task]
+    reasons = dict.fromkeys(reason for call in calls for reason in call.unfinished)
+    left = sum(call.points_left for call in calls)
+    if left:
+        reasons[f"no time was left for {left} of them"] = None
+    return f"not all of its deaths are audited: {'; '.join(reasons)}" if reasons else ""
+
+
+def _missed_calls(verdict: TaskVerdict, audit: RunAudit) -> str:
     reasons = audit.skipped.get(verdict.task)
     if not reasons or not verdict.calls:
         return ""
