@@ -13,3 +13,10 @@ class Parcel(models.Model):
 class Label(models.Model):
     parcel_id = models.IntegerField()
     text = models.CharField(max_length=40)
+
+
+class OddParcel(Parcel):
+    """Another name of the same table, without fields of its own."""
+
+    class Meta:
+        proxy = True

@@ -53,7 +53,9 @@ def _text(value: Any) -> str:
 def _models() -> dict[str, Any]:
     from django.apps import apps
 
-    return {model._meta.db_table: model for model in apps.get_models(include_auto_created=True)}
+    models = apps.get_models(include_auto_created=True)
+    # A proxy has the table of another model, and no fields of its own.
+    return {model._meta.db_table: model for model in models if not model._meta.proxy}
 
 
 @lru_cache(maxsize=512)
