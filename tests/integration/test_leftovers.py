@@ -119,12 +119,12 @@ def test_the_suites_own_postgresql_ends_with_a_run_that_is_killed():
             with contextlib.suppress(psutil.NoSuchProcess):
                 if server.name() == "postgres":
                     folders.add(Path(server.cwd()).parent)
-        (folder,) = folders
-        assert folder.name.startswith("backchannel-postgres-")
+        # Of one that ends in this moment nothing is known any more.
+        (folder,) = [folder for folder in folders if folder.name.startswith("backchannel-postgres-")]
         run.kill()
-    _, alive = psutil.wait_procs(servers, timeout=10)
+    _, alive = psutil.wait_procs(servers, timeout=30)
     assert alive == []
-    until(lambda: not folder.exists(), 10, f"the watchdog removes {folder}, which the killed run has left")
+    until(lambda: not folder.exists(), 30, f"the watchdog removes {folder}, which the killed run has left")
 
 
 ISOLATED = """

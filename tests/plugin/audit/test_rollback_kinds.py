@@ -267,3 +267,29 @@ def test_a_view_in_the_transaction_of_its_request(site):
         "shop.tasks.add": "the transaction of the request, around shop.views.Add",
         "shop.tasks.confirm_order": f"the transaction of the request, around confirm() at {view}",
     }
+
+
+MAILS = """
+    import pytest
+    from shop import senders
+
+    @pytest.mark.django_db
+    def test_mail():
+        senders.mail()
+"""
+
+
+@pytest.mark.parametrize(
+    ("backend", "told"), [("django.core.mail.backends.smtp", True), ("post_office", False), ("mailer.backend", False)]
+)
+def test_a_backend_that_keeps_mails_in_rows_is_taken_back_with_them(site, backend, told):
+    name = f"{backend}.EmailBackend"
+    site.settings(
+        "import django\n"
+        f"if django.VERSION >= (6, 1):\n    MAILERS = {{'default': {{'BACKEND': {name!r}}}}}\n"
+        f"else:\n    EMAIL_BACKEND = {name!r}"
+    )
+    site.write("test_it.py", MAILS)
+    result = site.run("--backchannel-audit=rollback")
+    result.assert_outcomes(passed=1)
+    assert ("1 line sends inside a transaction" in result.stdout.str()) is told

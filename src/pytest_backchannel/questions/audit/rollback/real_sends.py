@@ -64,16 +64,26 @@ def _is_of_a_log(frame: FrameType | None) -> bool:
     return False
 
 
-# --- private API: django.test.utils._TestState, Django 5.2–6.1: the backend that the settings name, which the tests
+# --- private API: django.test.utils._TestState, Django 5.2–6.1: the backends that the settings name, which the tests
 # --- replace by one in memory. Where it is not there, mails are watched.
 
 
 def _keeps_mails_in_rows() -> bool:
-    from django.conf import settings
     from django.test import utils
 
     saved = getattr(getattr(utils, "_TestState", None), "saved_data", None)
-    return str(getattr(saved, "email_backend", settings.EMAIL_BACKEND)).startswith(_IN_ROWS)
+    backends = _backends(saved)
+    return bool(backends) and all(str(backend).startswith(_IN_ROWS) for backend in backends)
+
+
+def _backends(saved: Any) -> list[Any]:
+    """Those of ``MAILERS``, which Django has from 6.1 on, and refuses to be asked beside for ``EMAIL_BACKEND``."""
+    from django.conf import settings
+
+    mailers = getattr(saved, "mailers", None) or getattr(settings, "MAILERS", None)
+    if mailers:
+        return [mailer.get("BACKEND") for mailer in mailers.values()]
+    return [getattr(saved, "email_backend", None) or getattr(settings, "EMAIL_BACKEND", "")]
 
 
 # --- end of private API
