@@ -9,9 +9,11 @@ import pytest
 
 PARCELS = Path(__file__).parent / "parcels"
 SETTINGS = """
-    import django
     INSTALLED_APPS += ["parcels"]
     CELERY_TASK_ALWAYS_EAGER = True
+"""
+MAILERS = """
+    import django
     if django.VERSION >= (6, 1):
         MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}
 """
@@ -43,6 +45,13 @@ class Parcels:
         """The same, of one test module of its own."""
         self.project.write("test_it.py", text)
         return self.audit("test_it.py", *arguments)
+
+
+@pytest.fixture
+def project(project):
+    """A project which says how it mails, as Django 6.1 wants it."""
+    project.settings(MAILERS)
+    return project
 
 
 @pytest.fixture

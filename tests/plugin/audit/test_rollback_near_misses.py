@@ -129,7 +129,7 @@ def site(project):
     project.settings(
         """
         CELERY_TASK_ALWAYS_EAGER = True
-        ADMINS = [("a", "a@example.com")]
+        ADMINS = ["a@example.com" if django.VERSION >= (6, 0) else ("a", "a@example.com")]
         LOGGING = {
             "version": 1,
             "handlers": {"mail": {"class": "django.utils.log.AdminEmailHandler"}},

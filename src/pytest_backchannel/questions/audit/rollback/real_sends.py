@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from types import FrameType
 from typing import Any
 
@@ -83,7 +84,13 @@ def _backends(saved: Any) -> list[Any]:
     mailers = getattr(saved, "mailers", None) or getattr(settings, "MAILERS", None)
     if mailers:
         return [mailer.get("BACKEND") for mailer in mailers.values()]
-    return [getattr(saved, "email_backend", None) or getattr(settings, "EMAIL_BACKEND", "")]
+    if saved is not None:
+        return [getattr(saved, "email_backend", None)]
+    if not settings.is_overridden("EMAIL_BACKEND"):
+        return []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # from Django 6.1 on, whoever asks for it is told to ask no more
+        return [settings.EMAIL_BACKEND]
 
 
 # --- end of private API
