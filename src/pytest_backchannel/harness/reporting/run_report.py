@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ...errors import BackchannelError, InventoryFailed
+from ...errors import InventoryFailed
 from ...options import options_of
 from ...questions.report.as_data import steps_of
-from ...questions.report.baseline import closed, read_baseline
+from ...questions.report.baseline import closed
 from ...questions.report.facts import Fact
 from ...questions.report.formats import load
 from ...questions.report.items.done import Done, Known
 from ...questions.report.making import make_report
 from ...questions.report.model import Report, TestRun
 from ...restoring import no_collection
+from ..asking.known_keys import known_keys
 from ..fresh.fresh_worker import child_arguments, child_kinds
 
 if TYPE_CHECKING:
@@ -54,10 +55,7 @@ class RunReport:
         self.report: Report | None = None
         self.lines: list[str] = []
         self.written = True
-        try:
-            self.baseline = read_baseline(options_of(config).baseline) if options_of(config).baseline else frozenset()
-        except BackchannelError as error:
-            raise pytest.UsageError(f"--backchannel-baseline: {error}") from None
+        self.baseline = known_keys(config)
 
     # ------------------------------------------------------------------- the tests
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -190,6 +191,4 @@ def known_tasks(bodies: AuditedBodies) -> dict[str, KnownTask]:
 
 
 def _function(task: Any) -> Any:
-    import inspect
-
     return inspect.unwrap(getattr(task, "_orig_run", task.run))
