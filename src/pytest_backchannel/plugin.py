@@ -431,9 +431,12 @@ class _ReportsRun:
         """Make and write it; what is below the wanted share, or new, fails the run."""
         if not self._run.ran() or exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
             return
-        reporter: Any = session.config.pluginmanager.getplugin("terminalreporter")
+        manager = session.config.pluginmanager
+        reporter: Any = manager.getplugin("terminalreporter")
+        audit: _TellsAudit | None = manager.get_plugin("backchannel-audit-told")
+        say = reporter.write_line if reporter is not None else lambda line: None
         try:
-            fine = self._run.finish(reporter.write_line if reporter is not None else lambda line: None)
+            fine = self._run.finish(say, audit.audit.found if audit is not None else None)
         except BackchannelError:
             session.exitstatus = pytest.ExitCode.INTERRUPTED
             return
@@ -525,31 +528,31 @@ class _TellsAudit:
     def __init__(self, config: pytest.Config) -> None:
         from .harness.audits.whole_audit import WholeAudit
 
-        self._audit = WholeAudit(config)
+        self.audit = WholeAudit(config)
 
     def pytest_report_header(self) -> list[str]:
         """Say what makes the run longer."""
-        return [part.header for part in self._audit.parts if part.header]
+        return [part.header for part in self.audit.parts if part.header]
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take what a report carries."""
-        for part in self._audit.parts:
+        for part in self.audit.parts:
             part.add(report)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Weigh and write it; what is not in the baseline fails the run."""
-        self._audit.finish()
+        self.audit.finish()
         if exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
             return
-        if not self._audit.written:
+        if not self.audit.written:
             session.exitstatus = pytest.ExitCode.INTERRUPTED
-        elif not self._audit.fine:
+        elif not self.audit.fine:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Print it."""
-        for part in self._audit.parts:
+        for part in self.audit.parts:
             if part.lines:
                 terminalreporter.section(part.TITLE)
             for line in part.lines:

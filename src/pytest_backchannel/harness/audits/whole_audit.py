@@ -9,6 +9,7 @@ import pytest
 
 from ...options import options_of
 from ...questions.audit.audit_options import AuditOptions
+from ...questions.audit.output.audit_found import AuditFound
 from ...questions.audit.output.audit_json import VERSION, write_audit
 from .audit_of_run import AuditOfRun
 from .audit_part import AuditPart
@@ -24,12 +25,16 @@ class WholeAudit:
     Attributes:
         parts: in the order in which they are told.
         written: whether each file that is asked for could be.
+        found: what was found, once the run has ended; None where no test has told anything.
     """
 
     def __init__(self, config: pytest.Config) -> None:
         self._options = options_of(config).audit or AuditOptions()
-        self.parts: list[AuditPart] = [AuditOfRun(config), RollbackOfRun(config)]
+        self._root = str(config.rootpath)
+        self._of_tasks = AuditOfRun(config)
+        self.parts: list[AuditPart] = [self._of_tasks, RollbackOfRun(config)]
         self.written = True
+        self.found: AuditFound | None = None
 
     @property
     def fine(self) -> bool:
@@ -43,16 +48,29 @@ class WholeAudit:
         for part in ran:
             data |= part.tell()
         if ran:
-            ran[0].lines += self._write(data)
+            of_tasks = self._of_tasks
+            self.found = AuditFound(data=data, words=of_tasks.words, figures=of_tasks.figures, root=self._root)
+            ran[0].lines += self._write(self.found)
         for part in ran:
             part.judge()
 
-    def _write(self, data: dict[str, Any]) -> Iterator[str]:
-        target = self._options.json
-        if target:
-            try:
-                write_audit(data, target)
-                yield f"The audit as JSON, with a test to paste for each cause: {target}"
-            except OSError as error:
-                self.written = False
-                yield f"FAILED: {target} can't be written: {error}. Fix: another place for it."
+    def _write(self, found: AuditFound) -> Iterator[str]:
+        """Write each file that is asked for; a line for each, which says where it is, or why it is not."""
+        for target, write in ((self._options.json, _json), (self._options.html, _page)):
+            if target:
+                try:
+                    yield write(found, target)
+                except OSError as error:
+                    self.written = False
+                    yield f"FAILED: {target} can't be written: {error}. Fix: another place for it."
+
+
+def _json(found: AuditFound, target: str) -> str:
+    write_audit(found.data, target)
+    return f"The audit as JSON: {target}"
+
+
+def _page(found: AuditFound, target: str) -> str:
+    from ...questions.report.formats.html_page import write_audit_page  # which needs Jinja2
+
+    return write_audit_page(found, target)
