@@ -82,7 +82,7 @@ def test_a_cause_says_when_what_where_and_in_which_tests(alone):
     assert ship.index("Delivered twice") < ship.index("Dies after")
     assert "Beside again: group_send order.1" in ship
     assert "Left half done mail 'Shipped' to jo@example.com (shop/tasks.py:7), and not COMMIT: by a death" in ship
-    assert "Not audited it asks for a retry × 2" in ship
+    assert "Not audited in other calls it asks for a retry × 2" in ship
     assert "acks_late: redelivered when the worker dies" in ship
     assert "1 way through it ship(1) 1 death tried, in test_ship mail 'Shipped' (shop/tasks.py:7)" in ship
     codes = [text for _, text in alone.all("code") if text.startswith("def test_ship")]
