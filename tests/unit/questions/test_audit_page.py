@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from support.audit_pages import evil_audit, found_by, small_audit, small_run
@@ -178,6 +182,19 @@ def test_without_an_audit_the_report_has_none_of_it(project):
     assert not page.all("section", id="audit")
     assert not page.all("section", id="sends")
     assert not page.all("p", class_="audited")
+
+
+def test_without_an_audit_nothing_of_it_is_imported(project):
+    code = (
+        "import sys; from support.report_pages import small_report; from pathlib import Path;"
+        "from pytest_backchannel.questions.report.page.rendering import render; render(small_report(), Path.cwd());"
+        "print([name for name in sys.modules if name.startswith('pytest_backchannel.questions.audit')])"
+    )
+    path = {"PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=project, env=os.environ | path, capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "[]\n", done.stderr
 
 
 def test_the_audit_is_no_part_of_the_report_s_data(project):

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ...audit.output.audit_found import AuditFound
 from ..model import Report
 from ..page.rendering import render, render_audit
+
+if TYPE_CHECKING:
+    from ...audit.output.audit_found import AuditFound
 
 TARGET = "backchannel-report"
 FILE = "index.html"

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from ..model import KINDS, NOT_KNOWN, OPEN, REACHED, Facet, Gap, Item, Report, TestRun
 from .excerpts import Excerpt, Excerpts
 from .page_links import Link, Names, short
-from .shown_audit import ShownAudit, audit_ids, shown_audit
 from .shown_words import ABOUT_WORDS, KIND_WORDS, facet_words
 from .story_marks import Mark, marks
 from .whole_test import whole_test
+
+if TYPE_CHECKING:
+    from .shown_audit import ShownAudit
 
 NEAR = 6
 """How many tests are named that come near to a gap."""
@@ -126,8 +128,15 @@ def page_of(report: Report, excerpts: Excerpts) -> Page:
         report: what to show.
         excerpts: reads the code.
     """
-    audited = report.audit
-    names = Names(report.items, report.tests, audit_ids(audited) if audited is not None else {})
+    if report.audit is None:
+        return _page(report, Names(report.items, report.tests), excerpts)
+    from .shown_audit import audit_ids, shown_audit  # which most pages have no need of
+
+    names = Names(report.items, report.tests, audit_ids(report.audit))
+    return replace(_page(report, names, excerpts), audit=shown_audit(report.audit, names, excerpts))
+
+
+def _page(report: Report, names: Names, excerpts: Excerpts) -> Page:
     tests = [_test(number, test, names, excerpts) for number, test in enumerate(report.tests)]
     gaps = [_gap(number, gap, report, names, excerpts) for number, gap in enumerate(report.gaps)]
     by_file: dict[str, list[ShownTest]] = {}
@@ -143,7 +152,6 @@ def page_of(report: Report, excerpts: Excerpts) -> Page:
         failed=[test for test in tests if test.failed],
         outcomes=Counter(test.outcome for test in report.tests),
         excerpts=excerpts,
-        audit=shown_audit(audited, names, excerpts) if audited is not None else None,
         project=[value for value in report.project.values() if value],
     )
 

@@ -7,15 +7,17 @@ import hashlib
 import re
 from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from ...audit.output.audit_found import AuditFound
 from ..model import Report
 from .excerpts import Excerpts, root_of
 from .page_data import page_of
-from .shown_audit import audit_page_of
+
+if TYPE_CHECKING:
+    from ...audit.output.audit_found import AuditFound
 
 _PACKAGE = __name__.rpartition(".")[0]
 
@@ -37,6 +39,8 @@ def render_audit(found: AuditFound, start: Path) -> str:
         found: by the audit.
         start: the current folder.
     """
+    from .shown_audit import audit_page_of  # which the page of a report has no need of
+
     return _rendered("audit.html.jinja", audit_page_of(found, Excerpts(Path(found.root or start), start)))
 
 
