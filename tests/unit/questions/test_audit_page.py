@@ -117,6 +117,18 @@ def test_what_is_sent_before_the_commit(alone):
     )
 
 
+def test_many_tests_that_show_the_same_are_folded(project):
+    run = small_run()
+    run.calls = [replace(run.calls[0], test=f"test_a.py::test_{n}") for n in range(40)]
+    # Of each way there is one call; these differ in what they find.
+    run.calls = [
+        replace(call, findings=(call.findings[0], replace(call.findings[1], before=f"{n}")))
+        for n, call in enumerate(run.calls)
+    ]
+    page = Parsed(render_audit(found_by(run, None, project), project))
+    assert any(text.startswith("40 tests test_0 test_1 ") for _, text in page.all("details", class_="tests"))
+
+
 def test_no_task_is_called_safe(project):
     run = small_run()
     run.calls = [call for call in run.calls if call.task == "shop.tasks.right"]
