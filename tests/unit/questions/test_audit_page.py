@@ -14,6 +14,7 @@ from support.audit_pages import evil_audit, found_by, small_audit, small_run
 from support.parsed_html import Parsed
 from support.report_pages import EVIL, project_folder, small_report
 
+from pytest_backchannel.questions.audit.output.audit_json import write_audit
 from pytest_backchannel.questions.audit.run_audit import RunAudit
 from pytest_backchannel.questions.report.formats import html_page
 from pytest_backchannel.questions.report.formats.json_file import as_text
@@ -237,3 +238,11 @@ def test_the_page_is_written_and_its_place_is_told(project):
     written = project / "out" / "audit.html"
     assert html_page.write_audit_page(small_audit(project), "out/audit.html") == f"The audit as a page: {written}"
     assert written.read_text(encoding="utf-8") == render_audit(small_audit(project), project)
+
+
+def test_a_text_that_is_no_utf_8_is_written(project):
+    found = evil_audit(project, "\udc80")
+    html_page.write_audit_page(found, "audit.html")
+    assert "\\udc80" in (project / "audit.html").read_text(encoding="utf-8")
+    write_audit(found.data, "audit.json")
+    assert json.loads((project / "audit.json").read_text(encoding="utf-8"))["tasks"][0]["task"] == "\udc80"

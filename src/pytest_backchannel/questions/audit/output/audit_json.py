@@ -30,7 +30,8 @@ def write_audit(data: Mapping[str, Any], target: str) -> None:
     """
     path = Path(target)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    text = json.dumps(data, indent=1, ensure_ascii=False) + "\n"
+    path.write_text(text, encoding="utf-8", errors="backslashreplace")  # a test's data may be no UTF-8: JSON's escape
 
 
 def audit_data(audit: RunAudit, options: AuditOptions, baseline: Container[str] = ()) -> dict[str, Any]:

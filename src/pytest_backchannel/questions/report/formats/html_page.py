@@ -41,5 +41,5 @@ def write_audit_page(found: AuditFound, target: str) -> str:
 def _written(path: Path, text: str) -> Path:
     path = path.absolute()
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    path.write_text(text, encoding="utf-8", errors="backslashreplace")  # a test's data may be no UTF-8
     return path
