@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .questions.audit.audit_options import AuditOptions
+    from .questions.report.formats import Format
 
 ASYNC_DB_CHOICES = ("shared", "off")
 BLOCKING_CHOICES = ("off", "warn", "error")
@@ -229,6 +230,25 @@ def add_audit_options(parser: pytest.Parser) -> None:
         metavar="FILE",
         help="Write what the audit has found as JSON; audits where --backchannel-audit is not given.",
     )
+    group.addoption(
+        "--backchannel-audit-html",
+        default="",
+        metavar="FILE",
+        help="Write what the audit has found as a page; audits where --backchannel-audit is not given.",
+    )
+    group.addoption(
+        "--backchannel-audit-fail-under",
+        default=None,
+        metavar="PERCENT",
+        help="Fail where less than this share of the tasks that ran was audited without a BREAKS, 0 to 100; audits "
+        "where --backchannel-audit is not given.",
+    )
+    parser.addini(
+        "backchannel_audit_fail_under",
+        "A run with the audit fails where less than this share of the tasks that ran was audited without a BREAKS, 0 "
+        "to 100 (default: none).",
+        default="",
+    )
     parser.addini(
         "backchannel_audit_allow",
         "What the audit finds and is intended: the name of a task (or a pattern of it) a line, with its reason after a "
@@ -336,8 +356,7 @@ def _reports(config: pytest.Config) -> tuple[tuple[str, str], ...]:
         given = ["term"]
     if not given:
         return ()
-    from .errors import BackchannelError
-    from .questions.report.formats import MODULES, load
+    from .questions.report.formats import MODULES
 
     if os.environ.get("GITHUB_ACTIONS") == "true" and "github" not in given:
         given.append("github")
@@ -346,20 +365,28 @@ def _reports(config: pytest.Config) -> tuple[tuple[str, str], ...]:
         name, _, target = str(one).partition(":")
         if name not in MODULES:
             raise pytest.UsageError(f"--backchannel-report={one}: choose one of {', '.join(MODULES)}")
-        try:
-            module = load(name)
-        except BackchannelError as error:
-            raise pytest.UsageError(f"--backchannel-report={one}: {error}") from None
+        module = _format(name, f"--backchannel-report={one}")
         if target and not module.TARGET:
             raise pytest.UsageError(f"--backchannel-report={one}: {name} writes no file: give {name!r} alone")
         found[name, target or module.TARGET] = None
     return tuple(found)
 
 
-def _fail_under(config: pytest.Config) -> float | None:
-    flag = config.getoption("--backchannel-fail-under")
-    name = "backchannel_fail_under" if flag is None else "--backchannel-fail-under"
-    value = _ini(config, name, "a number from 0 to 100") if flag is None else flag
+def _format(name: str, flag: str) -> Format:
+    from .errors import BackchannelError
+    from .questions.report.formats import load
+
+    try:
+        return load(name)
+    except BackchannelError as error:
+        raise pytest.UsageError(f"{flag}: {error}") from None
+
+
+def _fail_under(config: pytest.Config, of: str = "") -> float | None:
+    flag, ini = f"--backchannel-{of}fail-under", f"backchannel_{of.replace('-', '_')}fail_under"
+    given = config.getoption(flag)
+    name = ini if given is None else flag
+    value = _ini(config, name, "a number from 0 to 100") if given is None else given
     if str(value).strip() == "":
         return None
     try:
@@ -372,21 +399,31 @@ def _fail_under(config: pytest.Config) -> float | None:
 
 
 def _audit(config: pytest.Config) -> AuditOptions | None:
-    given = config.getoption("--backchannel-audit")
-    json = str(config.getoption("--backchannel-audit-json") or "")
-    if given is None and not json:
+    given, wanted = (config.getoption(f"--backchannel-audit{rest}") for rest in ("", "-fail-under"))
+    json, html = (str(config.getoption(f"--backchannel-audit-{name}") or "") for name in ("json", "html"))
+    if given is None and wanted is None and not json and not html:
         return None
+    if html:
+        _format("html", f"--backchannel-audit-html={html}")
     from .questions.audit.audit_options import AuditOptions
 
+    kinds = _kinds_of_audit(_ALL_KINDS if given is None else str(given))
+    if wanted is not None and kinds == ("rollback",):
+        raise pytest.UsageError(
+            f"--backchannel-audit-fail-under={wanted}: it is a share of the tasks that are audited, and "
+            f"--backchannel-audit={given} audits none: add twice or crash, or leave the share out"
+        )
     limits = {
         name: _seconds(f"backchannel_audit_{name}", _ini(config, f"backchannel_audit_{name}", "a number of seconds"))
         for name in ("task_seconds", "suite_seconds")
     }
     return AuditOptions(
-        kinds=_kinds_of_audit(_ALL_KINDS if given is None else str(given)),
+        kinds=kinds,
         allow=_allowed_tasks(config, "backchannel_audit_allow"),
         outward=tuple(_ini(config, "backchannel_audit_outward", "a pattern a line, such as shop.gateway.charge")),
         json=json,
+        html=html,
+        fail_under=_fail_under(config, "audit-"),
         **limits,
     )
 
@@ -397,6 +434,12 @@ def _kinds_of_audit(given: str) -> tuple[str, ...]:
     wanted = [kind.strip() for kind in given.split(",")]
     for kind in wanted:
         if kind not in KINDS:
+            if os.path.exists(given.partition("::")[0]):
+                raise pytest.UsageError(
+                    f"--backchannel-audit has taken the path {given!r} for what to audit, of {', '.join(KINDS)}: put "
+                    f"the path first (pytest {given} --backchannel-audit), or give the flag its value "
+                    f"(--backchannel-audit={_ALL_KINDS} {given})"
+                )
             raise pytest.UsageError(
                 f"--backchannel-audit={given}: there is no {kind!r}: choose of {', '.join(KINDS)}, with commas between "
                 f"them; a path goes before the flag, or after --backchannel-audit={_ALL_KINDS}"

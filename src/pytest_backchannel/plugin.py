@@ -431,9 +431,12 @@ class _ReportsRun:
         """Make and write it; what is below the wanted share, or new, fails the run."""
         if not self._run.ran() or exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
             return
-        reporter: Any = session.config.pluginmanager.getplugin("terminalreporter")
+        manager = session.config.pluginmanager
+        reporter: Any = manager.getplugin("terminalreporter")
+        audit: _TellsAudit | None = manager.get_plugin("backchannel-audit-told")
+        say = reporter.write_line if reporter is not None else lambda line: None
         try:
-            fine = self._run.finish(reporter.write_line if reporter is not None else lambda line: None)
+            fine = self._run.finish(say, audit.audit.found if audit is not None else None)
         except BackchannelError:
             session.exitstatus = pytest.ExitCode.INTERRUPTED
             return
@@ -523,37 +526,33 @@ class _TellsAudit:
     """With ``--backchannel-audit``: tell what was found, in the process that has the reports of all tests."""
 
     def __init__(self, config: pytest.Config) -> None:
-        from .harness.audits.audit_of_run import AuditOfRun, known_findings
-        from .harness.audits.rollback_of_run import RollbackOfRun
+        from .harness.audits.whole_audit import WholeAudit
 
-        baseline = known_findings(config)
-        # In this order: the second one adds to the file that the first one writes.
-        self._parts: list[AuditOfRun | RollbackOfRun] = [AuditOfRun(config, baseline), RollbackOfRun(config, baseline)]
+        self.audit = WholeAudit(config)
 
     def pytest_report_header(self) -> list[str]:
         """Say what makes the run longer."""
-        return [part.header for part in self._parts if part.header]
+        return [part.header for part in self.audit.parts if part.header]
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take what a report carries."""
-        for part in self._parts:
+        for part in self.audit.parts:
             part.add(report)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Weigh and write it; what is not in the baseline fails the run."""
-        for part in self._parts:
-            part.finish()
+        self.audit.finish()
         if exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
             return
-        if not all(part.written for part in self._parts):
+        if not self.audit.written:
             session.exitstatus = pytest.ExitCode.INTERRUPTED
-        elif not all(part.fine for part in self._parts):
+        elif not self.audit.fine:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Print it."""
-        for part in self._parts:
+        for part in self.audit.parts:
             if part.lines:
                 terminalreporter.section(part.TITLE)
             for line in part.lines:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from support.audit_pages import small_audit
 from support.browser import FLAGS, find_browser
 from support.report_pages import large_report, project_folder, small_report
 
-from pytest_backchannel.questions.report.page.rendering import render
+from pytest_backchannel.questions.report.page.rendering import render, render_audit
 
 pytestmark = [pytest.mark.celery_integration, pytest.mark.slow]
 
@@ -33,10 +35,16 @@ def browser():
 def written(tmp_path_factory):
     """The addresses of the pages."""
     folder = project_folder(tmp_path_factory.mktemp("project"))
+    audit = small_audit(folder)
     found = {}
-    for name, report in {"small": small_report(), "large": large_report()}.items():
+    for name, text in {
+        "small": render(small_report(), folder),
+        "large": render(large_report(), folder),
+        "both": render(replace(small_report(), audit=audit), folder),
+        "audit": render_audit(audit, folder),
+    }.items():
         file = folder / f"{name}.html"
-        file.write_text(render(report, folder), encoding="utf-8")
+        file.write_text(text, encoding="utf-8")
         found[name] = file.as_uri()
     return found
 
@@ -168,8 +176,9 @@ def test_a_slash_focuses_the_filter_and_escape_empties_it(visit):
     expect(text).to_have_value("")
 
 
-def test_every_control_is_reached_by_tab_and_its_focus_is_seen(visit):
-    page = visit()
+@pytest.mark.parametrize("name", ["small", "both"])
+def test_every_control_is_reached_by_tab_and_its_focus_is_seen(visit, name):
+    page = visit(name)
     reached = []
     for _ in range(200):
         page.keyboard.press("Tab")
@@ -283,6 +292,59 @@ def test_it_is_copied_where_there_is_no_clipboard(visit):
     expect(page.get_by_role("button", name="Copied")).to_be_visible()
 
 
+# ------------------------------------------------------------------ the audit
+
+
+def audited(page, word):
+    return page.locator("#audit details.gap", has=page.locator("summary .verdict", has_text=re.compile(f"^{word}$")))
+
+
+def test_an_audit_is_filtered_and_shows_its_code(visit):
+    page = visit("audit")
+    expect(shown(page, "#audit")).to_have_count(8)
+    page.get_by_label("Filter by text").fill("ship")
+    expect(audited(page, "BREAKS")).to_be_visible()
+    expect(audited(page, "NOT AUDITED")).to_be_hidden()
+    expect(page.locator("#filter-said")).to_have_text("7 of 8 audit, 3 of 3 sends")
+    page.get_by_label("Filter by text").fill("nothing is like this")
+    expect(page.get_by_text("No audited task is like this.")).to_be_visible()
+    page.keyboard.press("Escape")
+    audited(page, "BREAKS").get_by_role("link", name="shop/tasks.py:4").click()
+    expect(page.get_by_role("dialog").locator(".here")).to_have_text(re.compile("^4def ship"))
+
+
+def test_the_test_of_a_finding_is_copied(visit):
+    page = visit("audit", permissions=["clipboard-read", "clipboard-write"])
+    cause = audited(page, "BREAKS").locator(".cause").first
+    expect(cause.locator("code")).to_be_hidden()
+    cause.get_by_text("The test to write").click()
+    cause.get_by_role("button", name="Copy").click()
+    expect(cause.get_by_role("button", name="Copied")).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()").startswith("def test_ship_redelivered(db, task_queue):")
+
+
+def test_an_audit_beside_the_report_leads_to_its_parts_and_back(visit):
+    page = visit("both")
+    audited(page, "NO EFFECT SEEN").locator("summary").first.click()
+    audited(page, "BREAKS").get_by_role("link", name="ship", exact=True).click()
+    item = page.locator("tbody[data-name=ship]")
+    expect(item.locator(".more")).to_be_visible()
+    item.get_by_role("link", name="BREAKS").click()
+    assert is_focused(audited(page, "BREAKS").locator("summary").first)
+    page.get_by_role("combobox", name="Kind").select_option("Routes")
+    expect(shown(page, "#audit")).to_have_count(0)
+    expect(shown(page, "#sends")).not_to_have_count(0)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_verdict_is_green(visit, scheme):
+    page = visit("both", color_scheme=scheme)
+    colours = page.locator("#audit .verdict").evaluate_all("all => all.map(one => getComputedStyle(one).color)")
+    reached = page.locator(".state.reached").first.evaluate("one => getComputedStyle(one).color")
+    assert colours
+    assert reached not in colours
+
+
 # --------------------------------------------------- colours, phone, paper, script
 
 
@@ -301,10 +363,10 @@ def test_light_and_dark_follow_the_system_or_the_switch(visit):
     assert background(page) == dark
 
 
-@pytest.mark.parametrize("name", ["small", "large"])
+@pytest.mark.parametrize("name", ["small", "large", "both", "audit"])
 def test_on_a_phone_nothing_is_wider_than_it(visit, name):
     page = visit(name, viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True)
-    for button in page.locator("[data-unfold]:visible").all() if name == "small" else ():
+    for button in page.locator("[data-unfold]:visible").all() if name != "large" else ():
         button.click()
     assert page.evaluate("document.documentElement.scrollWidth") == 360
     outside = page.locator("main *:visible, header *:visible").evaluate_all(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from pytest_backchannel.options import options_of
@@ -60,6 +62,8 @@ def test_a_bad_value_names_itself_and_the_choices(pytester, line, message):
         ("--backchannel-asgi-server=gunicorn", "*'gunicorn'*uvicorn*daphne*"),
         ("--backchannel-audit=thrice", "*there is no 'thrice': choose of twice, crash, rollback*"),
         ("--backchannel-audit=twice,", "*there is no '': choose of twice, crash, rollback*"),
+        ("--backchannel-audit-fail-under=most", " = 'most': give a number from 0 to 100, such as 85"),
+        ("--backchannel-audit-fail-under=101", " = '101': give a number from 0 to 100, such as 85"),
     ],
 )
 def test_a_bad_flag_names_itself_and_shows_no_password(pytester, flag, message):
@@ -125,6 +129,7 @@ def test_an_app_of_a_name_without_a_colon_is_taken(pytester):
         ("backchannel_audit_allow = : why", "*': why' has no task: give a task and its reason*"),
         ("backchannel_audit_task_seconds = long", "*'long': give a number of seconds above 0*"),
         ("backchannel_audit_suite_seconds = 0", "*'0': give a number of seconds above 0*"),
+        ("backchannel_audit_fail_under = -1", "*backchannel_audit_fail_under = '-1': give a number from 0 to 100*"),
     ],
 )
 def test_a_bad_option_of_the_audit(pytester, line, message):
@@ -154,6 +159,39 @@ def test_what_the_audit_is_asked_for(pytester):
     assert some.wants("crash", "rollback")
     assert not some.wants("crash")
     assert audit_of(pytester, "--backchannel-audit-json=a.json").json == "a.json"
+    assert audit_of(pytester, "--backchannel-audit-html=a.html").html == "a.html"
+    assert everything.fail_under is None
+    assert audit_of(pytester, "--backchannel-audit-fail-under=62.5").fail_under == 62.5
+
+
+@pytest.mark.parametrize("path", ["tests", "tests/test_it.py", "tests/test_it.py::test_it"])
+def test_a_path_that_the_audit_takes_for_its_value(pytester, path):
+    pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
+    pytester.mkdir("tests").joinpath("test_it.py").write_text("def test_it(): pass\n")
+    result = pytester.runpytest_subprocess("--backchannel-audit", path)
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(
+        [
+            f"*--backchannel-audit has taken the path '{path}' *pytest {path} --backchannel-audit*"
+            f"--backchannel-audit=twice,crash,rollback {path}*"
+        ]
+    )
+
+
+def test_a_share_of_no_task(pytester):
+    with pytest.raises(
+        pytest.UsageError, match=r"=50: .* --backchannel-audit=rollback audits none: add twice or crash"
+    ):
+        audit_of(pytester, "--backchannel-audit-fail-under=50", "--backchannel-audit=rollback")
+
+
+def test_a_page_needs_its_extra(pytester, monkeypatch):
+    for name in [name for name in sys.modules if name.startswith("pytest_backchannel.questions.report.page")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delitem(sys.modules, "pytest_backchannel.questions.report.formats.html_page", raising=False)
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    with pytest.raises(pytest.UsageError, match=r"--backchannel-audit-html=a.html: .*pytest-backchannel\[report\]"):
+        audit_of(pytester, "--backchannel-audit-html=a.html")
 
 
 @pytest.mark.parametrize("arguments", ["'t'", "reason='r'", "'t', reason=''", "1, reason='r'", "'t', reason='r', x=1"])

@@ -7,10 +7,10 @@ import hashlib
 import re
 import sys
 from dataclasses import replace
-from html.parser import HTMLParser
 
 import pytest
 from questions_support import known_project
+from support.parsed_html import Parsed
 from support.report_pages import EVIL, evil_report, large_report, project_folder, small_report
 
 from pytest_backchannel.errors import BackchannelError
@@ -21,51 +21,6 @@ from pytest_backchannel.questions.report.model import Place, Step, TestRun
 from pytest_backchannel.questions.report.page.excerpts import LONGEST, Excerpts
 from pytest_backchannel.questions.report.page.rendering import render
 from pytest_backchannel.questions.report.page.whole_test import whole_test
-
-VOID = {"meta", "link", "input", "rect", "br"}
-
-
-class Parsed(HTMLParser):
-    """The elements of a page, with their attributes and their text."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.elements, self._open, self.wrong = [], [], []
-        self.feed(text)
-        self.close()
-        assert not self.wrong
-        assert not self._open
-
-    def handle_starttag(self, tag, attrs):
-        if tag == "wbr":
-            return
-        self.handle_data(" ")
-        element = [tag, dict(attrs), ""]
-        self.elements.append(element)
-        if tag not in VOID and not self.get_starttag_text().endswith("/>"):
-            self._open.append(element)
-
-    def handle_startendtag(self, tag, attrs):
-        self.handle_starttag(tag, attrs)
-
-    def handle_endtag(self, tag):
-        if not self._open or self._open[-1][0] != tag:
-            self.wrong.append((tag, self.getpos()))
-        else:
-            self._open.pop()
-            self.handle_data(" ")
-
-    def handle_data(self, data):
-        for element in self._open:
-            element[2] += data
-
-    def all(self, tag, **attributes):
-        return [
-            (attrs, " ".join(text.split()))
-            for name, attrs, text in self.elements
-            if name == tag
-            and all(value in (attrs.get(key.strip("_")) or "").split() for key, value in attributes.items())
-        ]
 
 
 @pytest.fixture

@@ -1,63 +1,55 @@
-"""The audit at the end of a run, in the process that has the reports of all tests."""
+"""What breaks the tasks that ran, told at the end of a run, in the process that has the reports of all tests."""
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import pytest
 
-from ...errors import UnreadableReport
-from ...options import options_of
-from ...questions.audit.audit_options import AuditOptions
-from ...questions.audit.output.audit_json import write_audit
-from ...questions.audit.output.audit_text import TITLE, audit_lines
+from ...questions.audit.audited_share import share_of
+from ...questions.audit.output.audit_json import audit_data
+from ...questions.audit.output.audit_text import TITLE, audit_lines, figures
 from ...questions.audit.run_audit import RunAudit
-from ...questions.audit.weighing.task_verdicts import fresh, mended
-from ...questions.report.baseline import read_baseline
+from ...questions.audit.weighing.task_verdicts import TaskVerdict, fresh, mended, without_known
+from .audit_part import AuditPart
+from .audited_tests import AuditedTests
 
 
-def known_findings(config: pytest.Config) -> frozenset[str]:
-    """The keys of the baseline; none where it is not given.
-
-    Raises:
-        pytest.UsageError: it can't be read.
-    """
-    file = options_of(config).baseline
-    try:
-        return read_baseline(file) if file else frozenset()
-    except UnreadableReport as error:
-        raise pytest.UsageError(f"--backchannel-baseline: {error}") from None
-
-
-class AuditOfRun:
-    """What all tests have told.
+class AuditOfRun(AuditPart):
+    """What a second delivery and a death do to the tasks that ran.
 
     Args:
         config: of the run.
-        baseline: the keys of what is known.
 
     Attributes:
-        lines: what to print, once it has ended.
-        written: whether the JSON file could be, where it is asked for.
-        fine: whether there is nothing that is not in the baseline; without one nothing fails.
+        words: the verdict of each task, without what the baseline knows, once it is told.
+        figures: how much was audited, in one line.
     """
 
     TITLE = TITLE
+    CARRIED = AuditedTests.CARRIED
 
-    def __init__(self, config: pytest.Config, baseline: frozenset[str] = frozenset()) -> None:
-        self._options = options_of(config).audit or AuditOptions()
-        self._file = options_of(config).baseline
-        self._baseline = baseline
+    def __init__(self, config: pytest.Config) -> None:
+        super().__init__(config)
         self._audit = RunAudit()
-        self._ran = False
-        self.lines: list[str] = []
-        self.written = True
-        self.fine = True
+        self.words: dict[str, str] = {}
+        self.figures = ""
+
+    @cached_property
+    def _verdicts(self) -> list[TaskVerdict]:
+        """Of all tests: it is asked for once they have run."""
+        return self._audit.verdicts(self.options)
+
+    @cached_property
+    def _told(self) -> list[TaskVerdict]:
+        """The same, without what the baseline knows."""
+        return [without_known(verdict, self.baseline) for verdict in self._verdicts]
 
     @property
     def header(self) -> str:
         """What is done, and how long it may take."""
-        options = self._options
+        options = self.options
         if not options.wants("twice", "crash"):
             return ""
         return (
@@ -65,42 +57,42 @@ class AuditOfRun:
             f"for each, {options.suite_seconds:g} s for all"
         )
 
-    def add(self, report: Any) -> None:
-        """Take what the report of a test's teardown carries."""
-        told = getattr(report, "backchannel_audit", None)
-        if told is not None:
-            self._ran = True
-            self._audit.add(told)
+    def take(self, told: Any, test: str) -> None:
+        """Add it to what other tests have told."""
+        self._audit.add(told)
 
-    def finish(self) -> None:
-        """Say what was found, and write the JSON file."""
-        if not self._ran or not self._options.wants("twice", "crash"):
-            return
-        if not self._audit.ran:
+    def tell(self) -> dict[str, Any]:
+        """Say of each task what was found."""
+        if self._audit.ran:
+            self.words = {verdict.task: verdict.verdict for verdict in self._told}
+            self.figures = figures(self._audit, self._told)
+            self.lines += audit_lines(self._audit, self.options, self.baseline)
+        else:
             self.lines.append("No task ran in these tests, so nothing is audited.")
+        return audit_data(self._audit, self.options, self.baseline)
+
+    def judge(self) -> None:
+        """Fail of a share that is too small, and, with a baseline, of what breaks a task and is not in it."""
+        self._judge_share()
+        if self.baseline_file:
+            self._judge_findings()
+
+    def _judge_share(self) -> None:
+        wanted = self.options.fail_under
+        if wanted is None or not self._audit.ran:
             return
-        self.lines += audit_lines(self._audit, self._options, self._baseline)
-        if self._options.json:
-            self._write(self._options.json)
-        if self._file:
-            self._judge()
+        share = share_of(self.words.values(), len(self._audit.ran))
+        if share.percent < wanted:
+            self.fail(f"{share}, and {wanted:g} % is wanted.")
+        else:
+            self.lines.append(f"{share}; {wanted:g} % is wanted.")
 
-    def _write(self, target: str) -> None:
-        try:
-            write_audit(self._audit, self._options, target, self._baseline)
-            self.lines.append(f"All of it, with a test to paste for each: {target}")
-        except OSError as error:
-            self.written = False
-            self.lines.append(f"FAILED: {target} can't be written: {error}. Fix: another place for it.")
-
-    def _judge(self) -> None:
-        verdicts = self._audit.verdicts(self._options)
-        count = len(fresh(verdicts, self._baseline))
+    def _judge_findings(self) -> None:
+        count = len(fresh(self._verdicts, self.baseline))
         if count:
-            self.fine = False
-            self.lines.append(f"FAILED: {count} finding{'' if count == 1 else 's'} (BREAKS) not in {self._file}.")
-        everything = {"twice", "crash"} <= set(self._options.kinds)
-        gone = mended(verdicts, self._baseline) if everything else []
+            self.fail(f"{count} finding{'' if count == 1 else 's'} (BREAKS) not in {self.baseline_file}.")
+        everything = {"twice", "crash"} <= set(self.options.kinds)
+        gone = mended(self._verdicts, self.baseline) if everything else []
         if gone:
             self.lines.append(
                 f"{len(gone)} of the baseline not found any more, such as {gone[0]}: write it anew, by 'backchannel "

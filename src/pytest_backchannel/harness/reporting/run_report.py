@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ...errors import BackchannelError, InventoryFailed
+from ...errors import InventoryFailed
 from ...options import options_of
 from ...questions.report.as_data import steps_of
-from ...questions.report.baseline import closed, read_baseline
+from ...questions.report.baseline import closed
 from ...questions.report.facts import Fact
 from ...questions.report.formats import load
 from ...questions.report.items.done import Done, Known
 from ...questions.report.making import make_report
 from ...questions.report.model import Report, TestRun
 from ...restoring import no_collection
+from ..asking.known_keys import known_keys
 from ..fresh.fresh_worker import child_arguments, child_kinds
 
 if TYPE_CHECKING:
     from ...inventory.child_process import Ahead
+    from ...questions.audit.output.audit_found import AuditFound
     from ...source import SourceIndex
     from ...source.tree_beside import TreeBeside
 
@@ -54,10 +56,7 @@ class RunReport:
         self.report: Report | None = None
         self.lines: list[str] = []
         self.written = True
-        try:
-            self.baseline = read_baseline(options_of(config).baseline) if options_of(config).baseline else frozenset()
-        except BackchannelError as error:
-            raise pytest.UsageError(f"--backchannel-baseline: {error}") from None
+        self.baseline = known_keys(config)
 
     # ------------------------------------------------------------------- the tests
 
@@ -122,11 +121,12 @@ class RunReport:
         """Whether there was a test."""
         return bool(self._tests)
 
-    def finish(self, say: Say) -> bool:
+    def finish(self, say: Say, audit: AuditFound | None = None) -> bool:
         """Make the report, and write it.
 
         Args:
             say: prints a line at once, of what is waited for.
+            audit: what the audit of the run has found; None where there was none.
 
         Returns:
             Whether all is as it is wanted: enough was reached, and nothing new was left.
@@ -135,9 +135,9 @@ class RunReport:
             InventoryFailed: what the project is can't be said.
         """
         with no_collection():
-            return self._finish(say)
+            return self._finish(say, audit)
 
-    def _finish(self, say: Say) -> bool:
+    def _finish(self, say: Say, audit: AuditFound | None) -> bool:
         options = options_of(self._config)
         tests = [
             TestRun(id=test, outcome=one.outcome, message=one.message, story=one.story)
@@ -148,9 +148,8 @@ class RunReport:
         except InventoryFailed as error:
             self.failed = error
             raise
-        report = self.report = make_report(
-            known, Done(self._facts), tests, omit=options.report_omit, baseline=self.baseline
-        )
+        made = make_report(known, Done(self._facts), tests, omit=options.report_omit, baseline=self.baseline)
+        report = self.report = replace(made, audit=audit)
         self._write(report)
         verdicts = list(self._verdicts(report))
         self.lines += verdicts

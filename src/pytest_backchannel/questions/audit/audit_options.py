@@ -18,6 +18,9 @@ class AuditOptions:
         allow: why the findings about a task are intended, by a pattern of its name.
         outward: patterns of mocks, such as ``shop.gateway.charge``, that stand for something outside of the project.
         json: the file of the findings as JSON; empty for none.
+        html: the file of the findings as a page; empty for none.
+        fail_under: the share of the tasks that ran that has to be audited without a BREAKS, 0 to 100; None where it
+            does not matter.
         task_seconds: how long the audit of one task may take in a run, in seconds.
         suite_seconds: how long all audits may take in one process of the run, in seconds.
 
@@ -30,6 +33,8 @@ class AuditOptions:
     allow: dict[str, str] = field(default_factory=lambda: dict[str, str]())
     outward: tuple[str, ...] = ()
     json: str = ""
+    html: str = ""
+    fail_under: float | None = None
     task_seconds: float = 10.0
     suite_seconds: float = 300.0
 

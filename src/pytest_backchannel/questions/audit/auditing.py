@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -198,6 +199,4 @@ def _scheduled(app: Any) -> set[str]:
 
 
 def _function(task: Any) -> Any:
-    import inspect
-
     return inspect.unwrap(getattr(task, "_orig_run", task.run))

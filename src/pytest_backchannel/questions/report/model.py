@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..audit.output.audit_found import AuditFound
 
 REACHED, OPEN, NOT_KNOWN = "reached", "open", "not_known"
 """The states of a facet: a test did it; none did; it can't be said."""
@@ -181,6 +184,8 @@ class Report:
         omitted: how many items ``backchannel_report_omit`` has left out.
         root: the folder that places are relative to, where the code is at hand; it goes into no file, and is no part of
             what the report says.
+        audit: what the audit of the same run has found, where there was one: a page shows it beside the report. It is
+            no part of that either.
     """
 
     project: Mapping[str, str]
@@ -190,6 +195,7 @@ class Report:
     not_known: Sequence[str] = ()
     omitted: int = 0
     root: str = field(default="", compare=False, repr=False)
+    audit: AuditFound | None = field(default=None, compare=False, repr=False)
 
     @property
     def wanted(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,27 +18,30 @@ from .audit_test import code_to_show
 VERSION = 1
 
 
-def write_audit(audit: RunAudit, options: AuditOptions, target: str, baseline: Container[str] = ()) -> None:
+def write_audit(data: Mapping[str, Any], target: str) -> None:
     """Write the file; its folder is made.
 
     Args:
-        audit: of the run.
-        options: what was asked for.
+        data: what stands in it.
         target: the file.
-        baseline: the keys of what is known.
 
     Raises:
         OSError: it can't be written.
     """
     path = Path(target)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(
-        json.dumps(audit_data(audit, options, baseline), indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
-    )
+    text = json.dumps(data, indent=1, ensure_ascii=False) + "\n"
+    path.write_text(text, encoding="utf-8", errors="backslashreplace")  # a test's data may be no UTF-8: JSON's escape
 
 
 def audit_data(audit: RunAudit, options: AuditOptions, baseline: Container[str] = ()) -> dict[str, Any]:
-    """What stands in the file."""
+    """What stands in the file of the tasks that ran.
+
+    Args:
+        audit: of the run.
+        options: what was asked for.
+        baseline: the keys of what is known.
+    """
     calls = audit.distinct()
     return {
         "version": VERSION,

@@ -22,12 +22,13 @@ from ..weighing.task_verdicts import (
 
 TITLE = "backchannel: delivered twice, or dead half-way"
 
-_ACKS = {
+ACKS = {
     "early": "early ack: a death leaves the rest undone, and nothing mends it; deaths are told as with acks_late",
     "late": "acks_late: redelivered when the worker dies; a child that is lost is acked as failed (WorkerLostError)",
     "late+lost": "acks_late and reject_on_worker_lost: redelivered whichever process dies",
 }
-_SHORT = {"early": "early ack", "late": "acks_late", "late+lost": "acks_late, reject_on_worker_lost"}
+"""What a death means, by when a task is acknowledged."""
+ACKS_SHORT = {"early": "early ack", "late": "acks_late", "late+lost": "acks_late, reject_on_worker_lost"}
 _TESTS = 2
 
 
@@ -44,7 +45,7 @@ def audit_lines(audit: RunAudit, options: AuditOptions, baseline: Container[str]
     known = {
         verdict.task: len(verdict.causes) - len(told.causes) for verdict, told in zip(found, verdicts, strict=True)
     }
-    lines = [_head(audit, verdicts)]
+    lines = [figures(audit, verdicts)]
     for word in (BREAKS, LOOK):
         for verdict in verdicts:
             if verdict.verdict == word:
@@ -54,7 +55,13 @@ def audit_lines(audit: RunAudit, options: AuditOptions, baseline: Container[str]
     return lines
 
 
-def _head(audit: RunAudit, verdicts: Iterable[TaskVerdict]) -> str:
+def figures(audit: RunAudit, verdicts: Iterable[TaskVerdict]) -> str:
+    """How much was audited, in one line.
+
+    Args:
+        audit: of the run.
+        verdicts: of its tasks.
+    """
     audited = sum(verdict.calls > 0 for verdict in verdicts)
     calls = audit.distinct()
     points = sum(call.points for call in calls)
@@ -67,7 +74,7 @@ def _head(audit: RunAudit, verdicts: Iterable[TaskVerdict]) -> str:
 def _block(verdict: TaskVerdict, audit: RunAudit, in_baseline: int) -> Iterator[str]:
     known = audit.known.get(verdict.task)
     where = f"  {known.where}" if known is not None and known.where else ""
-    acks = f"  ({_SHORT[known.acks]})" if known is not None else ""
+    acks = f"  ({ACKS_SHORT[known.acks]})" if known is not None else ""
     yield f"{verdict.verdict:6} {verdict.task}{where}{acks}"
     head = ""
     for cause in sorted(verdict.causes, key=lambda cause: (cause.finding.after != "", cause.finding.after)):
@@ -169,4 +176,4 @@ def _acks_told(verdicts: list[TaskVerdict], audit: RunAudit) -> Iterator[str]:
         )
     used = {audit.known[verdict.task].acks for verdict in verdicts if verdict.task in audit.known and verdict.causes}
     for acks in sorted(used):
-        yield f"{_ACKS[acks]}."
+        yield f"{ACKS[acks]}."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,10 +37,12 @@ class Excerpts:
 
     Args:
         root: what the places are relative to.
+        start: the current folder, to which the lines of events are relative.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, start: Path | None = None) -> None:
         self._root = root
+        self._start = start or root
         self._files: dict[str, list[str]] = {}
         self._found: dict[Place, Excerpt | None] = {}
 
@@ -55,6 +58,17 @@ class Excerpts:
         if place not in self._found:
             self._found[place] = self._excerpt(place, f"s{len(self._found)}")
         return self._found[place]
+
+    def at(self, where: str) -> Excerpt | None:
+        """The excerpt around the line of an event, as ``file:line``; None where it is none, or can't be read."""
+        file, _, line = where.rpartition(":")
+        if not file or not line.isdecimal():
+            return None
+        try:
+            relative = os.path.relpath(self._start / file, self._root)
+        except ValueError:  # another drive
+            return None
+        return self.of(Place(file=Path(relative).as_posix(), line=int(line)))
 
     def line_of_test(self, test: str) -> Place:
         """Where a test stands, by its node id; its line is 0 where it is not found."""

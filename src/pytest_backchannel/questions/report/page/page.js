@@ -40,20 +40,22 @@
   // The state of the page is in the address: #q=ship&kind=task&state=open&sort=-tests&at=i3
   function startFilter() {
     const text = document.getElementById("filter-text");
-    const kind = document.getElementById("filter-kind");
-    const state = document.getElementById("filter-state");
+    // A page of the audit alone has neither kinds nor states.
+    const choice = (id) => document.getElementById(id) || document.createElement("select");
+    const kind = choice("filter-kind");
+    const state = choice("filter-state");
     const said = document.getElementById("filter-said");
-    const rows = all("[data-row]").map((row) => ({ row, text: row.textContent.toLowerCase(), test: "test" in row.dataset }));
+    const rows = all("[data-row]").map((row) => ({ row, text: row.textContent.toLowerCase() }));
+    // What has no kind or no state, such as a test, is not left out for it.
+    const isOf = (choice, value) => !choice.value || value === undefined || value === choice.value;
     const lists = all("section").filter((section) => section.querySelector(":scope > .nothing"));
     const sorts = { now: "", apply: () => {} };
 
     const apply = () => {
       const words = text.value.toLowerCase().split(/\s+/).filter(Boolean);
-      for (const { row, text: has, test } of rows) {
-        const fits = words.every((word) => has.includes(word))
-          && (test || !kind.value || row.dataset.kind === kind.value)
-          && (test || !state.value || row.dataset.state === state.value);
-        row.hidden = !fits;
+      for (const { row, text: has } of rows) {
+        row.hidden = !words.every((word) => has.includes(word))
+          || !isOf(kind, row.dataset.kind) || !isOf(state, row.dataset.state);
       }
       for (const file of all("details.file")) {
         file.hidden = !file.querySelector("[data-row]:not([hidden])");

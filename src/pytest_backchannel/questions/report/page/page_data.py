@@ -4,27 +4,23 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from ..model import KINDS, NOT_KNOWN, OPEN, REACHED, Facet, Gap, Item, Report, TestRun
 from .excerpts import Excerpt, Excerpts
+from .page_links import Link, Names, short
 from .shown_words import ABOUT_WORDS, KIND_WORDS, facet_words
 from .story_marks import Mark, marks
 from .whole_test import whole_test
+
+if TYPE_CHECKING:
+    from .shown_audit import ShownAudit
 
 NEAR = 6
 """How many tests are named that come near to a gap."""
 _FAR = ("mocked", "mock_fits")
 """A test in which the task is mocked away is none of them."""
-
-
-@dataclass(frozen=True)
-class Link:
-    """A link to something in the page."""
-
-    to: str
-    text: str
 
 
 @dataclass(frozen=True)
@@ -121,6 +117,7 @@ class Page:
     failed: Sequence[ShownTest]
     outcomes: Mapping[str, int]
     excerpts: Excerpts
+    audit: ShownAudit | None = None
     project: Sequence[str] = field(default_factory=list[str])
 
 
@@ -131,7 +128,15 @@ def page_of(report: Report, excerpts: Excerpts) -> Page:
         report: what to show.
         excerpts: reads the code.
     """
-    names = _Names(report)
+    if report.audit is None:
+        return _page(report, Names(report.items, report.tests), excerpts)
+    from .shown_audit import audit_ids, shown_audit  # which most pages have no need of
+
+    names = Names(report.items, report.tests, audit_ids(report.audit))
+    return replace(_page(report, names, excerpts), audit=shown_audit(report.audit, names, excerpts))
+
+
+def _page(report: Report, names: Names, excerpts: Excerpts) -> Page:
     tests = [_test(number, test, names, excerpts) for number, test in enumerate(report.tests)]
     gaps = [_gap(number, gap, report, names, excerpts) for number, gap in enumerate(report.gaps)]
     by_file: dict[str, list[ShownTest]] = {}
@@ -151,37 +156,6 @@ def page_of(report: Report, excerpts: Excerpts) -> Page:
     )
 
 
-class _Names:
-    """What the parts of the page are known by."""
-
-    def __init__(self, report: Report) -> None:
-        self.items = {item.key: Link(f"i{number}", item.title) for number, item in enumerate(report.items)}
-        self.tests = {test.id: Link(f"t{number}", _short(test.id)) for number, test in enumerate(report.tests)}
-        self.of_task: dict[str, list[Item]] = {}
-        self.of_consumer: dict[str, list[Item]] = {}
-        self.reached: dict[str, list[tuple[Link, str]]] = {}
-        for item in report.items:
-            if item.kind in ("call", "beat"):
-                self.of_task.setdefault(str(item.about.get("task")), []).append(item)
-            if item.kind in ("route", "handler", "frame"):
-                self.of_consumer.setdefault(str(item.about.get("consumer")), []).append(item)
-            by_test: dict[str, list[str]] = {}
-            for facet in item.facets.values():
-                for test in facet.tests:
-                    by_test.setdefault(test, []).append(facet_words(facet.name))
-            for test, words in by_test.items():
-                self.reached.setdefault(test, []).append((self.items[item.key], ", ".join(words)))
-
-    def links(self, tests: Iterable[str]) -> list[Link]:
-        """Links to tests; one that the report does not have is left out."""
-        return [self.tests[test] for test in tests if test in self.tests]
-
-
-def _short(test: str) -> str:
-    """The name of a test, without its file."""
-    return test.partition("::")[2] or test
-
-
 def _kinds(report: Report) -> Iterable[Kind]:
     for kind in KINDS:
         items = [item for item in report.items if item.kind == kind]
@@ -195,7 +169,7 @@ def _kinds(report: Report) -> Iterable[Kind]:
 # ------------------------------------------------------------------------- gaps
 
 
-def _gap(number: int, gap: Gap, report: Report, names: _Names, excerpts: Excerpts) -> ShownGap:
+def _gap(number: int, gap: Gap, report: Report, names: Names, excerpts: Excerpts) -> ShownGap:
     item = report.item(gap.item)
     near = Counter(test for facet in item.facets.values() if facet.name not in _FAR for test in facet.tests)
     links = names.links(test for test, _ in sorted(near.items(), key=lambda one: (-one[1], one[0])))
@@ -219,7 +193,7 @@ def _gap(number: int, gap: Gap, report: Report, names: _Names, excerpts: Excerpt
 # ------------------------------------------------------------------------ items
 
 
-def _item(item: Item, names: _Names, excerpts: Excerpts) -> ShownItem:
+def _item(item: Item, names: Names, excerpts: Excerpts) -> ShownItem:
     wanted = [facet for facet in item.facets.values() if facet.wanted and facet.state != NOT_KNOWN]
     return ShownItem(
         id=names.items[item.key].to,
@@ -251,7 +225,7 @@ def _is_shown(facet: Facet) -> bool:
     return facet.wanted or facet.state == REACHED or bool(facet.notes)
 
 
-def _facet(facet: Facet, names: _Names) -> ShownFacet:
+def _facet(facet: Facet, names: Names) -> ShownFacet:
     return ShownFacet(
         words=facet_words(facet.name),
         state=facet.state if facet.wanted else "seen",
@@ -276,13 +250,15 @@ def _plain(value: Any) -> str:
     return str(value)
 
 
-def _others(item: Item, names: _Names) -> Iterable[tuple[str, Sequence[Link]]]:
+def _others(item: Item, names: Names) -> Iterable[tuple[str, Sequence[Link]]]:
     """The items that belong to this one."""
     links = names.items
     if item.kind == "task":
         around = names.of_task.get(str(item.about.get("name")), [])
         yield from _listed("Enqueued by", [links[one.key] for one in around if one.kind == "call"])
         yield from _listed("Due by beat", [links[one.key] for one in around if one.kind == "beat"])
+        verdict = names.audited.get(str(item.about.get("name")))
+        yield from _listed("Audit", [verdict] if verdict is not None else [])
     if "task" in item.about:
         yield from _listed("Task", [link for link in [links.get(f"task:{item.about['task']}")] if link])
     if "consumer" in item.about:
@@ -303,13 +279,13 @@ def _listed(words: str, links: Sequence[Link]) -> Iterable[tuple[str, Sequence[L
 # ------------------------------------------------------------------------ tests
 
 
-def _test(number: int, test: TestRun, names: _Names, excerpts: Excerpts) -> ShownTest:
+def _test(number: int, test: TestRun, names: Names, excerpts: Excerpts) -> ShownTest:
     place = excerpts.line_of_test(test.id)
     failed = test.outcome in ("failed", "error")
     return ShownTest(
         id=f"t{number}",
         test=test,
-        name=_short(test.id),
+        name=short(test.id),
         place=str(place),
         reached=names.reached.get(test.id, []),
         source=excerpts.of(place) if failed else None,

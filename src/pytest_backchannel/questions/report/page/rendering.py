@@ -7,6 +7,7 @@ import hashlib
 import re
 from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -15,17 +16,35 @@ from ..model import Report
 from .excerpts import Excerpts, root_of
 from .page_data import page_of
 
+if TYPE_CHECKING:
+    from ...audit.output.audit_found import AuditFound
+
 _PACKAGE = __name__.rpartition(".")[0]
 
 
 def render(report: Report, start: Path) -> str:
-    """The page of a report.
+    """The page of a report, with what the audit of the same run has found.
 
     Args:
         report: what to show.
         start: the current folder; the code of the project is looked for from there.
     """
-    page = page_of(report, Excerpts(root_of(report, start)))
+    return _rendered("page.html.jinja", page_of(report, Excerpts(root_of(report, start), start)))
+
+
+def render_audit(found: AuditFound, start: Path) -> str:
+    """The page of an audit alone.
+
+    Args:
+        found: by the audit.
+        start: the current folder.
+    """
+    from .shown_audit import audit_page_of  # which the page of a report has no need of
+
+    return _rendered("audit.html.jinja", audit_page_of(found, Excerpts(Path(found.root or start), start)))
+
+
+def _rendered(template: str, page: object) -> str:
     style, script = (files(_PACKAGE).joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     environment = Environment(
         loader=PackageLoader(_PACKAGE, ""),
@@ -36,7 +55,7 @@ def render(report: Report, start: Path) -> str:
         lstrip_blocks=True,
     )
     environment.filters["breakable"] = _breakable
-    return environment.get_template("page.html.jinja").render(
+    return environment.get_template(template).render(
         page=page,
         style=Markup(style),
         script=Markup(script),
