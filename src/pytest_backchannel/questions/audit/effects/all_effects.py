@@ -4,16 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from . import (
-    cache_effects,
-    enqueue_effects,
-    http_effects,
-    layer_effects,
-    mail_effects,
-    mock_effects,
-    storage_effects,
-    used_up_doubles,
-)
+from . import cache_effects, enqueue_effects, layer_effects, mail_effects, storage_effects
+from .doubled import http_effects, mock_effects, used_up_doubles
 
 
 def install_all(names: dict[int, str], outward: Iterable[str]) -> None:

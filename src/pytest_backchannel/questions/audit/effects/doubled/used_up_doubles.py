@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from .effect_log import running
+from ..effect_log import running
 
 # The libraries whose own errors say it, and the words of those that raise an error of the client.
 _LIBRARIES = frozenset({"betamax", "httpretty", "mocket", "pook", "requests_mock", "respx", "vcr"})

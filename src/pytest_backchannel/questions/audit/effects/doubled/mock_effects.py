@@ -12,8 +12,8 @@ from fnmatch import fnmatchcase
 from typing import Any
 from unittest import mock
 
-from .call_words import arguments_text
-from .effect_log import note, running
+from ..call_words import arguments_text
+from ..effect_log import note, running
 
 _ENQUEUING = frozenset({"delay", "apply_async", "delay_on_commit", "apply_async_on_commit", "send_task"})
 _SENDING = re.compile(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from ..shadows import told_parent
-from .effect_log import note
+from ...shadows import told_parent
+from ..effect_log import note
 from .used_up_doubles import note_unanswered
 
 _READS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})

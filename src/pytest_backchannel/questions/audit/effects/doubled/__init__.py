@@ -1,0 +1,1 @@
+"""What the doubles of a test stand for: Mocks, and those of HTTP."""
