@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
+from ...errors import RedisNotPutBack
 from ...events import definition_of
 from ...masking import masked
 from . import audited_mocks
@@ -108,7 +109,7 @@ class Auditor:
     def _audited(
         self, task: Any, run: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> ShadowPlan | None:
-        """What the shadows of a call have shown; None where there are none, or nothing new. It never raises."""
+        """What the shadows of a call have shown; None where there are none, or nothing new."""
         if not self._lock.acquire(blocking=False):
             return None  # another thread audits
         start = now()
@@ -116,6 +117,8 @@ class Auditor:
             return self._try(task, run, args, kwargs)
         except NotAudited as reason:
             self._refused(task.name, str(reason))
+        except RedisNotPutBack:
+            raise  # the test must not go on with a Redis that is not its own
         except Exception as error:
             self._refused(task.name, f"the audit itself failed: {type(error).__name__}: {str(error)[:200]}")
         finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ..stores import redis_effects
 from . import (
     cache_effects,
     enqueue_effects,
@@ -27,5 +28,6 @@ def install_all(names: dict[int, str], outward: Iterable[str]) -> None:
     layer_effects.install()
     storage_effects.install()
     cache_effects.install()
+    redis_effects.install()
     http_effects.install()
     mock_effects.install(names, outward)
