@@ -40,7 +40,7 @@ HEAD = """
         if os.getpid() == REAL:
             assert BEFORE == [held()]
 """
-LABEL = "Label.objects.get_or_create(parcel_id=pk, text='a')"
+LABEL = "Label.objects.filter(parcel_id=pk).exists() or Label.objects.create(parcel_id=pk, text='a')"
 BODIES = {
     "leaves_its_lock": f"""
         if CLIENT.set("lock:1", "me", nx=True):
@@ -69,7 +69,7 @@ BODIES = {
             assert pipeline.execute()[2] == b"one"
         {LABEL}
     """,
-    "watches": f"""
+    "watches": """
         with CLIENT.pipeline() as pipeline:
             pipeline.watch("text")
             before = pipeline.get("text")
@@ -91,13 +91,6 @@ BODIES = {
         if os.getpid() != REAL:
             os._exit(3)
     """,
-    "takes_too_long": """
-        CLIENT.set("text", "late")
-        if os.getpid() != REAL:
-            import signal
-            signal.signal(signal.SIGALRM, signal.SIG_IGN)
-            while True: time.sleep(1)
-    """,
 }
 # Of each: its verdict, its effects, and one of its findings.
 EXPECTED = {
@@ -108,7 +101,7 @@ EXPECTED = {
     ),
     "has_a_lock": ("BREAKS", ["redis SET lock:2", "INSERT parcels_label", "redis EVAL lock:2"], None),
     "waits_for_the_dead": ("LOOK", ["redis SET lock:3", "INSERT parcels_label", "redis EVAL lock:3"], None),
-    "counts": ("LOOK", ["redis INCR counter"], "again: redis INCR counter"),
+    "counts": ("LOOK", ["redis INCRBY counter"], "again: redis INCRBY counter"),
     "pushes": ("LOOK", ["redis RPUSH list"], "again: redis RPUSH list"),
     "is_guarded": ("NO DIFFERENCE FOUND", ["INSERT parcels_label", "redis SET done"], None),
     "uses_a_pipeline": (
@@ -126,14 +119,25 @@ EXPECTED = {
     ),
     "changes_nothing": ("NO EFFECT SEEN", [], None),
     "is_killed": ("NOT AUDITED", None, "a shadow died without a word"),
-    "takes_too_long": ("NOT AUDITED", None, "a shadow did not end in its time"),
 }  # fmt: skip
+TOO_LONG = {
+    "takes_too_long": """
+        CLIENT.set("text", "late")
+        if os.getpid() != REAL:
+            import signal
+            signal.signal(signal.SIGALRM, signal.SIG_IGN)
+            while True: time.sleep(1)
+    """,
+}
 REFUSED = {
     "flushes": ("CLIENT.flushdb()", "it asks Redis for FLUSHDB, which can't be put back"),
     "blocks": ("CLIENT.blpop('nothing', timeout=1)", "it asks Redis for BLPOP, which can't be put back"),
     "publishes": ("CLIENT.publish('channel', 'word')", "it asks Redis for PUBLISH, which can't be put back"),
     "subscribes": ("CLIENT.pubsub().subscribe('channel')", "it asks Redis for SUBSCRIBE, which can't be put back"),
-    "selects": ("redis.Redis.from_url('{url}').execute_command('SELECT', 3)", "it asks Redis for SELECT, which can't be put back"),
+    "selects": (
+        "redis.Redis.from_url('{url}').execute_command('SELECT', 3)",
+        "it asks Redis for SELECT, which can't be put back",
+    ),
     "writes_much": ("CLIENT.append('huge', 'x')", "it writes a value of more than 1 MB to Redis"),
     "writes_many": (
         "CLIENT.mset({f'key:{n}': n for n in range(300)})",
@@ -201,3 +205,49 @@ def test_what_cannot_be_put_back_is_not_audited(parcels, server):
     result.assert_outcomes(passed=len(REFUSED))
     told = {name: (found[name]["verdict"], found[name]["reason"].partition(", at test_it.py:")[0]) for name in REFUSED}
     assert told == {name: ("NOT AUDITED", reason) for name, (_, reason) in REFUSED.items()}
+
+
+@pytest.mark.slow
+def test_a_shadow_that_is_killed_is_put_back(parcels, server):
+    result, found = parcels.test(module_of(TOO_LONG, server.url))
+    result.assert_outcomes(passed=1)
+    assert found["takes_too_long"]["reason"] == "a shadow did not end in its time"
+
+
+LEFT_BEHIND = """
+    import redis
+    from celery import shared_task
+    from pytest_backchannel.questions.audit.stores import redis_put_back
+
+    CLIENT = redis.Redis.from_url("{url}")
+
+    @shared_task
+    def counts():
+        return CLIENT.incr("counter")
+
+    @shared_task
+    def counts_elsewhere():
+        return CLIENT.incr("another")
+
+    def test_first(db, monkeypatch):
+        monkeypatch.setattr(redis_put_back, "_PATIENCE", 0.0)
+        monkeypatch.setattr(redis_put_back, "_try", lambda *args: "it is gone")
+        counts.delay()
+
+    def test_second(db):
+        assert counts_elsewhere.delay().get() == 1
+"""
+
+
+def test_a_test_does_not_go_on_with_what_could_not_be_put_back(parcels, server):
+    parcels.project.settings("CELERY_TASK_EAGER_PROPAGATES = False")
+    result, found = parcels.test(LEFT_BEHIND.replace("{url}", server.url))
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*RedisNotPutBack: the audit has run a task in a copy of this process, and can't put back what the copy "
+            f"wrote to {server.url}: it is gone.",
+            "*These keys may hold something else than before: counter.",
+        ]
+    )
+    assert found["counts_elsewhere"]["reason"] == "an earlier audit could not put back what it had written to Redis"

@@ -1,4 +1,4 @@
-"""A cache in memory above a real one, for a shadow: what it has not written is read from below, and nothing is written there."""
+"""A cache in memory above a real one, for a shadow: what it has not written is read below, and nothing is written."""
 
 from __future__ import annotations
 
@@ -57,6 +57,7 @@ class OverlaidCache(BaseCache):
     # ---------------------------------------------------------------- what Django asks of a cache
 
     def get(self, key: Any, default: Any = None, version: Any = None, client: Any = None) -> Any:
+        """Read it here, or below."""
         whole = self._whole(key, version)
         if whole in self._written:
             data = self._here(whole)
@@ -67,6 +68,7 @@ class OverlaidCache(BaseCache):
             return self.below.get(key, default, version=version)
 
     def has_key(self, key: Any, version: Any = None, client: Any = None) -> bool:
+        """Whether it is there."""
         return self.get(key, _MISS, version) is not _MISS
 
     def set(
@@ -79,6 +81,7 @@ class OverlaidCache(BaseCache):
         nx: bool = False,
         xx: bool = False,
     ) -> bool | None:
+        """Write it here. ``nx`` and ``xx`` are those of django-redis."""
         if (nx or xx) and self.has_key(key, version) is nx:
             return False
         seconds = self.default_timeout if timeout is DEFAULT_TIMEOUT else timeout
@@ -89,11 +92,13 @@ class OverlaidCache(BaseCache):
     def add(
         self, key: Any, value: Any, timeout: Any = DEFAULT_TIMEOUT, version: Any = None, client: Any = None
     ) -> bool:
+        """Write it where it is not there."""
         return self.set(key, value, timeout, version, nx=True) is not False
 
     def incr(
         self, key: Any, delta: int = 1, version: Any = None, client: Any = None, ignore_key_check: bool = False
     ) -> int:
+        """Add to a number, which expires when it did."""
         before = self.get(key, _MISS, version)
         if before is _MISS and not ignore_key_check:
             raise ValueError(f"Key {key!r} not found")
@@ -102,11 +107,13 @@ class OverlaidCache(BaseCache):
         return value
 
     def delete(self, key: Any, version: Any = None, client: Any = None) -> bool:
+        """Delete it here."""
         there = self.has_key(key, version)
         self._write(key, version, None, None)
         return there
 
     def touch(self, key: Any, timeout: Any = DEFAULT_TIMEOUT, version: Any = None, client: Any = None) -> bool:
+        """Give it another time to expire."""
         value = self.get(key, _MISS, version)
         if value is _MISS:
             return False
@@ -115,6 +122,7 @@ class OverlaidCache(BaseCache):
         return True
 
     def clear(self) -> None:
+        """Nothing of what is below is there any more."""
         self._written.clear()
         self._cleared = True
 
@@ -188,9 +196,7 @@ class _OverlaidRedis(OverlaidCache):
                 found[str(key)] = None
         return list(found)
 
-    def iter_keys(
-        self, search: str, itersize: Any = None, client: Any = None, version: Any = None
-    ) -> Iterator[Any]:
+    def iter_keys(self, search: str, itersize: Any = None, client: Any = None, version: Any = None) -> Iterator[Any]:
         return iter(self.keys(search, version))
 
     def delete_pattern(

@@ -1,7 +1,7 @@
 """What the commands of Redis do: which read, and which keys the others write. One that is not here is refused.
 
-The table is ours, and not the server's: what is not known well enough to be put back is not to be let through by a server
-that knows more.
+The table is ours, and not the server's: what is not known well enough to be put back is not to be let through by a
+server that knows more.
 """
 
 from __future__ import annotations
@@ -33,7 +33,12 @@ class Keys(NamedTuple):
 
 ONE, ALL, PAIRS, TWO, SECOND = Keys(1, 1), Keys(1, -1), Keys(1, -1, 2), Keys(1, 2), Keys(2, 2)
 
-_READS = frozenset(
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_READS = _names(
     """
     GET MGET EXISTS TTL PTTL EXPIRETIME PEXPIRETIME TYPE STRLEN GETRANGE SUBSTR GETBIT BITCOUNT BITPOS BITFIELD_RO LCS
     HGET HMGET HGETALL HKEYS HVALS HLEN HEXISTS HSTRLEN HSCAN HRANDFIELD HTTL HPTTL HEXPIRETIME HPEXPIRETIME
@@ -43,24 +48,26 @@ _READS = frozenset(
     GEOPOS GEODIST GEOHASH GEOSEARCH GEORADIUS_RO GEORADIUSBYMEMBER_RO SORT_RO EVAL_RO EVALSHA_RO
     KEYS SCAN RANDOMKEY DBSIZE DUMP OBJECT TOUCH PING ECHO TIME INFO LASTSAVE COMMAND ROLE LOLWUT
     AUTH HELLO READONLY READWRITE WATCH UNWATCH MULTI EXEC DISCARD QUIT
-    """.split()
+    """
 )
-# Of a command with two words, which of the second ones change nothing that outlives the connection. Of SCRIPT LOAD, a text
-# stays in a cache that the server may empty at any time: redis-py itself loads what is not there.
+# Of a command with two words: which second ones change nothing that outlives the connection. SCRIPT LOAD leaves a
+# text in a cache that the server may empty at any time: redis-py itself loads what is not there.
 _SECOND_WORDS = {
-    b"CLIENT": frozenset(b"SETINFO SETNAME GETNAME ID INFO LIST TRACKING CACHING NO-EVICT NO-TOUCH MAINT_NOTIFICATIONS".split()),
-    b"CONFIG": frozenset([b"GET"]),
-    b"MEMORY": frozenset([b"USAGE"]),
-    b"SCRIPT": frozenset([b"LOAD", b"EXISTS"]),
-    b"ACL": frozenset([b"WHOAMI"]),
-}  # fmt: skip
+    "CLIENT": _names("SETINFO SETNAME GETNAME ID INFO LIST TRACKING CACHING NO-EVICT NO-TOUCH MAINT_NOTIFICATIONS"),
+    "CONFIG": _names("GET"),
+    "MEMORY": _names("USAGE"),
+    "SCRIPT": _names("LOAD EXISTS"),
+    "ACL": _names("WHOAMI"),
+}
 # All keys of the server, and so those of a cache, too.
-LISTING = frozenset({"KEYS", "SCAN", "RANDOMKEY", "DBSIZE"})
-SCRIPTS = frozenset({"EVAL", "EVALSHA"})
+LISTING = _names("KEYS SCAN RANDOMKEY DBSIZE")
+SCRIPTS = _names("EVAL EVALSHA")
 # Whose answer says how many were changed, or whether one was.
 _COUNTED = {
-    ONE: "SETNX HSETNX EXPIRE PEXPIRE EXPIREAT PEXPIREAT PERSIST HDEL SADD SREM ZREM LREM ZREMRANGEBYRANK ZREMRANGEBYSCORE "
-    "ZREMRANGEBYLEX XDEL XTRIM PFADD LPUSHX RPUSHX LINSERT",
+    ONE: """
+        SETNX HSETNX EXPIRE PEXPIRE EXPIREAT PEXPIREAT PERSIST HDEL SADD SREM ZREM LREM ZREMRANGEBYRANK
+        ZREMRANGEBYSCORE ZREMRANGEBYLEX XDEL XTRIM PFADD LPUSHX RPUSHX LINSERT
+    """,
     ALL: "DEL UNLINK",
     PAIRS: "MSETNX",
     TWO: "SMOVE RENAMENX COPY",
@@ -68,22 +75,26 @@ _COUNTED = {
 # Whose answer is what was taken, or nothing.
 _TAKEN = {ONE: "LPOP RPOP SPOP ZPOPMIN ZPOPMAX GETDEL", TWO: "RPOPLPUSH LMOVE"}
 _OTHERS = {
-    ONE: "SET SETEX PSETEX GETSET GETEX APPEND SETRANGE SETBIT BITFIELD INCR INCRBY INCRBYFLOAT DECR DECRBY HSET HMSET "
-    "HINCRBY HINCRBYFLOAT LPUSH RPUSH LSET LTRIM ZADD ZINCRBY XADD GEOADD SINTERSTORE SUNIONSTORE SDIFFSTORE ZUNIONSTORE "
-    "ZINTERSTORE ZDIFFSTORE ZRANGESTORE GEOSEARCHSTORE PFMERGE",
+    ONE: """
+        SET SETEX PSETEX GETSET GETEX APPEND SETRANGE SETBIT BITFIELD INCR INCRBY INCRBYFLOAT DECR DECRBY HSET HMSET
+        HINCRBY HINCRBYFLOAT LPUSH RPUSH LSET LTRIM ZADD ZINCRBY XADD GEOADD SINTERSTORE SUNIONSTORE SDIFFSTORE
+        ZUNIONSTORE ZINTERSTORE ZDIFFSTORE ZRANGESTORE GEOSEARCHSTORE PFMERGE
+    """,
     ALL: "PFCOUNT",
     PAIRS: "MSET",
     TWO: "RENAME",
     SECOND: "BITOP",
 }
 WRITES: dict[str, Keys] = {
-    name: keys for table in (_COUNTED, _TAKEN, _OTHERS) for keys, names in table.items() for name in names.split()
+    name: keys for table in (_COUNTED, _TAKEN, _OTHERS) for keys, names in table.items() for name in _names(names)
 }
-_TELLING = frozenset(" ".join([*_COUNTED.values(), *_TAKEN.values()]).split())
+_TELLING = frozenset(name for table in (_COUNTED, _TAKEN) for names in table.values() for name in _names(names))
 # Once more is another number, or another item.
-_ADDING = frozenset(
-    "INCR INCRBY INCRBYFLOAT DECR DECRBY HINCRBY HINCRBYFLOAT ZINCRBY APPEND LPUSH RPUSH LPUSHX RPUSHX LINSERT XADD "
-    "LPOP RPOP SPOP ZPOPMIN ZPOPMAX RPOPLPUSH LMOVE".split()
+_ADDING = _names(
+    """
+    INCR INCRBY INCRBYFLOAT DECR DECRBY HINCRBY HINCRBYFLOAT ZINCRBY APPEND LPUSH RPUSH LPUSHX RPUSHX LINSERT XADD
+    LPOP RPOP SPOP ZPOPMIN ZPOPMAX RPOPLPUSH LMOVE
+    """
 )
 
 
@@ -95,8 +106,8 @@ def name_of(words: Words) -> str:
 def reads(words: Words) -> bool:
     """Whether a command is known to change nothing."""
     name = name_of(words)
-    second = _SECOND_WORDS.get(name.encode())
-    return name in _READS if second is None else len(words) > 1 and words[1].upper() in second
+    second = _SECOND_WORDS.get(name)
+    return name in _READS if second is None else name_of(words[1:]) in second
 
 
 def written_keys(words: Words) -> list[bytes] | None:

@@ -36,7 +36,7 @@ def install() -> None:
 
 # --- private API of redis-py, seen on 5–8 (valkey-py 6): AbstractConnection.send_packed_command, read_response and
 # --- can_read, pid and _sock; Connection._connect; the client's execute_command, Pipeline.execute, command_stack and
-# --- immediate_execute_command; Script.__call__. tests/plugin/audit/test_audited_redis.py fails where they are otherwise.
+# --- immediate_execute_command; Script.__call__. tests/plugin/audit/test_audited_redis.py fails where it is otherwise.
 
 
 def _watch_connections(module: Any, guard: RedisGuard) -> None:
@@ -92,7 +92,7 @@ def _joined(command: Any) -> bytes:
 
 
 def _check_kind(connection: Any, plain: tuple[type, ...]) -> None:
-    """No TLS, no sentinel, no cluster (whose nodes are told what to do when they connect), no class of the project's."""
+    """No TLS, no sentinel, no cluster (whose connections have a function of it), no class of the project's."""
     if type(connection) not in plain or getattr(connection, "redis_connect_func", None) is not None:
         told_parent.refuse(f"it talks to Redis by a {type(connection).__name__} that the audit can't have, too")
 

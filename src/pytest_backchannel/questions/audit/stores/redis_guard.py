@@ -1,4 +1,4 @@
-"""In a shadow: before a command writes to a real Redis, what its keys hold is noted for the parent; or it is refused."""
+"""Before a command of a shadow writes to a real Redis: what its keys hold is noted for the parent, or it is refused."""
 
 from __future__ import annotations
 

@@ -45,7 +45,12 @@ class Journal:
     def note_held(self, found: list[Held]) -> None:
         """In the shadow: note what keys hold, before they are written."""
         self._append(
-            {"place": held.place, "key": _text(held.key), "dump": held.dump and _text(held.dump), "expires": held.expires}
+            {
+                "place": held.place,
+                "key": _text(held.key),
+                "dump": held.dump and _text(held.dump),
+                "expires": held.expires,
+            }
             for held in found
         )
 

@@ -1,4 +1,4 @@
-"""A connection to a Redis of the audit's own, past redis-py: what a test has replaced or watches there is not touched."""
+"""The audit's own connection to a Redis, past redis-py: what a test has replaced or watches there is not touched."""
 
 from __future__ import annotations
 
@@ -53,17 +53,17 @@ class Link:
     """
 
     def __init__(self, place: Place) -> None:
-        if place.path:
-            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            self._socket.settimeout(_TIMEOUT)
-            self._socket.connect(place.path)
-        else:
-            self._socket = socket.create_connection((place.host, place.port), timeout=_TIMEOUT)
+        self._socket = _connected(place)
         self._read = self._socket.makefile("rb")
-        if place.password:
-            self._expect_ok(b"AUTH", *([place.username.encode()] if place.username else []), place.password.encode())
-        if place.database:
-            self._expect_ok(b"SELECT", str(place.database).encode())
+        try:
+            if place.password:
+                names = [place.username.encode()] if place.username else []
+                self._expect_ok(b"AUTH", *names, place.password.encode())
+            if place.database:
+                self._expect_ok(b"SELECT", str(place.database).encode())
+        except BaseException:
+            self.close()
+            raise
 
     def ask(self, *commands: Sequence[bytes]) -> list[Any]:
         """Send some commands at once.
@@ -106,6 +106,19 @@ class Link:
         if data is None or len(data) < length + 2:
             raise ConnectionError("the connection to Redis has ended")
         return data[:-2]
+
+
+def _connected(place: Place) -> socket.socket:
+    if not place.path:
+        return socket.create_connection((place.host, place.port), timeout=_TIMEOUT)
+    found = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        found.settimeout(_TIMEOUT)
+        found.connect(place.path)
+    except BaseException:
+        found.close()
+        raise
+    return found
 
 
 def _packed(words: Sequence[bytes]) -> bytes:

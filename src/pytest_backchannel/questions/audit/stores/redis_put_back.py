@@ -83,8 +83,9 @@ def _fail(place: Place, found: list[Held], reason: str) -> None:
     more = f" and {len(found) - 10} more" if len(found) > 10 else ""
     _failed.value = "an earlier audit could not put back what it had written to Redis"
     raise RedisNotPutBack(
-        f"the audit has run a task in a copy of this process, and can't put back what the copy wrote to {place}: {reason}.\n"
+        "the audit has run a task in a copy of this process, and can't put back what the copy wrote to "
+        f"{place}: {reason}.\n"
         f"These keys may hold something else than before: {keys}{more}.\n"
-        "Nothing is audited from here on. Empty that database before the next run, and see why its server does not answer; "
-        "or leave the task out of the audit, by running its tests without --backchannel-audit."
+        "Nothing is audited from here on. Empty that database before the next run, and see why its server does not "
+        "answer; or run the tests of that task without --backchannel-audit."
     )

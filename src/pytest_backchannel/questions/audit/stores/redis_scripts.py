@@ -1,7 +1,7 @@
 """Which keys a Lua script writes: those that it is given, if its text shows that it writes no others.
 
-Redis lets a script touch any key, whatever it declares. So each ``redis.call`` in it must read, or write what comes from
-``KEYS`` by a way that is easily followed; of another script nothing could be put back.
+Redis lets a script touch any key, whatever it declares. So each ``redis.call`` in it must read, or write what comes
+from ``KEYS`` by a way that is easily followed; of another script nothing could be put back.
 """
 
 from __future__ import annotations
@@ -12,10 +12,17 @@ from collections.abc import Iterator
 
 from .redis_commands import WRITES, Words, reads
 
-_COMMENT = re.compile(r"--\[\[.*?\]\]|--[^\n]*", re.DOTALL)
+# A comment, a text, or the beginning of a long text; whichever comes first is one.
+_TOKEN = re.compile(
+    r"--\[(?P<level>=*)\[.*?\](?P=level)\]|--(?!\[=*\[)[^\n]*"
+    r"|(?P<text>'(?:\\.|[^'\\\n])*'|\"(?:\\.|[^\"\\\n])*\")|(?P<odd>['\"]|\[=*\[|--\[=*\[)",
+    re.DOTALL,
+)
 _CALL = re.compile(r"\b(?:redis|server)\s*\.\s*p?call\b\s*(\(?)")
 # Ways to reach what is not named.
-_HIDDEN = re.compile(r"\b(?:redis|server)\s*(?:\[|,|\)|$)|=\s*(?:redis|server)\b(?!\s*\.)|\b(?:loadstring|load|_G|getfenv|setfenv)\b")
+_HIDDEN = re.compile(
+    r"\b(?:redis|server)\s*(?:\[|,|\)|$)|=\s*(?:redis|server)\b(?!\s*\.)|\b(?:loadstring|load|_G|getfenv|setfenv)\b"
+)
 _KEY = re.compile(r"KEYS\s*\[[^\[\]]+\]")
 _ALL_KEYS = re.compile(r"(?:table\s*\.\s*)?unpack\s*\(\s*KEYS\s*\)")
 _BOUND = re.compile(r"\blocal\s+(\w+)\s*=\s*KEYS\s*\[[^\[\]]+\]|\bfor\s+\w+\s*,\s*(\w+)\s+in\s+ipairs\s*\(\s*KEYS\s*\)")
@@ -38,7 +45,9 @@ def keys_given(words: Words) -> list[bytes] | None:
 
 def commands_in(text: str) -> list[str] | None:
     """The commands by which a script writes; None where its text does not tell that it writes only keys it is given."""
-    text = _COMMENT.sub("", text)
+    if any(token.group("odd") for token in _TOKEN.finditer(text)):
+        return None
+    text = _TOKEN.sub(lambda token: token.group("text") or " ", text)
     if _HIDDEN.search(text):
         return None
     bound = _bound_names(text)
