@@ -129,6 +129,14 @@ BODIES = {
         """,
         CALL,
     ),
+    "counts_in_redis": (
+        """
+        with REDIS.pipeline() as pipeline:
+            pipeline.incr("hits").expire("hits", 60).execute()
+        REDIS.eval("return redis.call('incr', KEYS[1])", 1, "hits")
+        """,
+        "task.delay(parcel.pk)\nassert REDIS.get('hits') == b'2'",
+    ),
     "changes_its_arguments": ("pk.append(1)\nassert len(pk) == 1", "task([])"),
     "does_otherwise_in_a_shadow": (
         """
@@ -184,7 +192,12 @@ EXPECTED = {
         None,
     ),
     "waits_for_the_dead": ("LOOK", None, "the message that comes again does not end: it waits at *"),
-    "locks_in_redis": ("NO DIFFERENCE FOUND", ["INSERT parcels_label"], None),
+    "locks_in_redis": (
+        "BREAKS",
+        ["redis SET done", "INSERT parcels_label"],
+        "a row of parcels_label never written",
+    ),
+    "counts_in_redis": ("LOOK", ["redis INCRBY hits, EXPIRE hits", "redis EVAL hits"], "again: redis EVAL hits"),
     "changes_its_arguments": ("NO EFFECT SEEN", [], None),
     "does_otherwise_in_a_shadow": ("NOT FAITHFUL", ["UPDATE parcels_parcel"], None),
     "makes_noise": ("NO DIFFERENCE FOUND", ["UPDATE parcels_parcel", "INSERT parcels_label"], None),

@@ -204,7 +204,7 @@ class _OverlaidRedis(OverlaidCache):
     ) -> int:
         if prefix is not None:
             told_parent.refuse("it deletes keys of a cache by another prefix (delete_pattern)")
-        found = self.keys(pattern, version)
+        found = sorted(self.keys(pattern, version))  # a server tells them in the order of its own
         for key in found:
             self.delete(key, version)
         return len(found)

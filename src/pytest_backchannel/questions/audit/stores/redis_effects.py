@@ -14,7 +14,7 @@ from typing import Any
 from ..effects.effect_log import note, running
 from ..shadows import outside, told_parent
 from .redis_commands import SCRIPTS, changed, effect_of, name_of, written_keys
-from .redis_guard import RedisGuard
+from .redis_guard import RedisGuard, check_cached
 from .redis_link import Place, commands_of
 from .redis_scripts import keys_given
 
@@ -157,18 +157,17 @@ def _watch_clients(client: Any, pipeline: Any, guard: RedisGuard) -> None:
 
     def noted(before: Any) -> Any:
         def execute_command(self: Any, *args: Any, **options: Any) -> Any:
-            _check_no_cache(self)
+            words = _checked(self, args)
             result = before(self, *args, **options)
-            _note([(_words(self, args), result)], guard)
+            _note([(words, result)], guard)
             return result
 
         return execute_command
 
     def execute_all(self: Any, *args: Any, **kwargs: Any) -> Any:
-        _check_no_cache(self)
-        sent = [entry[0] for entry in self.command_stack]
+        sent = [_checked(self, entry[0]) for entry in self.command_stack]
         results = all_of(self, *args, **kwargs)
-        _note([(_words(self, words), result) for words, result in zip(sent, results, strict=False)], guard)
+        _note(zip(sent, results, strict=False), guard)
         return results
 
     client.execute_command = noted(execute)
@@ -176,14 +175,15 @@ def _watch_clients(client: Any, pipeline: Any, guard: RedisGuard) -> None:
     pipeline.execute = execute_all
 
 
-def _check_no_cache(client: Any) -> None:
-    if getattr(client.connection_pool, "cache", None) is not None:
-        told_parent.refuse("it talks to Redis by a client that keeps answers, which the test's own has noted")
-
-
-def _words(client: Any, args: Sequence[Any]) -> list[bytes]:
+def _checked(client: Any, args: Sequence[Any]) -> list[bytes]:
+    """The words of a command that may go on."""
     encode = client.get_encoder().encode
-    return [*str(args[0]).encode().split(), *(bytes(encode(value)) for value in args[1:])]
+    words = [*str(args[0]).encode().split(), *(bytes(encode(value)) for value in args[1:])]
+    if not outside.is_reading():
+        if getattr(client.connection_pool, "cache", None) is not None:
+            told_parent.refuse("it talks to Redis by a client that keeps answers, as the test's own does")
+        check_cached(words)
+    return words
 
 
 # --- end of private API

@@ -24,6 +24,16 @@ cached_keys: set[bytes] = tracked("keys that a shadow has written through a cach
 """Keys of a cache that is written in memory alone: the server does not hold what the body sees there."""
 
 
+def check_cached(words: Words) -> None:
+    """Refuse a command about a key that the shadow has written through a cache: it would find what is below.
+
+    Args:
+        words: the command.
+    """
+    if cached_keys and (name_of(words) in LISTING or not cached_keys.isdisjoint(words[1:])):
+        told_parent.refuse("it asks Redis itself for what it has written through a cache")
+
+
 class ScriptRun(NamedTuple):
     """A script that was let go.
 
@@ -68,7 +78,6 @@ class RedisGuard:
         keys: dict[bytes, None] = {}
         script: list[bytes] | None = None
         for words in commands:
-            self._check_cached(words)
             if name_of(words) == "WATCH":
                 self._begin_watch(place)
             elif name_of(words) in SCRIPTS:
@@ -115,10 +124,6 @@ class RedisGuard:
             self.learn(words[1])
             return self._texts[sha_of(words[1])]
         return self._texts.get(words[1].lower())
-
-    def _check_cached(self, words: Words) -> None:
-        if cached_keys and (name_of(words) in LISTING or not cached_keys.isdisjoint(words[1:])):
-            told_parent.refuse("it asks Redis itself for what it has written through a cache")
 
     # ---------------------------------------------------------- what is noted
 
