@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from textwrap import dedent, indent
 
 import pytest
@@ -10,6 +11,7 @@ from pytest_backchannel.servers.brokers.redis import start_redis
 
 redis = pytest.importorskip("redis")
 
+
 HEAD = """
     import os
     import time
@@ -17,12 +19,14 @@ HEAD = """
     import pytest
     import redis
     from celery import shared_task
+    from django.core.cache import cache
     from parcels import carrier
     from parcels.models import Label, Parcel
 
     CLIENT = redis.Redis.from_url("{url}")
     ONE = redis.Redis.from_url("{url}", single_connection_client=True)
     WORDS = redis.Redis.from_url("{url}", decode_responses=True)
+    PUBSUB = CLIENT.pubsub()
     SCRIPT = CLIENT.register_script("redis.call('incr', KEYS[1]) return redis.call('expire', KEYS[1], ARGV[1])")
     REAL = os.getpid()
 
@@ -86,6 +90,7 @@ BODIES = {
         CLIENT.delete("nothing"); CLIENT.set("text", "two", nx=True); CLIENT.get("text"); CLIENT.lpop("nothing")
         assert list(CLIENT.scan_iter("te*")) == [b"text"]
     """,
+    "uses_djangos_cache": "cache.set('word', 'two'); cache._cache.get_client().incr('counter')",
     "is_killed": """
         CLIENT.set("text", "killed"); CLIENT.set("new", 1)
         if os.getpid() != REAL:
@@ -118,6 +123,7 @@ EXPECTED = {
         None,
     ),
     "changes_nothing": ("NO EFFECT SEEN", [], None),
+    "uses_djangos_cache": ("LOOK", ["cache.set word", "redis INCRBY counter"], "again: redis INCRBY counter"),
     "is_killed": ("NOT AUDITED", None, "a shadow died without a word"),
 }  # fmt: skip
 TOO_LONG = {
@@ -143,11 +149,32 @@ REFUSED = {
         "CLIENT.mset({f'key:{n}': n for n in range(300)})",
         "it writes to more than 200 keys of Redis",
     ),
+    "is_encrypted": (
+        "redis.Redis.from_url('{url}'.replace('redis:', 'rediss:')).get('text')",
+        "it talks to Redis by a SSLConnection that the audit can't have, too",
+    ),
+    "keeps_answers": (
+        """
+        from redis.cache import CacheConfig
+        redis.Redis.from_url("{url}", protocol=3, cache_config=CacheConfig()).get("text")
+        """,
+        "it talks to Redis by a client that keeps answers, as the test's own does",
+    ),
+    "reads_what_the_test_reads": (
+        "assert PUBSUB.get_message(timeout=1)",
+        "it reads from a connection to Redis that the test has opened",
+    ),
+    "mixes": (
+        "cache.set('word', 'two'); CLIENT.get(cache.make_key('word'))",
+        "it asks Redis itself for what it has written through a cache",
+    ),
     "hides_its_keys": (
         """CLIENT.eval("for _, key in ipairs(redis.call('keys', '*')) do redis.call('del', key) end", 0)""",
         "it runs a script in Redis whose keys its text does not tell",
     ),
 }
+if find_spec("redis.cache") is None:  # redis-py 5.0
+    del REFUSED["keeps_answers"]
 KEEPS = """
 
     @pytest.fixture(autouse=True)
@@ -162,6 +189,7 @@ KEEPS = """
         CLIENT.xadd("stream", {"b": 1}, id="5-1")
         CLIENT.set("huge", os.urandom(1_200_000))
         ONE.ping()
+        PUBSUB.subscribe("news")
         BEFORE[:] = [held()]
 """
 
@@ -183,12 +211,19 @@ def module_of(bodies, url, call="task.delay(parcel.pk)"):
     return text
 
 
+def audited(parcels, bodies, server, **kwargs):
+    """The result of a run, and what it tells of each task."""
+    cache = {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": server.url}
+    parcels.project.settings(f'CACHES = {{"default": {cache!r}}}')
+    return parcels.test(module_of(bodies, server.url, **kwargs))
+
+
 def effects_of(task):
     return [effect.rpartition(" (")[0] for call in task["calls"] for effect in call["effects"]]
 
 
 def test_what_is_done_in_a_real_redis(parcels, server):
-    result, found = parcels.test(module_of(BODIES, server.url))
+    result, found = audited(parcels, BODIES, server)
     result.assert_outcomes(passed=len(BODIES))
     for name, (verdict, effects, text) in EXPECTED.items():
         task = found[name]
@@ -201,7 +236,7 @@ def test_what_is_done_in_a_real_redis(parcels, server):
 def test_what_cannot_be_put_back_is_not_audited(parcels, server):
     bodies = {name: body for name, (body, _) in REFUSED.items()}
     call = "import contextlib\nwith contextlib.suppress(redis.RedisError): task.delay(parcel.pk)"
-    result, found = parcels.test(module_of(bodies, server.url, call))
+    result, found = audited(parcels, bodies, server, call=call)
     result.assert_outcomes(passed=len(REFUSED))
     told = {name: (found[name]["verdict"], found[name]["reason"].partition(", at test_it.py:")[0]) for name in REFUSED}
     assert told == {name: ("NOT AUDITED", reason) for name, (_, reason) in REFUSED.items()}
@@ -209,7 +244,7 @@ def test_what_cannot_be_put_back_is_not_audited(parcels, server):
 
 @pytest.mark.slow
 def test_a_shadow_that_is_killed_is_put_back(parcels, server):
-    result, found = parcels.test(module_of(TOO_LONG, server.url))
+    result, found = audited(parcels, TOO_LONG, server)
     result.assert_outcomes(passed=1)
     assert found["takes_too_long"]["reason"] == "a shadow did not end in its time"
 
@@ -251,3 +286,27 @@ def test_a_test_does_not_go_on_with_what_could_not_be_put_back(parcels, server):
         ]
     )
     assert found["counts_elsewhere"]["reason"] == "an earlier audit could not put back what it had written to Redis"
+
+
+TWIN = """
+    import pytest
+    from celery import shared_task
+
+    valkey = pytest.importorskip("valkey")
+    CLIENT = valkey.Valkey.from_url("{url}".replace("redis:", "valkey:"))
+
+    @shared_task
+    def counts():
+        return CLIENT.incr("counter")
+
+    def test_it(db):
+        CLIENT.delete("counter")
+        assert counts.delay().get() == 1
+"""
+
+
+@pytest.mark.skipif(find_spec("valkey") is None, reason="valkey-py is not installed")
+def test_its_twin_does_the_same(parcels, server):
+    result, found = parcels.test(TWIN.replace("{url}", server.url))
+    result.assert_outcomes(passed=1)
+    assert (found["counts"]["verdict"], effects_of(found["counts"])) == ("LOOK", ["redis INCRBY counter"])
