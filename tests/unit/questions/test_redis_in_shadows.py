@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import threading
 
 import pytest
 
@@ -270,6 +271,17 @@ def test_it_holds_what_it_held_and_expires_when_it_did(link, place):
     assert link.ask(words("EXISTS new"), words("EXISTS gone")) == [0, 0]
 
 
+def test_a_server_that_does_not_know_pexpiretime(link, place):
+    link.ask([b"ACL", b"SETUSER", b"old", b"reset", b"on", b">word", b"~*", b"+@all", b"-pexpiretime"])
+    link.ask(words("SET a 1 PX 2000000"), words("SET b 1"))
+    (before,) = link.ask(words("PEXPIRETIME a"))
+    with put_back():
+        forked(writing(place._replace(username="old", password="word"), "SET a 2", "EXPIRE b 9", "SET c 1"), 5)
+    after, b, c = link.ask(words("PEXPIRETIME a"), words("PEXPIRETIME b"), words("EXISTS c"))
+    assert abs(after - before) <= 2
+    assert (b, c) == (-1, 0)
+
+
 def test_of_two_names_of_one_server_the_first_note_counts(link, place):
     link.ask(words("SET a 1"))
     other = place._replace(host="localhost")
@@ -284,6 +296,30 @@ def test_of_two_names_of_one_server_the_first_note_counts(link, place):
     with put_back():
         forked(work, 5)
     assert link.ask(words("GET a")) == [b"1"]
+
+
+def test_two_threads_of_one_body(link, place):
+    names = [f"key:{number}" for number in range(60)]
+
+    def work():
+        guard = RedisGuard()
+
+        def write(names):
+            own = Link(place)
+            for name in names:
+                guard.before(place, [words(f"SET {name} 1")], "")
+                own.ask(words(f"SET {name} 1"))
+
+        threads = [threading.Thread(target=write, args=(names[at::4],)) for at in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        told_parent.tell({"there": Link(place).ask(words("DBSIZE"))})
+
+    with put_back():
+        assert forked(work, 5) == {"there": [60]}
+    assert link.ask(words("DBSIZE")) == [0]
 
 
 @pytest.mark.parametrize("ends", [lambda: os._exit(3), lambda: os.kill(os.getpid(), 9)])

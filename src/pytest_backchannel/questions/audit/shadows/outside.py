@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+import threading
 from typing import Any
 
 from ....active import Slot
@@ -21,13 +22,19 @@ _FILES = frozenset(
 )  # fmt: skip
 
 
+class _Reading(threading.local):
+    """How many blocks of :class:`reading` this thread is in: what another one does meanwhile is looked at."""
+
+    depth = 0
+
+
 class _Guard:
     """What is let through: what this shadow itself has made in the folder for temporary files, and what it may read."""
 
     def __init__(self) -> None:
         self.armed = False
         self.made: set[str] = set()
-        self.reading = 0
+        self.reading = _Reading()
         self.folder = os.path.realpath(tempfile.gettempdir()) + os.sep
 
 
@@ -47,20 +54,20 @@ def arm(armed: bool) -> None:
 
 
 class reading:
-    """Within the block, a cache outside of the process may be asked: nothing is written there."""
+    """Within the block, this thread may ask a cache outside of the process: nothing is written there."""
 
     def __enter__(self) -> None:
         if _guard.value is not None:
-            _guard.value.reading += 1
+            _guard.value.reading.depth += 1
 
     def __exit__(self, *error: object) -> None:
         if _guard.value is not None:
-            _guard.value.reading -= 1
+            _guard.value.reading.depth -= 1
 
 
 def is_reading() -> bool:
     """Whether a cache is asked now."""
-    return _guard.value is not None and _guard.value.reading > 0
+    return _guard.value is not None and _guard.value.reading.depth > 0
 
 
 def _hook(event: str, args: tuple[Any, ...]) -> None:
@@ -70,7 +77,7 @@ def _hook(event: str, args: tuple[Any, ...]) -> None:
     if event == "open":
         _opens(guard, *args)
     elif event in _SOCKETS:
-        if not guard.reading:
+        if not guard.reading.depth:
             told_parent.refuse(f"it opens a connection to {_peer(args)}")
     elif event in _PROCESSES:
         told_parent.refuse(f"it starts a process ({event})")

@@ -6,7 +6,7 @@ import pickle
 import time
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, NoReturn
 
 from django.core.cache.backends.base import DEFAULT_TIMEOUT, BaseCache
 
@@ -46,13 +46,15 @@ class OverlaidCache(BaseCache):
         if name.startswith("__") or "below" not in vars(self):
             raise AttributeError(name)
         value = getattr(self.below, name)
-        if not callable(value) or any(kind.__module__.startswith(_OF_REDIS) for kind in type(self.below).__mro__):
+        known = any(kind.__module__.startswith(_OF_REDIS) for kind in type(self.below).__mro__)
+        if known or isinstance(value, str | bytes | int | float | None):
             return value
+        if not callable(value):
+            self._refuse(name)
+        return lambda *args, **kwargs: self._refuse(f"{name}()")
 
-        def refused(*args: Any, **kwargs: Any) -> Any:
-            told_parent.refuse(f"it calls {name}() of {type(self.below).__name__}, which may write past the audit")
-
-        return refused
+    def _refuse(self, what: str) -> NoReturn:
+        told_parent.refuse(f"it uses {what} of {type(self.below).__name__}, which may write past the audit")
 
     # ---------------------------------------------------------------- what Django asks of a cache
 
