@@ -118,7 +118,8 @@ def _address(connection: Any) -> str:
     """The connection's own end, as the server names it; empty for that of a path, which has no name."""
     if connection._sock is None:
         connection.connect()
-    name = connection._sock.getsockname()
+    own: Any = connection._sock
+    name = own.getsockname()
     if not isinstance(name, tuple):
         return ""
     host, port = name[:2]

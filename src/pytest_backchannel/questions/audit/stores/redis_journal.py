@@ -9,7 +9,7 @@ import base64
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from ....active import Slot
@@ -76,7 +76,7 @@ class Journal:
         """Forget it."""
         os.close(self._descriptor)
 
-    def _append(self, records: Iterator[dict[str, object]] | list[dict[str, object]]) -> None:
+    def _append(self, records: Iterable[Mapping[str, object]]) -> None:
         data = "".join(json.dumps(record) + "\n" for record in records).encode()
         while data:
             data = data[os.write(self._descriptor, data) :]

@@ -103,7 +103,7 @@ class Link:
 
     def _bytes(self, length: int) -> bytes:
         data = self._read.read(length + 2)
-        if data is None or len(data) < length + 2:
+        if len(data) < length + 2:
             raise ConnectionError("the connection to Redis has ended")
         return data[:-2]
 
