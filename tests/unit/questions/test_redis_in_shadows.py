@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import select
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -11,7 +13,7 @@ import pytest
 from pytest_backchannel.errors import RedisNotPutBack
 from pytest_backchannel.questions.audit.shadows import told_parent
 from pytest_backchannel.questions.audit.shadows.forking import NotAudited, forked
-from pytest_backchannel.questions.audit.stores import redis_commands, redis_put_back
+from pytest_backchannel.questions.audit.stores import redis_commands, redis_others, redis_put_back
 from pytest_backchannel.questions.audit.stores.redis_commands import adds_up, changed, effect_of, reads, written_keys
 from pytest_backchannel.questions.audit.stores.redis_guard import RedisGuard
 from pytest_backchannel.questions.audit.stores.redis_journal import Held, Journal
@@ -340,6 +342,62 @@ def test_while_another_client_waits_for_a_key_nothing_is_written(link, place):
     waiting.close()
 
 
+CLIENT = """
+import socket, sys
+own = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+own.sendall(b"SELECT %s\\r\\nPING\\r\\n" % sys.argv[2].encode())
+while b"PONG" not in own.recv(100):
+    pass
+print("there", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def another(place):
+    """Makes another process a client of a database of the server."""
+    started = []
+
+    def connect(database):
+        code = [sys.executable, "-c", CLIENT, str(place.port), str(database)]
+        started.append(subprocess.Popen(code, stdin=subprocess.PIPE, stdout=subprocess.PIPE))
+        assert started[-1].stdout.readline() == b"there\n"
+
+    yield connect
+    for process in started:
+        process.communicate()
+
+
+def test_what_another_process_may_use_is_not_written(link, place, another):
+    another(3)
+    with put_back():  # a database of its own
+        forked(writing(place, "SET a 1"), 5)
+    another(0)
+    with put_back(), pytest.raises(NotAudited, match=r"another process uses, too \(127.0.0.1:\d+\)"):
+        forked(writing(place, "SET a 1"), 5)
+    assert link.ask(words("EXISTS a")) == [0]
+
+
+def test_behind_a_proxy_clients_are_counted(link, place, another, monkeypatch):
+    monkeypatch.setattr(redis_others, "name_of_end", lambda end: "172.17.0.1:1")
+    with put_back():
+        forked(writing(place, "SET a 1"), 5)
+    another(3)
+    with put_back(), pytest.raises(NotAudited, match=r"\(4 clients, of which 3 are known\)"):
+        forked(writing(place, "SET a 1"), 5)
+
+
+def test_a_connection_that_the_shadow_has_closed_is_still_the_tests(link, place):
+    def work():
+        guard = RedisGuard()
+        link.close()
+        guard.before(place, [words("SET a 1")], "")
+        told_parent.tell({})
+
+    with put_back():
+        assert forked(work, 5) == {}
+
+
 def test_while_another_client_watches_nothing_is_written(link, place):
     if b"watching_clients" not in link.ask(words("INFO clients"))[0]:
         pytest.skip("this server does not tell")
@@ -349,7 +407,7 @@ def test_while_another_client_watches_nothing_is_written(link, place):
     assert link.ask(words("MULTI"), words("EXEC"))[1] == []
 
 
-@pytest.mark.parametrize("command", ["-restore", "-dump", "-del", "-info"])
+@pytest.mark.parametrize("command", ["-restore", "-dump", "-del", "-info", "-client|list"])
 def test_where_it_could_not_be_put_back_nothing_is_written(link, place, command):
     link.ask([b"ACL", b"SETUSER", b"guest", b"reset", b"on", b">word", b"~*", b"+@all", command.encode()])
     guest = place._replace(username="guest", password="word")

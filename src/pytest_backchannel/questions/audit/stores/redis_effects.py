@@ -16,6 +16,7 @@ from ..shadows import outside, told_parent
 from .redis_commands import SCRIPTS, changed, effect_of, name_of, written_keys
 from .redis_guard import RedisGuard, check_cached
 from .redis_link import Place, commands_of
+from .redis_others import name_of_end
 from .redis_scripts import keys_given
 
 _LIBRARIES = (("redis", "Redis"), ("valkey", "Valkey"))
@@ -119,11 +120,7 @@ def _address(connection: Any) -> str:
     if connection._sock is None:
         connection.connect()
     own: Any = connection._sock
-    name = own.getsockname()
-    if not isinstance(name, tuple):
-        return ""
-    host, port = name[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return name_of_end(own.getsockname())
 
 
 def _is_fake(connection: Any) -> bool:

@@ -11,6 +11,7 @@ from ..shadows import outside, told_parent
 from .redis_commands import LISTING, SCRIPTS, Words, name_of, reads, written_keys
 from .redis_journal import Held, journal_of_shadow
 from .redis_link import ErrorReply, Link, Place
+from .redis_others import OwnSockets
 from .redis_scripts import commands_in, keys_given, sha_of
 
 MOST_KEYS = 200
@@ -58,6 +59,7 @@ class RedisGuard:
         self._known: set[tuple[Place, bytes]] = set()
         self._texts: dict[bytes, str] = {}
         self._watches: set[Place] = set()
+        self._own = OwnSockets()
         self._lock = threading.Lock()
         self._local = threading.local()
 
@@ -139,6 +141,9 @@ class RedisGuard:
             journal.note_client(place, address)
         if new:
             _check_nobody_waits(link, (_BLOCKED,) if place in self._watches else (_BLOCKED, _WATCHING))
+            other = self._own.other_client(link, place)
+            if other:
+                told_parent.refuse(f"it writes to a Redis that another process uses, too ({other})")
             found = [Held(place, key, dump, expires) for key, (dump, expires) in held_at(link, new).items()]
             if not self._known:
                 _check_putting_back(link, found[0])

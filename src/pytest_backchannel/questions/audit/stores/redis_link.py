@@ -74,6 +74,10 @@ class Link:
         self._socket.sendall(b"".join(map(_packed, commands)))
         return [self._answer() for _ in commands]
 
+    def own_end(self) -> Any:
+        """The end of it that is here, as a socket tells it."""
+        return self._socket.getsockname()
+
     def close(self) -> None:
         """Close it."""
         self._read.close()
