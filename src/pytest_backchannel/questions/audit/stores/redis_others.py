@@ -49,6 +49,7 @@ class OwnSockets:
         (said,) = link.ask([b"CLIENT", b"LIST"])
         if not isinstance(said, bytes):
             told_parent.refuse("it writes to a Redis that does not say who else is there (CLIENT LIST)")
+        self._seen |= _sockets()  # another thread of the body has connected just now
         clients = [client for client in map(_fields, said.decode().splitlines()) if not {*client["flags"]} & {*"SM"}]
         own = {socket.name for socket in self._seen.values()}
         if any(client["addr"] == name_of_end(link.own_end()) for client in clients):
