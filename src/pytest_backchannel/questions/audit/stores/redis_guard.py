@@ -57,6 +57,7 @@ class RedisGuard:
     def __init__(self) -> None:
         self._links: dict[Place, Link] = {}
         self._known: set[tuple[Place, bytes]] = set()
+        self._proven: set[Place] = set()
         self._texts: dict[bytes, str] = {}
         self._watches: set[Place] = set()
         self._own = OwnSockets()
@@ -145,8 +146,9 @@ class RedisGuard:
             if other:
                 told_parent.refuse(f"it writes to a Redis that another process uses, too ({other})")
             found = [Held(place, key, dump, expires) for key, (dump, expires) in held_at(link, new).items()]
-            if not self._known:
+            if place not in self._proven:
                 _check_putting_back(link, found[0])
+                self._proven.add(place)
             journal.note_held(found)
             self._known.update((place, key) for key in new)
         return link

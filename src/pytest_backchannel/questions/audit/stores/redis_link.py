@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -53,6 +54,7 @@ class Link:
     """
 
     def __init__(self, place: Place) -> None:
+        self._lock = threading.Lock()
         self._socket = _connected(place)
         self._read = self._socket.makefile("rb")
         try:
@@ -71,8 +73,9 @@ class Link:
         Returns:
             The answer of each: bytes, a number, None, a list of them or an :class:`ErrorReply`.
         """
-        self._socket.sendall(b"".join(map(_packed, commands)))
-        return [self._answer() for _ in commands]
+        with self._lock:
+            self._socket.sendall(b"".join(map(_packed, commands)))
+            return [self._answer() for _ in commands]
 
     def own_end(self) -> Any:
         """The end of it that is here, as a socket tells it."""

@@ -67,8 +67,11 @@ def _uses(client: dict[str, str], place: Place) -> bool:
 
 
 def _fields(line: str) -> dict[str, str]:
-    found = dict(field.partition("=")[::2] for field in line.split())
-    return {"addr": "", "flags": "", **found}
+    found = {"addr": "", "flags": ""}
+    for field in line.split():
+        name, _, value = field.partition("=")
+        found[name] = value
+    return found
 
 
 def name_of_end(end: Any) -> str:

@@ -26,6 +26,9 @@ _HIDDEN = re.compile(
 _KEY = re.compile(r"KEYS\s*\[[^\[\]]+\]")
 _ALL_KEYS = re.compile(r"(?:table\s*\.\s*)?unpack\s*\(\s*KEYS\s*\)")
 _BOUND = re.compile(r"\blocal\s+(\w+)\s*=\s*KEYS\s*\[[^\[\]]+\]|\bfor\s+\w+\s*,\s*(\w+)\s+in\s+ipairs\s*\(\s*KEYS\s*\)")
+# The table of the keys itself: an element of it that is not assigned, how many there are, or all of them.
+_TABLE = re.compile(r"(#|(?:\bipairs|\bunpack)\s*\()?\s*\bKEYS\b(\s*\[[^\[\]]*\])?")
+_ASSIGNED = re.compile(r"\bKEYS\s*\[[^\[\]]*\](?:\s*,[\w\s\[\]#+]+)*\s*=(?!=)")
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
 
 
@@ -48,7 +51,7 @@ def commands_in(text: str) -> list[str] | None:
     if any(token.group("odd") for token in _TOKEN.finditer(text)):
         return None
     text = _TOKEN.sub(lambda token: token.group("text") or " ", text)
-    if _HIDDEN.search(text):
+    if _HIDDEN.search(text) or _ASSIGNED.search(text) or not all(any(use.groups()) for use in _TABLE.finditer(text)):
         return None
     bound = _bound_names(text)
     found: list[str] = []
