@@ -11,6 +11,7 @@ import threading
 import pytest
 
 from pytest_backchannel.errors import RedisNotPutBack
+from pytest_backchannel.questions.audit.audit_data import Effect
 from pytest_backchannel.questions.audit.shadows import told_parent
 from pytest_backchannel.questions.audit.shadows.forking import NotAudited, forked
 from pytest_backchannel.questions.audit.stores import redis_commands, redis_others, redis_put_back
@@ -20,6 +21,8 @@ from pytest_backchannel.questions.audit.stores.redis_journal import Held, Journa
 from pytest_backchannel.questions.audit.stores.redis_link import ErrorReply, Link, Place, commands_of
 from pytest_backchannel.questions.audit.stores.redis_put_back import redis_put_back as put_back
 from pytest_backchannel.questions.audit.stores.redis_scripts import commands_in
+from pytest_backchannel.questions.audit.weighing.effect_changes import again, differing
+from pytest_backchannel.questions.audit.weighing.noise import Noise
 from pytest_backchannel.servers.brokers.redis import start_redis
 
 redis = pytest.importorskip("redis")
@@ -157,6 +160,15 @@ def test_what_adds_up():
     assert not adds_up(effect_of(["SET", "EXPIRE"]))
     assert not adds_up("cache.set")
     assert not adds_up("")
+
+
+@pytest.mark.parametrize(("name", "level"), [("RPUSH", "look"), ("INCRBY", "look"), ("SET", "small"), ("DEL", "small")])
+def test_how_much_it_matters(name, level):
+    effect = Effect(kind="cache", label=f"redis {name} jobs:7", of=effect_of([name]), where="tasks.py:3")
+    (more,) = again([effect])
+    assert (more.level, more.text) == (level, f"again: redis {name} jobs:7")
+    (less,) = differing([effect], [], Noise())
+    assert (less.level, less.text) == (level, f"never: redis {name} jobs:7")
 
 
 # ---------------------------------------------------------------- its scripts
