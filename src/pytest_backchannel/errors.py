@@ -296,6 +296,14 @@ class InMemoryDatabase(BackchannelError):
     """
 
 
+class RedisNotPutBack(BackchannelError):
+    """The audit ran a task in a copy of the test's process, and what the copy wrote to Redis can't be put back.
+
+    Raised where the task is called: the test must not go on with values that are not its own. The message names the
+    server, the keys and the reason, such as a server that no longer answers. Nothing is audited from there on.
+    """
+
+
 # --------------------------------------------------------- more than one of them
 
 

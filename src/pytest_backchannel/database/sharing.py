@@ -10,6 +10,7 @@ from typing import Any
 from ..active import Slot
 from ..errors import BackchannelError, SharedConnectionBusy, ThreadOutlivedTest
 from . import connection_local, patches
+from .made_connections import made_connections
 from .shared_connection import SharedConnection
 from .threads import ThreadsOfTest
 
@@ -45,14 +46,12 @@ class ConnectionSharing:
         Raises:
             BackchannelError: connections are shared already, or no transaction is open on any.
         """
-        from django.db import connections
-
         other = _current.value
         if other is not None:
             raise BackchannelError(f"the connections are lent already, to {other.test or 'another test'}")
         self.shared = {
             connection.alias: SharedConnection(connection, self.wait_limit)
-            for connection in connections.all(initialized_only=True)
+            for connection in made_connections()
             if connection.in_atomic_block
         }
         if not self.shared:
@@ -209,7 +208,6 @@ def _initialised() -> list[Any]:
     if "django.db" not in sys.modules or not any_connections():
         return []
     try:
-        found: list[Any] = sys.modules["django.db"].connections.all(initialized_only=True)
+        return made_connections()
     except ThreadOutlivedTest:  # such a thread has none that is ours, and who only looks does not touch the database
         return []
-    return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from . import connection_local
+from .made_connections import made_connections
 from .threads import ThreadsOfTest
 
 
@@ -34,14 +35,13 @@ class ThreadConnections:
 
     def stop(self) -> None:
         """Close them all, but those of the calling thread; and refuse later tests' database to threads left over."""
-        from django.db import connections
         from django.db.backends.base.base import BaseDatabaseWrapper
         from django.db.backends.signals import connection_created
 
         connection_created.disconnect(self._created)
         self._threads.end()
         connection_local.install_if_needed()
-        own = connections.all(initialized_only=True)
+        own = made_connections()
         for connection in self._opened:
             if not any(connection is mine for mine in own):
                 connection.inc_thread_sharing()

@@ -284,14 +284,13 @@ def _database_is_ready(item: pytest.Item, undo: contextlib.ExitStack) -> None:
 
 def _begin(item: pytest.Item) -> None:
     """Lend the connections if the test has a transaction; if not, watch what connections its threads open."""
-    from django.db import connections
-
     from ..database import WAIT_LIMIT, ConnectionSharing, ThreadConnections
+    from ..database.made_connections import made_connections
 
     if _LENT in item.stash:
         return
     late_hooks.need(item.config, late_hooks.LENT)
-    if any(connection.in_atomic_block for connection in connections.all(initialized_only=True)):
+    if any(connection.in_atomic_block for connection in made_connections()):
         item.stash[_LENT] = ConnectionSharing(item.nodeid, wait_limit=max(WAIT_LIMIT, options_of(item.config).timeout))
     else:
         item.stash[_LENT] = ThreadConnections(item.nodeid)

@@ -129,6 +129,14 @@ BODIES = {
         """,
         CALL,
     ),
+    "counts_in_redis": (
+        """
+        with REDIS.pipeline() as pipeline:
+            pipeline.incr("hits").expire("hits", 60).execute()
+        REDIS.eval("return redis.call('incr', KEYS[1])", 1, "hits")
+        """,
+        "task.delay(parcel.pk)\nassert REDIS.get('hits') == b'2'",
+    ),
     "changes_its_arguments": ("pk.append(1)\nassert len(pk) == 1", "task([])"),
     "does_otherwise_in_a_shadow": (
         """
@@ -191,7 +199,12 @@ EXPECTED = {
         None,
     ),
     "waits_for_the_dead": ("LOOK", None, "the message that comes again does not end: it waits at *"),
-    "locks_in_redis": ("NO DIFFERENCE FOUND", ["INSERT parcels_label"], None),
+    "locks_in_redis": (
+        "BREAKS",
+        ["redis SET done", "INSERT parcels_label"],
+        "a row of parcels_label never written",
+    ),
+    "counts_in_redis": ("LOOK", ["redis INCRBY hits, EXPIRE hits", "redis EVAL hits"], "again: redis EVAL hits"),
     "changes_its_arguments": ("NO EFFECT SEEN", [], None),
     "does_otherwise_in_a_shadow": ("NOT FAITHFUL", ["UPDATE parcels_parcel"], None),
     "finds_or_makes": (
@@ -210,6 +223,24 @@ OUTSIDE = {
     "starts": ("import subprocess; subprocess.run(['true'])", "it starts a process (subprocess.Popen)"),
     "writes": ("open('written.txt', 'w').close()", "it writes a file (written.txt)"),
     "removes": ("import os; os.remove('nothing.txt')", "it changes a file (os.remove nothing.txt)"),
+    "removes_beside": (
+        """
+        import os, pathlib, tempfile
+        folder = pathlib.Path(tempfile.gettempdir(), "backchannel-kept")
+        folder.mkdir(exist_ok=True)
+        (folder / "new.txt").write_text("x")
+        (folder / "old.txt").unlink()
+        """,
+        "it changes a file (os.remove old.txt)",
+    ),
+    "cuts": (
+        """
+        import os, pathlib, tempfile
+        folder = tempfile.mkdtemp()
+        os.truncate(pathlib.Path(tempfile.gettempdir(), "backchannel-kept", "old.txt"), 3)
+        """,
+        "it changes a file (os.truncate old.txt)",
+    ),
     "opens": ("import sqlite3; sqlite3.connect('x.db').close()", "it opens another connection to a database"),
     "waits": ("tasks.counts_in_sql.delay(pk).get()", "it waits for the result of another task"),
 }
@@ -240,9 +271,19 @@ def test_each_kind(parcels):
     assert reason == "parcels_parcel.state ends otherwise: 'shadow' → 'packed'"
 
 
-def test_what_reaches_outside_is_not_audited(parcels):
+KEEPS = """import pathlib, tempfile
+    old = pathlib.Path(tempfile.gettempdir(), "backchannel-kept", "old.txt")
+    old.write_text("kept")
+    """
+
+
+def test_what_reaches_outside_is_not_audited(parcels, tmp_path, monkeypatch):
     call = "import contextlib\nwith contextlib.suppress(Exception): task.delay(parcel.pk)"
-    result, found = parcels.test(module_of({name: (body, call) for name, (body, _) in OUTSIDE.items()}))
+    (tmp_path / "backchannel-kept").mkdir()
+    (tmp_path / "backchannel-kept" / "old.txt").write_text("kept")
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    bodies = module_of({name: (body, call) for name, (body, _) in OUTSIDE.items()})
+    result, found = parcels.test(bodies.replace("import contextlib", KEEPS + "import contextlib"))
     result.assert_outcomes(passed=len(OUTSIDE))
     told = {
         name: (task["verdict"], task["reason"].partition(", at test_it.py:")[0])

@@ -11,13 +11,13 @@ most of. Where a connection ends, in ``websocket_disconnect``, the closing is do
 
 from __future__ import annotations
 
-import sys
 import types
 from collections.abc import Awaitable, Callable, Generator
 from importlib import import_module
 from typing import Any
 
 from ...active import Replaced, Replacement
+from ...database.made_connections import made_connections
 
 # --- private API: channels.db.close_old_connections and channels.consumer.aclose_old_connections, seen on channels
 # 4.2–4.3: the names under which Channels calls Django's function, in threads and before each async handler ---
@@ -28,7 +28,7 @@ def _sparing(original: Callable[[], None]) -> Callable[[], None]:
         if not _closing.rules(close_old_connections):
             original()
             return
-        for connection in sys.modules["django.db"].connections.all(initialized_only=True):
+        for connection in made_connections():
             if not connection.in_atomic_block and not _blocked(connection):
                 connection.close_if_unusable_or_obsolete()
 

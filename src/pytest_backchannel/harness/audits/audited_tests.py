@@ -78,7 +78,8 @@ class AuditedTests:
                 reporter.write_line(line)
 
     def end_body(self, item: pytest.Item) -> None:
-        """The body has ended."""
+        """The body has ended; where the audit has left something behind, the test fails."""
+        self._auditor.end_body()
 
     def end(self, item: pytest.Item) -> dict[str, Any]:
         """A test has ended, and its fixtures are gone.

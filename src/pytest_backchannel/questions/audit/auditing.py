@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
+from ...errors import RedisNotPutBack
 from ...events import definition_of
 from ...masking import masked
 from . import audited_mocks
@@ -59,6 +60,7 @@ class Auditor:
         self._found = TestAudit([], Counter(), {})
         self._lock = threading.Lock()
         self._running: list[RealRun] = []
+        self._not_put_back: RedisNotPutBack | None = None
 
     @property
     def seconds(self) -> float:
@@ -75,6 +77,16 @@ class Auditor:
         audited_mocks.begin_test()
         self._test, self._allowed = test, allowed
         self._found = TestAudit([], Counter(), {})
+
+    def end_body(self) -> None:
+        """A test's body has ended.
+
+        Raises:
+            RedisNotPutBack: it was raised where a task was called, and Celery may have kept it as the task's failure.
+        """
+        error, self._not_put_back = self._not_put_back, None
+        if error is not None:
+            raise error.with_traceback(None)
 
     def take(self) -> TestAudit:
         """A test has ended: what was audited in it."""
@@ -109,7 +121,7 @@ class Auditor:
     def _audited(
         self, task: Any, run: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> ShadowPlan | None:
-        """What the shadows of a call have shown; None where there are none, or nothing new. It never raises."""
+        """What the shadows of a call have shown; None where there are none, or nothing new."""
         if not self._lock.acquire(blocking=False):
             return None  # another thread audits
         start = now()
@@ -117,6 +129,9 @@ class Auditor:
             return self._try(task, run, args, kwargs)
         except NotAudited as reason:
             self._refused(task.name, str(reason))
+        except RedisNotPutBack as error:
+            self._not_put_back = error
+            raise  # the test must not go on with a Redis that is not its own
         except Exception as error:
             self._refused(task.name, f"the audit itself failed: {type(error).__name__}: {str(error)[:200]}")
         finally:

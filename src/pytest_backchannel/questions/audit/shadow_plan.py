@@ -12,6 +12,7 @@ from .audit_data import AuditedCall, BodyRun, Finding, effect_from, run_from, si
 from .shadows.forking import NotAudited, forked, now
 from .shadows.parents_databases import Sequences, check_databases, pinned
 from .shadows.shadow_run import Body, die_after, run_once, run_twice
+from .stores.redis_put_back import redis_put_back
 from .weighing.call_findings import death_points, left_undone, of_death, of_hanging, of_second_delivery
 from .weighing.noise import Noise, noise_of
 
@@ -124,7 +125,7 @@ class ShadowPlan:
             self._slow = None
         if self._sequences is None:
             self._sequences = Sequences()
-        with pinned(self._sequences):
+        with pinned(self._sequences), redis_put_back():
             return forked(work, LIMIT)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ..stores import redis_effects
 from . import cache_effects, enqueue_effects, layer_effects, mail_effects, storage_effects
 from .doubled import http_effects, mock_effects, used_up_doubles
 
@@ -20,6 +21,7 @@ def install_all(names: dict[int, str], outward: Iterable[str]) -> None:
     layer_effects.install()
     storage_effects.install()
     cache_effects.install()
+    redis_effects.install()
     http_effects.install()
     used_up_doubles.install()
     mock_effects.install(names, outward)

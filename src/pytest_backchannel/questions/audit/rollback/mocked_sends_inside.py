@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from typing import Any
 from unittest import mock
 
@@ -13,10 +14,19 @@ from ... import ended_patches
 from ...mocked_enqueues import enqueuing_mocks
 from ...report.seen.around import around
 from .entered_blocks import block_of_the_code
-from .sends_inside import ENQUEUED, found
+from .sends_inside import ENQUEUED, Found, found
 
 # By identity, with the Mock itself, so that no other gets its identity: the lines that have called it.
 _calls: dict[int, tuple[Any, list[tuple[Location, str]]]] = tracked("calls of Mocks inside a transaction", {})
+
+
+class _Asking(threading.local):
+    """Whether this thread asks for its transaction: a Mock that is called for the answer is not asked about."""
+
+    now = False
+
+
+_asking = _Asking()
 
 
 def install() -> None:
@@ -62,11 +72,20 @@ def look_at(target: Any, attribute: str, stands_there: Any, original: Any) -> No
 def _called(before: Any, stand_in: Any, /, *args: Any, **kwargs: Any) -> Any:
     __tracebackhide__ = True
     noted = found.value
-    if noted is not None and in_code_transaction():
-        where, block = line_of(sys._getframe(1)), block_of_the_code()
-        if block and where is not None and not noted.is_test(where.path):
-            _calls.setdefault(id(stand_in), (stand_in, []))[1].append((where, block))
+    if noted is not None and not _asking.now:
+        _asking.now = True
+        try:
+            if in_code_transaction():
+                _note(stand_in, noted, line_of(sys._getframe(1)))
+        finally:
+            _asking.now = False
     return before(stand_in, *args, **kwargs)
+
+
+def _note(stand_in: Any, noted: Found, where: Location | None) -> None:
+    block = block_of_the_code()
+    if block and where is not None and not noted.is_test(where.path):
+        _calls.setdefault(id(stand_in), (stand_in, []))[1].append((where, block))
 
 
 def _replacements() -> list[Replacement]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+import threading
 from typing import Any
 
 from ....active import Slot
@@ -20,6 +21,15 @@ _FILES = frozenset(
      "shutil.rmtree", "shutil.move"}
 )  # fmt: skip
 
+# Of these the last argument is a folder's descriptor: of the others it is a length, or a path.
+_BY_DESCRIPTOR = _FILES - {"os.truncate", "shutil.move"}
+
+
+class _Reading(threading.local):
+    """How many blocks of :class:`reading` this thread is in: what another one does meanwhile is looked at."""
+
+    depth = 0
+
 
 class _Guard:
     """What is let through: what this shadow itself has made in the folder for temporary files, and what it may read."""
@@ -27,7 +37,7 @@ class _Guard:
     def __init__(self) -> None:
         self.armed = False
         self.made: set[str] = set()
-        self.reading = 0
+        self.reading = _Reading()
         self.folder = os.path.realpath(tempfile.gettempdir()) + os.sep
 
 
@@ -47,20 +57,20 @@ def arm(armed: bool) -> None:
 
 
 class reading:
-    """Within the block, a cache outside of the process may be asked: nothing is written there."""
+    """Within the block, this thread may ask a cache outside of the process: nothing is written there."""
 
     def __enter__(self) -> None:
         if _guard.value is not None:
-            _guard.value.reading += 1
+            _guard.value.reading.depth += 1
 
     def __exit__(self, *error: object) -> None:
         if _guard.value is not None:
-            _guard.value.reading -= 1
+            _guard.value.reading.depth -= 1
 
 
 def is_reading() -> bool:
     """Whether a cache is asked now."""
-    return _guard.value is not None and _guard.value.reading > 0
+    return _guard.value is not None and _guard.value.reading.depth > 0
 
 
 def _hook(event: str, args: tuple[Any, ...]) -> None:
@@ -70,7 +80,7 @@ def _hook(event: str, args: tuple[Any, ...]) -> None:
     if event == "open":
         _opens(guard, *args)
     elif event in _SOCKETS:
-        if not guard.reading:
+        if not guard.reading.depth:
             told_parent.refuse(f"it opens a connection to {_peer(args)}")
     elif event in _PROCESSES:
         told_parent.refuse(f"it starts a process ({event})")
@@ -106,11 +116,13 @@ def _changes(guard: _Guard, event: str, args: tuple[Any, ...]) -> None:
     if args and isinstance(args[0], int):
         return  # by a descriptor, of a folder of its own
     name = os.path.realpath(os.fsdecode(args[0])) if args else ""
+    if event == "os.mkdir" and os.path.lexists(name):
+        return  # it fails, or the body takes what is there
     if event == "os.mkdir" and name.startswith(guard.folder):
         guard.made.add(name)
     elif name in guard.made or any(name.startswith(made + os.sep) for made in guard.made):
         return
-    elif len(args) > 1 and isinstance(args[-1], int) and args[-1] > 0 and guard.made:
+    elif event in _BY_DESCRIPTOR and isinstance(args[-1], int) and args[-1] > 0 and guard.made:
         return  # below a descriptor, as shutil.rmtree() goes down a folder of its own
     elif not name.endswith(".pyc") and f"{os.sep}__pycache__" not in name:
         told_parent.refuse(f"it changes a file ({event} {os.path.basename(name)})")

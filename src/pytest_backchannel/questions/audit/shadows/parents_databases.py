@@ -9,6 +9,7 @@ import contextlib
 from collections.abc import Generator
 from typing import Any
 
+from ....database.made_connections import made_connections
 from .forking import NotAudited
 
 _SAVEPOINT = "backchannel_audit"
@@ -128,10 +129,8 @@ def _quoted(name: tuple[str, str]) -> str:
 
 def open_connections() -> list[Any]:
     """The connections to databases that are open, each once: a project may give one a second alias for a replica."""
-    from django.db import connections
-
     found: dict[int, Any] = {}
-    for connection in connections.all(initialized_only=True):
+    for connection in made_connections():
         if connection.connection is not None:
             found.setdefault(id(connection.connection), connection)
     return list(found.values())

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from ..audit_data import Effect, Finding
+from ..stores.redis_commands import adds_up
 from .noise import Noise, effect_key
 
 # How much it matters that it happens once more, and that it never does.
@@ -81,9 +82,9 @@ def _finding(effect: Effect, count: int, how: str) -> Finding:
 
 def _level(effect: Effect, how: str) -> str:
     if how == "never":
-        return "breaks" if effect.outward else _NEVER.get(effect.kind, "small")
+        return "breaks" if effect.outward else "look" if adds_up(effect.of) else _NEVER.get(effect.kind, "small")
     if effect.keyed:
         return "small"  # the other side knows it by its key
-    if effect.label.startswith("cache.incr"):
+    if effect.label.startswith("cache.incr") or adds_up(effect.of):
         return "look"
     return "breaks" if effect.outward else _AGAIN.get(effect.kind, "small")
