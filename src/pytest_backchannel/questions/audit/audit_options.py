@@ -18,8 +18,8 @@ class AuditOptions:
         allow: why the findings about a task are intended, by a pattern of its name.
         outward: patterns of mocks, such as ``shop.gateway.charge``, that stand for something outside of the project.
         json: the file of the findings as JSON; empty for none.
-        task_seconds: how long the audit of one task may take in a run, in seconds.
-        suite_seconds: how long all audits may take in one process of the run, in seconds.
+        task_seconds: how long the audit of one task may take in a run, in seconds of processor time.
+        suite_seconds: how long all audits may take in one process of the run, in the same.
 
     Example:
         >>> AuditOptions(kinds=("twice",)).wants("crash")

@@ -19,8 +19,9 @@ from .audited_bodies import AuditedBodies
 from .effects.call_words import arguments_text
 from .real_run import RealRun
 from .shadow_plan import ShadowPlan
-from .shadows.forking import NotAudited, can_fork, now
+from .shadows.forking import NotAudited, can_fork
 from .shadows.shadow_run import Body
+from .shadows.stopwatch import Stopwatch
 
 
 @dataclass
@@ -53,6 +54,7 @@ class Auditor:
         self._say = say
         self._slow: set[str] = set()
         self._budget = Budget(options)
+        self._clock = 0.0
         self._test = ""
         self._allowed: dict[str, str] = {}
         self._found = TestAudit([], Counter(), {})
@@ -61,8 +63,8 @@ class Auditor:
 
     @property
     def seconds(self) -> float:
-        """How long all audits took so far."""
-        return self._budget.seconds
+        """How long all audits took so far, by the clock."""
+        return self._clock
 
     def begin(self, test: str, allowed: dict[str, str]) -> None:
         """A test begins.
@@ -111,7 +113,7 @@ class Auditor:
         """What the shadows of a call have shown; None where there are none, or nothing new. It never raises."""
         if not self._lock.acquire(blocking=False):
             return None  # another thread audits
-        start = now()
+        watch = Stopwatch()
         try:
             return self._try(task, run, args, kwargs)
         except NotAudited as reason:
@@ -119,7 +121,8 @@ class Auditor:
         except Exception as error:
             self._refused(task.name, f"the audit itself failed: {type(error).__name__}: {str(error)[:200]}")
         finally:
-            self._budget.spend(task.name, now() - start)
+            self._budget.spend(task.name, watch.seconds)
+            self._clock += watch.clock
             self._lock.release()
         return None
 
@@ -148,7 +151,8 @@ class Auditor:
             seconds=self._budget.left(task.name),
             slow=lambda: self._tell_slow(task.name),
         )
-        if not plan.look(lambda way: self._budget.is_new(task.name, self._test, way)):
+        known = self._budget.known(task.name)
+        if not plan.look(lambda way: self._budget.is_new(task.name, self._test, way), known):
             return None
         plan.finish()
         return plan

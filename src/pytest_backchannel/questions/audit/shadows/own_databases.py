@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -32,6 +33,26 @@ def take_databases(limit: float) -> None:
         row_effects.install(connection)
     body_transactions.install()
     BaseDatabaseWrapper.connect = _refuse
+
+
+_MARK = "backchannel_clean"
+
+
+def mark_rows() -> None:
+    """Remember the rows of this shadow's connections as they are now."""
+    for connection in open_connections():
+        _execute(connection, f"SAVEPOINT {_MARK}")
+
+
+def rows_as_marked() -> None:
+    """Set the rows back to the mark."""
+    for connection in open_connections():
+        _execute(connection, f"ROLLBACK TO SAVEPOINT {_MARK}")
+
+
+def _execute(connection: Any, sql: str) -> None:
+    with contextlib.closing(connection.connection.cursor()) as cursor:
+        cursor.execute(sql)
 
 
 def _refuse(connection: Any) -> None:
