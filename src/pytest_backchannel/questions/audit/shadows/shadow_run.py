@@ -16,6 +16,7 @@ from . import body_transactions, outside, told_parent
 from .forking import now
 from .own_databases import mark_rows, rows_as_marked, take_databases
 from .own_process import become_shadow, restart_limit
+from .randomness import Randomness
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,14 +60,17 @@ def run_twice(body: Body, limit: float, known: Container[tuple[str, ...]] = ()) 
     """
     shadow = _Shadow(body, limit)
     mark_rows()
-    first = shadow.clean()
+    randomness = Randomness()
+    first, draws = shadow.clean(), randomness.drawn()
     if first.error:
         _tell_runs(first, first)
     second = shadow.again(limit)
     if way_of(first, second) in known:
         _tell_runs(*(replace(run, before={}, after={}) for run in (first, second)))
     told_parent.tell_first({"runs": [plain_run(first), plain_run(second)], "files": outside.leaves_files()})
-    told_parent.tell_more({"steady": shadow.is_steady(first, second, min(limit, 2 + 5 * first.seconds))})
+    randomness.drawn()
+    steady = shadow.is_steady(first, second, min(limit, 2 + 5 * first.seconds))
+    told_parent.tell_more({"steady": steady and randomness.drawn() == draws})
 
 
 def die_after(body: Body, limit: float, effect: int, seconds: float) -> NoReturn:
@@ -110,8 +114,8 @@ class _Shadow:
     def is_steady(self, first: BodyRun, second: BodyRun, limit: float) -> bool:
         """Whether it does the same once more from the same rows, so far as this process can tell.
 
-        What it has kept in memory can't be taken back: where that makes a difference, or may hide one, it is not
-        steady, and another shadow looks for the noise.
+        What it has kept in memory can't be taken back: where that makes a difference it is not steady, and another
+        shadow looks for the noise.
         """
         if (
             not first.after

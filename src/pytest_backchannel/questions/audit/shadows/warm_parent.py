@@ -19,6 +19,7 @@ _MODULES = (
     "django.core.mail.backends.base",
     "django.core.mail.backends.locmem",
     "django.db.transaction",
+    "encodings.idna",
     "http.client",
 )
 # Between an effect and the project's line that has caused it stand files of these.
