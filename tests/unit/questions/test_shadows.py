@@ -15,7 +15,7 @@ from pytest_backchannel.questions.audit.audit_data import Effect
 from pytest_backchannel.questions.audit.effects.row_effects import written_table
 from pytest_backchannel.questions.audit.output.audit_test import code_to_show
 from pytest_backchannel.questions.audit.shadows import forking, parents_databases, told_parent
-from pytest_backchannel.questions.audit.shadows.forking import NotAudited, forked
+from pytest_backchannel.questions.audit.shadows.forking import NotAudited, Patience, forked
 from pytest_backchannel.questions.audit.shadows.randomness import Randomness
 from pytest_backchannel.questions.audit.shadows.stopwatch import Stopwatch
 
@@ -88,6 +88,14 @@ def test_the_time_of_an_audit_is_that_of_the_processor_or_a_share_of_the_clocks(
     while worked.clock < 0.6:
         forked(lambda: told_parent.tell({"sum": sum(range(10**6))}), 5)
     assert worked.seconds > 0.1
+
+
+@pytest.mark.parametrize(("seconds", "times"), [(0.05, 1), (3, 0)])
+def test_it_is_said_that_somebody_waits(seconds, times):
+    said = []
+    work = lambda: (time.sleep(0.5), told_parent.tell({"a": 1}))  # noqa: E731
+    assert forked(work, 5, Patience(seconds, lambda: said.append(1))) == {"a": 1}
+    assert len(said) == times
 
 
 def test_it_is_killed_and_waited_for(monkeypatch):

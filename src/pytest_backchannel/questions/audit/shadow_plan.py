@@ -9,7 +9,7 @@ from typing import Any
 
 from .audit_budget import MOST_POINTS
 from .audit_data import AuditedCall, BodyRun, Finding, effect_from, run_from, way_of
-from .shadows.forking import NotAudited, forked
+from .shadows.forking import NotAudited, Patience, forked
 from .shadows.parents_databases import Sequences, check_databases, pinned
 from .shadows.shadow_run import Body, die_after, run_once, run_twice
 from .shadows.stopwatch import Stopwatch
@@ -141,14 +141,16 @@ class ShadowPlan:
         return bool(self.clean.after) and not self._steady
 
     def _fork(self, work: Callable[[], None]) -> dict[str, Any]:
-        # Between two shadows, and not by a timer: a thread beside the forks is what must not be.
-        if self._slow is not None and self._watch.clock > SLOW:
-            self._slow()
-            self._slow = None
+        patience = None if self._slow is None else Patience(SLOW - self._watch.clock, self._is_slow)
         if self._sequences is None:
             self._sequences = Sequences()
         with pinned(self._sequences):
-            return forked(work, LIMIT)
+            return forked(work, LIMIT, patience)
+
+    def _is_slow(self) -> None:
+        if self._slow is not None:
+            self._slow()
+            self._slow = None
 
 
 def _at(where: str) -> str:

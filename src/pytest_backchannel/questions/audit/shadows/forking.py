@@ -11,6 +11,7 @@ import signal
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from . import told_parent
@@ -28,12 +29,26 @@ def can_fork() -> bool:
     return hasattr(os, "fork")
 
 
-def forked(work: Callable[[], None], limit: float) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Patience:
+    """What happens while a child is waited for.
+
+    Attributes:
+        seconds: after how many.
+        lost: what is called then, once.
+    """
+
+    seconds: float
+    lost: Callable[[], None]
+
+
+def forked(work: Callable[[], None], limit: float, patience: Patience | None = None) -> dict[str, Any]:
     """Run a function in a forked child, which tells its parent something and ends.
 
     Args:
         work: what runs in the child; it ends by :func:`.told_parent.tell`.
         limit: how long the child may take, in seconds.
+        patience: what happens while it does. It is no timer's: a thread beside the forks is what must not be.
 
     Returns:
         What it has told.
@@ -53,6 +68,8 @@ def forked(work: Callable[[], None], limit: float) -> dict[str, Any]:
         _be_child(work, write)
     os.close(write)
     try:
+        if patience is not None and not _ready(read, patience.seconds):
+            patience.lost()
         told = _read(read, limit + GRACE)
     finally:
         os.close(read)
@@ -86,13 +103,17 @@ def _read(descriptor: int, limit: float) -> bytes | None:
     parts: list[bytes] = []
     deadline = now() + limit
     while True:
-        ready, _, _ = select.select([descriptor], [], [], max(0.0, deadline - now()))
-        if not ready:
+        if not _ready(descriptor, deadline - now()):
             return b"".join(parts) if any(b"\n" in part for part in parts) else None
         part = os.read(descriptor, 1 << 20)
         if not part:
             return b"".join(parts)
         parts.append(part)
+
+
+def _ready(descriptor: int, seconds: float) -> bool:
+    ready, _, _ = select.select([descriptor], [], [], max(0.0, seconds))
+    return bool(ready)
 
 
 def _end(child: int) -> None:
