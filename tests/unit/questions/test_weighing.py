@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -22,6 +23,7 @@ from pytest_backchannel.questions.audit.audit_data import (
     to_plain,
 )
 from pytest_backchannel.questions.audit.audit_options import AuditOptions
+from pytest_backchannel.questions.audit.auditing import known_tasks
 from pytest_backchannel.questions.audit.output.audit_text import audit_lines
 from pytest_backchannel.questions.audit.run_audit import RunAudit
 from pytest_backchannel.questions.audit.weighing.call_findings import (
@@ -436,3 +438,12 @@ def test_a_run_is_the_same_behind_the_pipe():
         aliases={"orders": "default"},
     )
     assert run_from(json.loads(json.dumps(plain_run(run)))) == run
+
+
+def test_what_is_known_of_tasks_is_told_once():
+    def task(**options):
+        return SimpleNamespace(run=len, acks_late=False, reject_on_worker_lost=None, **options)
+
+    bodies = SimpleNamespace(tasks={"a": task(), "b": task()})
+    assert known_tasks(bodies) == {name: KnownTask(where="", acks="early") for name in ("a", "b")}
+    assert list(known_tasks(bodies, {"a"})) == ["b"]

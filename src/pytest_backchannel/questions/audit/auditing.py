@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any
@@ -182,10 +182,17 @@ def _call(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
     return masked(f"{name}({arguments_text(args, kwargs)})")
 
 
-def known_tasks(bodies: AuditedBodies) -> dict[str, KnownTask]:
-    """What is known of the tasks of this process."""
+def known_tasks(bodies: AuditedBodies, told: Container[str] = ()) -> dict[str, KnownTask]:
+    """What is known of the tasks of this process.
+
+    Args:
+        bodies: the tasks.
+        told: names of those to leave out.
+    """
     found: dict[str, KnownTask] = {}
     for name, task in bodies.tasks.items():
+        if name in told:
+            continue
         where = definition_of(getattr(_function(task), "__code__", None))
         late = bool(task.acks_late)
         acks = "early" if not late else "late+lost" if task.reject_on_worker_lost else "late"
