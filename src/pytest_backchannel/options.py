@@ -265,12 +265,12 @@ def add_audit_options(parser: pytest.Parser) -> None:
     )
     parser.addini(
         "backchannel_audit_task_seconds",
-        "How long the audit of one task may take in a run (default: 10).",
+        "How long the audit of one task may take in a run, in seconds of processor time (default: 10).",
         default="10",
     )
     parser.addini(
         "backchannel_audit_suite_seconds",
-        "How long all audits may take in one process of the run (default: 300).",
+        "How long all audits may take in one process of the run, in seconds of processor time (default: 300).",
         default="300",
     )
 

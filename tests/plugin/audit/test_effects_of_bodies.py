@@ -20,6 +20,7 @@ HEAD = """
     from parcels.models import Label, Parcel
     from fakeredis import FakeRedis
 
+    KEPT = {}
     REDIS = FakeRedis()
 
     @pytest.fixture
@@ -155,6 +156,15 @@ BODIES = {
         """,
         CALL,
     ),
+    "marks": ("Parcel.objects.filter(pk=pk).update(state='done')", CALL),
+    "keeps_noise": (
+        """
+        import uuid
+        KEPT.setdefault("word", KEPT.get("word") or uuid.uuid4().hex[:9])
+        Parcel.objects.filter(pk=pk).update(state=KEPT["word"])
+        """,
+        CALL,
+    ),
     "makes_noise": (
         """
         import uuid
@@ -212,6 +222,8 @@ EXPECTED = {
         ["UPDATE parcels_parcel", "INSERT parcels_label", "COMMIT"],
         "a row of parcels_label never written, until get_or_create() is asked for it",
     ),
+    "marks": ("NO DIFFERENCE FOUND", ["UPDATE parcels_parcel"], None),
+    "keeps_noise": ("NO DIFFERENCE FOUND", ["UPDATE parcels_parcel"], None),
     "makes_noise": ("NO DIFFERENCE FOUND", ["UPDATE parcels_parcel", "INSERT parcels_label"], None),
 }
 OUTSIDE = {
@@ -269,6 +281,37 @@ def test_each_kind(parcels):
     assert found["sends"]["calls"][0]["deaths"] == 1
     reason = found["does_otherwise_in_a_shadow"]["reason"]
     assert reason == "parcels_parcel.state ends otherwise: 'shadow' → 'packed'"
+
+
+COUNTED = """
+    import os
+    forks, fork = [], os.fork
+    with patch("os.fork", lambda: forks.append(1) or fork()):
+        task.delay(parcel.pk)
+    assert len(forks) == {}
+"""
+
+
+def test_another_shadow_looks_for_noise_only_where_it_matters(parcels):
+    bodies = {
+        "does_nothing": ("pass", 1),
+        "mails": ("from django.core.mail import send_mail; send_mail('a', 'b', 'a@example.com', ['b@example.com'])", 1),
+        "marks": (BODIES["marks"][0], 1),
+        "keeps_noise": (BODIES["keeps_noise"][0], 2),
+        "inserts": ("Label.objects.create(parcel_id=pk, text='a')", 2),
+        "dies": ("Label.objects.get_or_create(parcel_id=pk, text='a'); " + BODIES["marks"][0], 2),
+    }
+    tests = {name: (body, dedent(COUNTED).format(shadows)) for name, (body, shadows) in bodies.items()}
+    result, found = parcels.test(module_of(tests))
+    result.assert_outcomes(passed=len(bodies))
+    assert {name: found[name]["verdict"] for name in bodies} == {
+        "does_nothing": "NO EFFECT SEEN",
+        "mails": "BREAKS",
+        "marks": "NO DIFFERENCE FOUND",
+        "keeps_noise": "NO DIFFERENCE FOUND",
+        "inserts": "BREAKS",
+        "dies": "NO DIFFERENCE FOUND",
+    }
 
 
 KEEPS = """import pathlib, tempfile

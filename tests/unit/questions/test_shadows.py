@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import random
+import secrets
 import time
+import uuid
 from types import SimpleNamespace
 
 import pytest
@@ -12,7 +15,9 @@ from pytest_backchannel.questions.audit.audit_data import Effect
 from pytest_backchannel.questions.audit.effects.row_effects import written_table
 from pytest_backchannel.questions.audit.output.audit_test import code_to_show
 from pytest_backchannel.questions.audit.shadows import forking, parents_databases, told_parent
-from pytest_backchannel.questions.audit.shadows.forking import NotAudited, forked
+from pytest_backchannel.questions.audit.shadows.forking import NotAudited, Patience, forked
+from pytest_backchannel.questions.audit.shadows.randomness import Randomness
+from pytest_backchannel.questions.audit.shadows.stopwatch import Stopwatch
 
 
 def test_it_tells_its_parent():
@@ -34,6 +39,63 @@ def test_why_it_says_nothing(work, reason):
     with pytest.raises(NotAudited) as raised:
         forked(work, 5)
     assert str(raised.value) == reason
+
+
+def told_and_then(*rest):
+    told_parent.tell_first({"a": 1})
+    for one in rest:
+        one()
+
+
+@pytest.mark.parametrize(
+    ("rest", "told"),
+    [
+        (lambda: told_parent.tell_more({"b": 2}), {"a": 1, "b": 2}),
+        (lambda: told_parent.give_up("it starts a process"), {"a": 1}),
+        (lambda: told_parent.tell({"hangs_at": "a.py:1"}), {"a": 1}),
+        (lambda: 1 / 0, {"a": 1}),
+        (lambda: os._exit(3), {"a": 1}),
+        (lambda: time.sleep(60), {"a": 1}),
+    ],
+)
+def test_what_it_has_told_first_counts_however_it_ends(monkeypatch, rest, told):
+    monkeypatch.setattr(forking, "GRACE", 0.1)
+    assert forked(lambda: told_and_then(rest), 0.5) == told
+
+
+@pytest.mark.parametrize(
+    ("draw", "drawn"),
+    [
+        (lambda: None, [0, False]),
+        (lambda: uuid.uuid4(), [16, False]),
+        (lambda: secrets.randbits(16), [2, False]),
+        (lambda: random.random(), [0, True]),
+    ],
+)
+def test_how_much_randomness_is_asked_for(draw, drawn):
+    def work():
+        counted = Randomness()
+        draw()
+        told_parent.tell({"first": counted.drawn(), "then": counted.drawn()})
+
+    assert forked(work, 5) == {"first": drawn, "then": [0, False]}
+
+
+def test_the_time_of_an_audit_is_that_of_the_processor_or_a_share_of_the_clocks():
+    waited, worked = Stopwatch(), Stopwatch()
+    time.sleep(0.3)
+    assert 0.1 <= waited.seconds <= waited.clock
+    while worked.clock < 0.6:
+        forked(lambda: told_parent.tell({"sum": sum(range(10**6))}), 5)
+    assert worked.seconds > 0.1
+
+
+@pytest.mark.parametrize(("seconds", "times"), [(0.05, 1), (3, 0)])
+def test_it_is_said_that_somebody_waits(seconds, times):
+    said = []
+    work = lambda: (time.sleep(0.5), told_parent.tell({"a": 1}))  # noqa: E731
+    assert forked(work, 5, Patience(seconds, lambda: said.append(1))) == {"a": 1}
+    assert len(said) == times
 
 
 def test_it_is_killed_and_waited_for(monkeypatch):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -16,10 +18,12 @@ from pytest_backchannel.questions.audit.audit_data import (
     KnownTask,
     Rows,
     call_from,
+    plain_run,
     run_from,
     to_plain,
 )
 from pytest_backchannel.questions.audit.audit_options import AuditOptions
+from pytest_backchannel.questions.audit.auditing import known_tasks
 from pytest_backchannel.questions.audit.output.audit_text import audit_lines
 from pytest_backchannel.questions.audit.run_audit import RunAudit
 from pytest_backchannel.questions.audit.weighing.call_findings import (
@@ -30,6 +34,7 @@ from pytest_backchannel.questions.audit.weighing.call_findings import (
 )
 from pytest_backchannel.questions.audit.weighing.faithfulness import difference
 from pytest_backchannel.questions.audit.weighing.noise import Noise, noise_of
+from pytest_backchannel.questions.audit.weighing.steadiness import is_plain, is_steady, leaves_rows
 from pytest_backchannel.questions.audit.weighing.task_verdicts import verdicts_of
 
 KINDS = {"n": "number", "at": "time", "made": "stamp", "order_id": ">orders"}
@@ -475,3 +480,48 @@ def test_the_seconds_of_a_task_and_of_the_run():
     assert budget.left("b") == 0.5
     budget.spend("b", 1)
     assert "suite_seconds" in budget.refusal("c")
+
+
+@pytest.mark.parametrize(
+    ("value", "plain"),
+    [(1, True), ("a", True), ([1, {"a": (None, 2.5)}], True), (object(), False), ({"a": [object()]}, False)],
+)
+def test_arguments_that_keep_nothing_of_a_run(value, plain):
+    assert is_plain(value) is plain
+
+
+def test_a_second_delivery_that_leaves_the_rows():
+    before, after = {"orders": rows((1, "open"))}, {"orders": rows((1, "done"))}
+    first = BodyRun(before=before, after=after)
+    assert leaves_rows(first, BodyRun(before=after, after=after))
+    assert leaves_rows(first, BodyRun())
+    assert not leaves_rows(first, BodyRun(before=after, after=before))
+    assert not leaves_rows(BodyRun(), BodyRun(before=before, after=after))
+    assert leaves_rows(BodyRun(), BodyRun(before=before, after=before))
+
+
+def test_steady_is_what_has_no_noise():
+    first = BodyRun(after={"orders": rows((1, "done"))}, effects=(Effect(kind="row", label="UPDATE orders"),))
+    assert is_steady(first, first)
+    assert not is_steady(first, replace(first, error="KeyError"))
+    assert not is_steady(first, replace(first, effects=()))
+    assert not is_steady(first, replace(first, after={"orders": rows((1, "other"))}))
+
+
+def test_a_run_is_the_same_behind_the_pipe():
+    run = BodyRun(
+        effects=(Effect(kind="row", label="UPDATE orders"),),
+        before={"orders": rows((1, "open"))},
+        after={"orders": rows((1, "done"))},
+        aliases={"orders": "default"},
+    )
+    assert run_from(json.loads(json.dumps(plain_run(run)))) == run
+
+
+def test_what_is_known_of_tasks_is_told_once():
+    def task(**options):
+        return SimpleNamespace(run=len, acks_late=False, reject_on_worker_lost=None, **options)
+
+    bodies = SimpleNamespace(tasks={"a": task(), "b": task()})
+    assert known_tasks(bodies) == {name: KnownTask(where="", acks="early") for name in ("a", "b")}
+    assert list(known_tasks(bodies, {"a"})) == ["b"]

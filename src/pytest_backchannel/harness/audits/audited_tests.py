@@ -87,8 +87,7 @@ class AuditedTests:
         Returns:
             What was audited in it, as plain values.
         """
-        known = known_tasks(self._bodies) if self._bodies is not None else {}
-        fresh = {name: task for name, task in known.items() if name not in self._told}
+        fresh = known_tasks(self._bodies, self._told) if self._bodies is not None else {}
         self._told |= set(fresh)
         seconds = self._auditor.seconds - self._seconds
         self._seconds = self._auditor.seconds

@@ -35,7 +35,7 @@ class Budget:
         self.seconds = 0.0
 
     def spend(self, task: str, seconds: float) -> None:
-        """So much was spent on a task."""
+        """So much was spent on a task, as :class:`.Stopwatch` counts."""
         self._spent[task] += seconds  # type: ignore[assignment]  # a Counter of seconds
         self.seconds += seconds
 
@@ -61,6 +61,10 @@ class Budget:
         reasons = self._reasons.setdefault(task, set())
         self._in_a_row[task] = self._in_a_row[task] + 1 if reason in reasons else 0
         reasons.add(reason)
+
+    def known(self, task: str) -> frozenset[tuple[str, ...]]:
+        """The sequences of effects that were audited."""
+        return frozenset(self._ways.get(task, ()))
 
     def is_new(self, task: str, test: str, way: tuple[str, ...]) -> bool:
         """Whether this sequence of effects was not audited yet; it is, from now on."""

@@ -166,9 +166,24 @@ def signature_of(effects: tuple[Effect, ...]) -> tuple[str, ...]:
     return tuple(f"{effect.kind} {effect.of} {effect.where}" for effect in effects)
 
 
+def way_of(first: BodyRun, second: BodyRun) -> tuple[str, ...]:
+    """What makes two calls of a task the same to an audit: the effects of their first and of their second delivery."""
+    return (*signature_of(first.effects), *sorted(signature_of(second.effects)))
+
+
 def to_plain(value: Any) -> Any:
     """Lists, texts and numbers alone, of an object of this module."""
     return asdict(value)
+
+
+def plain_run(run: BodyRun) -> dict[str, Any]:
+    """The same of a run, whose tables may be large: nothing of them is copied."""
+    return {
+        **vars(run),
+        "effects": [vars(effect) for effect in run.effects],
+        "before": {name: vars(rows) for name, rows in run.before.items()},
+        "after": {name: vars(rows) for name, rows in run.after.items()},
+    }
 
 
 def effect_from(data: Mapping[str, Any]) -> Effect:

@@ -21,8 +21,8 @@ class AuditOptions:
         html: the file of the findings as a page; empty for none.
         fail_under: the share of the tasks that ran that has to be audited without a BREAKS, 0 to 100; None where it
             does not matter.
-        task_seconds: how long the audit of one task may take in a run, in seconds.
-        suite_seconds: how long all audits may take in one process of the run, in seconds.
+        task_seconds: how long the audit of one task may take in a run, in seconds of processor time.
+        suite_seconds: how long all audits may take in one process of the run, in the same.
 
     Example:
         >>> AuditOptions(kinds=("twice",)).wants("crash")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any
@@ -21,8 +21,9 @@ from .audited_bodies import AuditedBodies
 from .effects.call_words import arguments_text
 from .real_run import RealRun
 from .shadow_plan import ShadowPlan
-from .shadows.forking import NotAudited, can_fork, now
+from .shadows.forking import NotAudited, can_fork
 from .shadows.shadow_run import Body
+from .shadows.stopwatch import Stopwatch
 
 
 @dataclass
@@ -55,6 +56,7 @@ class Auditor:
         self._say = say
         self._slow: set[str] = set()
         self._budget = Budget(options)
+        self._clock = 0.0
         self._test = ""
         self._allowed: dict[str, str] = {}
         self._found = TestAudit([], Counter(), {})
@@ -64,8 +66,8 @@ class Auditor:
 
     @property
     def seconds(self) -> float:
-        """How long all audits took so far."""
-        return self._budget.seconds
+        """How long all audits took so far, by the clock."""
+        return self._clock
 
     def begin(self, test: str, allowed: dict[str, str]) -> None:
         """A test begins.
@@ -124,7 +126,7 @@ class Auditor:
         """What the shadows of a call have shown; None where there are none, or nothing new."""
         if not self._lock.acquire(blocking=False):
             return None  # another thread audits
-        start = now()
+        watch = Stopwatch()
         try:
             return self._try(task, run, args, kwargs)
         except NotAudited as reason:
@@ -135,7 +137,8 @@ class Auditor:
         except Exception as error:
             self._refused(task.name, f"the audit itself failed: {type(error).__name__}: {str(error)[:200]}")
         finally:
-            self._budget.spend(task.name, now() - start)
+            self._budget.spend(task.name, watch.seconds)
+            self._clock += watch.clock
             self._lock.release()
         return None
 
@@ -164,7 +167,8 @@ class Auditor:
             seconds=self._budget.left(task.name),
             slow=lambda: self._tell_slow(task.name),
         )
-        if not plan.look(lambda way: self._budget.is_new(task.name, self._test, way)):
+        known = self._budget.known(task.name)
+        if not plan.look(lambda way: self._budget.is_new(task.name, self._test, way), known):
             return None
         plan.finish()
         return plan
@@ -194,10 +198,17 @@ def _call(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
     return masked(f"{name}({arguments_text(args, kwargs)})")
 
 
-def known_tasks(bodies: AuditedBodies) -> dict[str, KnownTask]:
-    """What is known of the tasks of this process."""
+def known_tasks(bodies: AuditedBodies, told: Container[str] = ()) -> dict[str, KnownTask]:
+    """What is known of the tasks of this process.
+
+    Args:
+        bodies: the tasks.
+        told: names of those to leave out.
+    """
     found: dict[str, KnownTask] = {}
     for name, task in bodies.tasks.items():
+        if name in told:
+            continue
         where = definition_of(getattr(_function(task), "__code__", None))
         late = bool(task.acks_late)
         acks = "early" if not late else "late+lost" if task.reject_on_worker_lost else "late"

@@ -11,6 +11,7 @@ import signal
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from . import told_parent
@@ -28,12 +29,26 @@ def can_fork() -> bool:
     return hasattr(os, "fork")
 
 
-def forked(work: Callable[[], None], limit: float) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Patience:
+    """What happens while a child is waited for.
+
+    Attributes:
+        seconds: after how many.
+        lost: what is called then, once.
+    """
+
+    seconds: float
+    lost: Callable[[], None]
+
+
+def forked(work: Callable[[], None], limit: float, patience: Patience | None = None) -> dict[str, Any]:
     """Run a function in a forked child, which tells its parent something and ends.
 
     Args:
         work: what runs in the child; it ends by :func:`.told_parent.tell`.
         limit: how long the child may take, in seconds.
+        patience: what happens while it does. It is no timer's: a thread beside the forks is what must not be.
 
     Returns:
         What it has told.
@@ -53,6 +68,8 @@ def forked(work: Callable[[], None], limit: float) -> dict[str, Any]:
         _be_child(work, write)
     os.close(write)
     try:
+        if patience is not None and not _ready(read, patience.seconds):
+            patience.lost()
         told = _read(read, limit + GRACE)
     finally:
         os.close(read)
@@ -82,17 +99,21 @@ def _be_child(work: Callable[[], None], descriptor: int) -> None:
 
 
 def _read(descriptor: int, limit: float) -> bytes | None:
-    """What the child writes until it ends; None where it takes too long."""
+    """What the child writes until it ends; None where it takes too long to write a line."""
     parts: list[bytes] = []
     deadline = now() + limit
     while True:
-        ready, _, _ = select.select([descriptor], [], [], max(0.0, deadline - now()))
-        if not ready:
-            return None
+        if not _ready(descriptor, deadline - now()):
+            return b"".join(parts) if any(b"\n" in part for part in parts) else None
         part = os.read(descriptor, 1 << 20)
         if not part:
             return b"".join(parts)
         parts.append(part)
+
+
+def _ready(descriptor: int, seconds: float) -> bool:
+    ready, _, _ = select.select([descriptor], [], [], max(0.0, seconds))
+    return bool(ready)
 
 
 def _end(child: int) -> None:
@@ -106,10 +127,12 @@ def _end(child: int) -> None:
 def _understood(told: bytes | None) -> dict[str, Any]:
     if told is None:
         raise NotAudited("a shadow did not end in its time")
-    try:
-        said: dict[str, Any] = json.loads(told)
-    except ValueError:
-        raise NotAudited("a shadow died without a word") from None
+    lines = told.split(b"\n")[:-1]  # behind the last one is nothing, or half a line
+    if not lines:
+        raise NotAudited("a shadow died without a word")
+    said: dict[str, Any] = {}
+    for line in lines:
+        said |= json.loads(line)
     if "not_audited" in said:
         raise NotAudited(said["not_audited"])
     return said

@@ -56,6 +56,11 @@ def arm(armed: bool) -> None:
         _guard.value.armed = armed
 
 
+def leaves_files() -> bool:
+    """Whether something that this shadow has made is still there: another shadow, which finds it, refuses to go on."""
+    return _guard.value is not None and any(map(os.path.lexists, _guard.value.made))
+
+
 class reading:
     """Within the block, this thread may ask a cache outside of the process: nothing is written there."""
 

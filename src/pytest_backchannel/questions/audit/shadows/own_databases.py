@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -32,6 +33,26 @@ def take_databases(limit: float) -> None:
         row_effects.install(connection)
     body_transactions.install()
     BaseDatabaseWrapper.connect = _refuse
+
+
+_MARK = "backchannel_clean"
+
+
+def mark_rows() -> None:
+    """Remember the rows of this shadow's connections as they are now."""
+    for connection in open_connections():
+        _execute(connection, f"SAVEPOINT {_MARK}")
+
+
+def rows_as_marked() -> None:
+    """Set the rows back to the mark."""
+    for connection in open_connections():
+        _execute(connection, f"ROLLBACK TO SAVEPOINT {_MARK}")
+
+
+def _execute(connection: Any, sql: str) -> None:
+    with contextlib.closing(connection.connection.cursor()) as cursor:
+        cursor.execute(sql)
 
 
 def _refuse(connection: Any) -> None:
@@ -79,18 +100,22 @@ def _postgresql(connection: Any, limit: float) -> None:
         connection.in_atomic_block, connection.commit_on_exit, connection.autocommit = True, True, False
 
 
+_NO_LOG = b"\x01\x01"  # of the header of a file: no write-ahead log, since the copy has no file
+
+
 def _sqlite(connection: Any, limit: float) -> None:
     """A file is the parent's, too: go on with a copy in memory, at the same depth of savepoints."""
     if connection.is_in_memory_db():
         return
     before = connection.connection
     # Not backup(): it never ends while the connection has written and not committed.
-    data = bytearray(before.serialize())
-    data[18:20] = b"\x01\x01"  # no write-ahead log: the copy has no file
+    data = before.serialize()
+    if data[18:20] != _NO_LOG:
+        data = data[:18] + _NO_LOG + data[20:]
     parameters = {**connection.get_connection_params(), "database": ":memory:"}
     parameters.pop("uri", None)
     copy = connection.get_new_connection(parameters)
-    copy.deserialize(bytes(data))
+    copy.deserialize(data)
     copy.isolation_level = None
     connection.connection = copy
     if connection.in_atomic_block:

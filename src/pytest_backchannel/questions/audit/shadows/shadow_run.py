@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Container
+from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
-from ..audit_data import BodyRun, Rows, to_plain
+from ..audit_data import BodyRun, Rows, plain_run, to_plain, way_of
 from ..effects.all_effects import install_all
 from ..effects.effect_log import EffectLog, begin
 from ..effects.table_rows import TooManyRows, rows_of
+from ..weighing.steadiness import is_plain, is_steady, leaves_rows
 from . import body_transactions, outside, told_parent
 from .forking import now
-from .own_databases import take_databases
+from .own_databases import mark_rows, rows_as_marked, take_databases
 from .own_process import become_shadow, restart_limit
+from .randomness import Randomness
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,15 +43,34 @@ class Body:
 def run_once(body: Body, limit: float) -> NoReturn:
     """In a shadow: the body once."""
     shadow = _Shadow(body, limit)
-    told_parent.tell({"runs": [to_plain(shadow.clean())]})
+    _tell_runs(shadow.clean())
 
 
-def run_twice(body: Body, limit: float) -> NoReturn:
-    """In a shadow: the body, and the same message again."""
+def _tell_runs(*runs: BodyRun) -> NoReturn:
+    told_parent.tell({"runs": [plain_run(run) for run in runs]})
+
+
+def run_twice(body: Body, limit: float, known: Container[tuple[str, ...]] = ()) -> NoReturn:
+    """In a shadow: the body, and the same message again; then whether it would do the same from the start again.
+
+    Args:
+        body: the call.
+        limit: how long each run may take, in seconds.
+        known: ways of the task of which nothing has to be told.
+    """
     shadow = _Shadow(body, limit)
-    first = shadow.clean()
+    mark_rows()
+    randomness = Randomness()
+    first, draws = shadow.clean(), randomness.drawn()
+    if first.error:
+        _tell_runs(first, first)
     second = shadow.again(limit)
-    told_parent.tell({"runs": [to_plain(first), to_plain(second)]})
+    if way_of(first, second) in known:
+        _tell_runs(*(replace(run, before={}, after={}) for run in (first, second)))
+    told_parent.tell_first({"runs": [plain_run(first), plain_run(second)], "files": outside.leaves_files()})
+    randomness.drawn()
+    steady = shadow.is_steady(first, second, min(limit, 2 + 5 * first.seconds))
+    told_parent.tell_more({"steady": steady and randomness.drawn() == draws})
 
 
 def die_after(body: Body, limit: float, effect: int, seconds: float) -> NoReturn:
@@ -73,6 +94,7 @@ class _Shadow:
         self._body = body
         # What a first run does to a list among its arguments is not in the message.
         self._args, self._kwargs = _copied(body.args), _copied(body.kwargs)
+        self._delivery = dict(self._delivery_info() or {})
 
     def clean(self) -> BodyRun:
         """Run it as the test does."""
@@ -81,13 +103,38 @@ class _Shadow:
     def again(self, limit: float, written: EffectLog | None = None) -> BodyRun:
         """Run it for a message that comes again."""
         restart_limit(limit)
-        info = getattr(self._body.request, "delivery_info", None)
-        if isinstance(info, dict):
+        info = self._delivery_info()
+        if info is not None:
             info["redelivered"] = True
         log = EffectLog()
         if written is not None:
             log.before, log.written = dict(written.before), set(written.written)
-        return self._run(log, self._args, self._kwargs)
+        return self._run(log, _copied(self._args), _copied(self._kwargs))
+
+    def is_steady(self, first: BodyRun, second: BodyRun, limit: float) -> bool:
+        """Whether it does the same once more from the same rows, so far as this process can tell.
+
+        What it has kept in memory can't be taken back: where that makes a difference it is not steady, and another
+        shadow looks for the noise.
+        """
+        if (
+            not first.after
+            or second.error
+            or not leaves_rows(first, second)
+            or not is_plain([self._args, self._kwargs])
+        ):
+            return False
+        restart_limit(limit)
+        rows_as_marked()
+        info = self._delivery_info()
+        if info is not None:
+            info.clear()
+            info.update(self._delivery)
+        return is_steady(first, self._run(EffectLog(), self._args, self._kwargs))
+
+    def _delivery_info(self) -> dict[str, Any] | None:
+        info = getattr(self._body.request, "delivery_info", None)
+        return info if isinstance(info, dict) else None
 
     def dies(self, effect: int, limit: float) -> NoReturn:
         """Run it, and let it die."""
@@ -106,7 +153,7 @@ class _Shadow:
             body_transactions.lose_open_blocks()
         _leave_event_loop()
         second = self.again(limit, log)
-        told_parent.tell({"dead": [to_plain(effect) for effect in log.effects], "runs": [to_plain(second)]})
+        told_parent.tell({"dead": [to_plain(effect) for effect in log.effects], "runs": [plain_run(second)]})
 
     def _run(self, log: EffectLog, args: Any, kwargs: Any) -> BodyRun:
         begin(log)

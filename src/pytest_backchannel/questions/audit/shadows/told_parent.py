@@ -1,4 +1,4 @@
-"""What a forked child tells its parent, once, before it ends: by a pipe, as JSON. It never returns to the test."""
+"""What a forked child tells its parent before it ends: by a pipe, as a line of JSON. It never returns to the test."""
 
 from __future__ import annotations
 
@@ -20,15 +20,30 @@ class Teller:
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
+        self._told = False
+
+    def tell_first(self, said: Mapping[str, Any]) -> None:
+        """Write it and go on: how this process ends makes no difference to it any more."""
+        self._write(said)
+        self._told = True
 
     def tell(self, said: Mapping[str, Any]) -> NoReturn:
-        """Write it, and end this process: no ``finally`` and no ``atexit`` of the test's runs in it."""
+        """Write it, unless something was told, and end: no ``finally`` and no ``atexit`` of the test's runs in it."""
         try:
-            data = json.dumps(said).encode()
-            while data:
-                data = data[os.write(self._descriptor, data) :]
+            if not self._told:
+                self._write(said)
         finally:
             os._exit(0)
+
+    def tell_more(self, said: Mapping[str, Any]) -> NoReturn:
+        """Write what belongs to the first, and end."""
+        self._told = False
+        self.tell(said)
+
+    def _write(self, said: Mapping[str, Any]) -> None:
+        data = json.dumps(said).encode() + b"\n"
+        while data:
+            data = data[os.write(self._descriptor, data) :]
 
 
 _teller: Slot[Teller] = Slot("the parent of a shadow")
@@ -67,7 +82,21 @@ def refuse(what: str) -> NoReturn:
 
 
 def tell(said: Mapping[str, Any]) -> NoReturn:
-    """Tell the parent, and end this process."""
+    """Tell the parent, unless something was told, and end this process."""
+    _own().tell(said)
+
+
+def tell_first(said: Mapping[str, Any]) -> None:
+    """Tell the parent, and go on."""
+    _own().tell_first(said)
+
+
+def tell_more(said: Mapping[str, Any]) -> NoReturn:
+    """Tell the parent what belongs to what was told first, and end this process."""
+    _own().tell_more(said)
+
+
+def _own() -> Teller:
     if _teller.value is None:
         raise RuntimeError("only a shadow has a parent")
-    _teller.value.tell(said)
+    return _teller.value
