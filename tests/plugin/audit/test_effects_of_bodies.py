@@ -104,6 +104,30 @@ BODIES = {
         """,
         CALL,
     ),
+    "leaves_files": (
+        """
+        import os, pathlib, tempfile
+        folder = pathlib.Path(tempfile.gettempdir(), "backchannel-of-the-test")
+        assert sorted(path.name for path in folder.iterdir()) == ["old.txt"]
+        (folder / "new").mkdir()
+        (folder / "new" / "a.txt").write_text("a")
+        (folder / "b.txt").write_text("b")
+        os.replace(folder / "b.txt", folder / "c.txt")
+        os.symlink(folder / "old.txt", folder / "link")
+        Label.objects.create(parcel_id=pk, text="a")
+        """,
+        """
+        import pathlib, shutil, tempfile
+        folder = pathlib.Path(tempfile.gettempdir(), "backchannel-of-the-test")
+        folder.mkdir()
+        (folder / "old.txt").write_text("old")
+        try:
+            task.delay(parcel.pk)
+            assert sorted(path.name for path in folder.iterdir()) == ["c.txt", "link", "new", "old.txt"]
+        finally:
+            shutil.rmtree(folder)
+        """,
+    ),
     "prints_and_then_marks": (
         """
         if not Label.objects.filter(parcel_id=pk).exists():
@@ -203,6 +227,7 @@ EXPECTED = {
     "is_mocked": ("LOOK", [f"{COUNTS}, by a mock"], f"again: {COUNTS}, by a mock"),
     "sends_word": ("NO DIFFERENCE FOUND", [WORD], f"again: {WORD}"),
     "works_in_a_folder": ("BREAKS", ["INSERT parcels_label"], "inserts a row more of parcels_label"),
+    "leaves_files": ("NO DIFFERENCE FOUND", ["INSERT parcels_label"], "raises AssertionError*"),
     "prints_and_then_marks": (
         "NO DIFFERENCE FOUND",
         ["INSERT parcels_label", "UPDATE parcels_parcel", "COMMIT"],
@@ -252,6 +277,23 @@ OUTSIDE = {
         os.truncate(pathlib.Path(tempfile.gettempdir(), "backchannel-kept", "old.txt"), 3)
         """,
         "it changes a file (os.truncate old.txt)",
+    ),
+    "replaces": (
+        """
+        import os, pathlib, tempfile
+        folder = pathlib.Path(tempfile.gettempdir(), "backchannel-kept")
+        (folder / "newer.txt").write_text("x")
+        os.replace(folder / "newer.txt", folder / "old.txt")
+        """,
+        "it changes a file (os.rename old.txt)",
+    ),
+    "touches": (
+        "import pathlib, tempfile; pathlib.Path(tempfile.gettempdir(), 'backchannel-kept', 'old.txt').touch()",
+        "it changes a file (os.utime old.txt)",
+    ),
+    "removes_all": (
+        "import shutil, tempfile; tempfile.mkdtemp(); shutil.rmtree(tempfile.gettempdir() + '/backchannel-kept')",
+        "it changes a file (shutil.rmtree backchannel-kept)",
     ),
     "opens": ("import sqlite3; sqlite3.connect('x.db').close()", "it opens another connection to a database"),
     "waits": ("tasks.counts_in_sql.delay(pk).get()", "it waits for the result of another task"),
@@ -316,14 +358,13 @@ def test_another_shadow_looks_for_noise_only_where_it_matters(parcels):
 
 KEEPS = """import pathlib, tempfile
     old = pathlib.Path(tempfile.gettempdir(), "backchannel-kept", "old.txt")
+    old.parent.mkdir(exist_ok=True)
     old.write_text("kept")
     """
 
 
 def test_what_reaches_outside_is_not_audited(parcels, tmp_path, monkeypatch):
     call = "import contextlib\nwith contextlib.suppress(Exception): task.delay(parcel.pk)"
-    (tmp_path / "backchannel-kept").mkdir()
-    (tmp_path / "backchannel-kept" / "old.txt").write_text("kept")
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     bodies = module_of({name: (body, call) for name, (body, _) in OUTSIDE.items()})
     result, found = parcels.test(bodies.replace("import contextlib", KEEPS + "import contextlib"))

@@ -293,3 +293,21 @@ def test_a_backend_that_keeps_mails_in_rows_is_taken_back_with_them(site, backen
     result = site.run("--backchannel-audit=rollback")
     result.assert_outcomes(passed=1)
     assert ("1 line sends inside a transaction" in result.stdout.str()) is told
+
+
+def test_a_mock_of_what_the_audit_asks_itself(site):
+    site.write(
+        "test_it.py",
+        """
+        from unittest.mock import Mock, patch
+        from django.db import connections
+
+        def test_it(db):
+            with patch.object(connections, "all", return_value=[Mock()]) as every:
+                Mock()()
+                assert len(every()) == 1
+            every.assert_called_once_with()
+        """,
+    )
+    site.run("--backchannel-audit").assert_outcomes(passed=1)
+    site.run().assert_outcomes(passed=1)

@@ -10,6 +10,7 @@ from typing import Any
 from .audit_budget import MOST_POINTS
 from .audit_data import AuditedCall, BodyRun, Finding, effect_from, run_from, way_of
 from .shadows.forking import NotAudited, Patience, forked
+from .shadows.left_files import files_removed
 from .shadows.parents_databases import Sequences, check_databases, pinned
 from .shadows.shadow_run import Body, die_after, run_once, run_twice
 from .shadows.stopwatch import Stopwatch
@@ -59,7 +60,7 @@ class ShadowPlan:
         self._seconds = seconds
         self._slow: Callable[[], None] | None = slow
         self._second = BodyRun()
-        self._steady = self._left_files = False
+        self._steady = False
         self._dead: list[tuple[int, dict[str, Any]]] = []
         self._sequences: Sequences | None = None
 
@@ -86,7 +87,6 @@ class ShadowPlan:
             raise NotAudited(f"it raises {first.error}")
         _check_answered(first, second)
         self.clean, self._second, self._steady = first, second, bool(told.get("steady"))
-        self._left_files = bool(told.get("files"))
         self.call = replace(self.call, effects=first.effects, undone=left_undone(first.effects))
         return is_new(way_of(first, second))
 
@@ -138,11 +138,8 @@ class ShadowPlan:
         return of_death(self.clean, dead, redelivered, self.noise, known)
 
     def _has_noise(self, found: list[Finding]) -> bool:
-        """Whether noise may be among what was found, or in the rows that are compared with those of the real run.
-
-        A shadow that finds the file of another one refuses to go on: so its body is not audited.
-        """
-        if self._left_files or any(finding.after for finding in found) or not leaves_rows(self.clean, self._second):
+        """Whether noise may be among what was found, or in the rows that are compared with those of the real run."""
+        if any(finding.after for finding in found) or not leaves_rows(self.clean, self._second):
             return True
         return bool(self.clean.after) and not self._steady
 
@@ -150,7 +147,7 @@ class ShadowPlan:
         patience = None if self._slow is None else Patience(SLOW - self._watch.clock, self._is_slow)
         if self._sequences is None:
             self._sequences = Sequences()
-        with pinned(self._sequences), redis_put_back():
+        with pinned(self._sequences), redis_put_back(), files_removed():
             return forked(work, LIMIT, patience)
 
     def _is_slow(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import tempfile
@@ -10,19 +11,22 @@ from typing import Any
 
 from ....active import Slot
 from . import told_parent
+from .left_files import note_made
 
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_TRUNC
 _PROCESSES = frozenset(
     {"subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.fork", "os.forkpty", "os.kill"}
 )
 _SOCKETS = frozenset({"socket.connect", "socket.sendto", "socket.sendmsg"})
+# What changes a file by its name; what comes of shutil.move() and os.replace() is among them.
 _FILES = frozenset(
     {"os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.link", "os.symlink", "os.truncate", "os.chmod", "os.chown",
-     "shutil.rmtree", "shutil.move"}
+     "os.utime", "shutil.rmtree"}
 )  # fmt: skip
-
-# Of these the last argument is a folder's descriptor: of the others it is a length, or a path.
-_BY_DESCRIPTOR = _FILES - {"os.truncate", "shutil.move"}
+# Where their arguments have the descriptor of the folder in which the name is; -1 for none.
+_FOLDERS = {"os.remove": 1, "os.rmdir": 1, "os.mkdir": 2, "os.chmod": 2, "os.chown": 3, "os.utime": 3, "os.rename": 2}
+# Whose second argument is what they make.
+_MAKES_SECOND = {"os.rename": 3, "os.link": 3, "os.symlink": 2}
 
 
 class _Reading(threading.local):
@@ -40,6 +44,20 @@ class _Guard:
         self.reading = _Reading()
         self.folder = os.path.realpath(tempfile.gettempdir()) + os.sep
 
+    def has_made(self, name: str) -> bool:
+        """Whether a file is this shadow's own, or is in a folder of its own."""
+        return name in self.made or any(name.startswith(made + os.sep) for made in self.made)
+
+    def may_make(self, name: str) -> bool:
+        """Whether a file may be made, or made anew."""
+        return self.has_made(name) or (name.startswith(self.folder) and not os.path.lexists(name))
+
+    def make(self, name: str) -> None:
+        """It is this shadow's own from now on; the parent removes it."""
+        if name not in self.made:
+            self.made.add(name)
+            note_made(name)
+
 
 _guard: Slot[_Guard] = Slot("what a shadow may touch")
 
@@ -54,11 +72,6 @@ def arm(armed: bool) -> None:
     """Refuse what reaches outside, or let the audit itself do its work."""
     if _guard.value is not None:
         _guard.value.armed = armed
-
-
-def leaves_files() -> bool:
-    """Whether something that this shadow has made is still there: another shadow, which finds it, refuses to go on."""
-    return _guard.value is not None and any(map(os.path.lexists, _guard.value.made))
 
 
 class reading:
@@ -109,8 +122,8 @@ def _opens(guard: _Guard, path: Any, mode: Any, flags: Any) -> None:
     name = os.path.realpath(os.fsdecode(path))
     if os.path.isdir(name):
         return  # tempfile's own way to name what it opens then
-    if name in guard.made or (name.startswith(guard.folder) and not os.path.lexists(name)):
-        guard.made.add(name)
+    if guard.may_make(name):
+        guard.make(name)
     elif name.endswith(".pyc") or f"{os.sep}__pycache__{os.sep}" in name:
         raise PermissionError("a shadow compiles in memory alone")  # which the import system takes
     else:
@@ -118,16 +131,34 @@ def _opens(guard: _Guard, path: Any, mode: Any, flags: Any) -> None:
 
 
 def _changes(guard: _Guard, event: str, args: tuple[Any, ...]) -> None:
-    if args and isinstance(args[0], int):
-        return  # by a descriptor, of a folder of its own
-    name = os.path.realpath(os.fsdecode(args[0])) if args else ""
-    if event == "os.mkdir" and os.path.lexists(name):
-        return  # it fails, or the body takes what is there
-    if event == "os.mkdir" and name.startswith(guard.folder):
-        guard.made.add(name)
-    elif name in guard.made or any(name.startswith(made + os.sep) for made in guard.made):
-        return
-    elif event in _BY_DESCRIPTOR and isinstance(args[-1], int) and args[-1] > 0 and guard.made:
-        return  # below a descriptor, as shutil.rmtree() goes down a folder of its own
-    elif not name.endswith(".pyc") and f"{os.sep}__pycache__" not in name:
-        told_parent.refuse(f"it changes a file ({event} {os.path.basename(name)})")
+    if isinstance(args[0], int):
+        return  # by a descriptor, of a file of its own
+    made = [_path(args[1], args, _MAKES_SECOND[event])] if event in _MAKES_SECOND else []
+    name = _path(args[0], args, _FOLDERS.get(event))
+    if event == "os.mkdir":
+        if os.path.lexists(name):
+            return  # it fails, or the body takes what is there
+        made = [name]
+    changed = [] if event in ("os.mkdir", "os.link", "os.symlink") else [name]
+    for one in changed:
+        if not guard.has_made(one) and not _is_byte_code(one):
+            told_parent.refuse(f"it changes a file ({event} {os.path.basename(one)})")
+    for one in made:
+        if not guard.may_make(one) and not _is_byte_code(one):
+            told_parent.refuse(f"it changes a file ({event} {os.path.basename(one)})")
+        guard.make(one)
+
+
+def _is_byte_code(name: str) -> bool:
+    return name.endswith(".pyc") or f"{os.sep}__pycache__" in name
+
+
+def _path(given: Any, args: tuple[Any, ...], folder: int | None) -> str:
+    """The whole path of a file: its folder is really that, and its own name may be that of a link."""
+    name = os.fsdecode(given)
+    descriptor = args[folder] if folder is not None and folder < len(args) else -1
+    if isinstance(descriptor, int) and descriptor >= 0 and not os.path.isabs(name):
+        with contextlib.suppress(OSError):  # Linux tells it
+            name = os.path.join(os.readlink(f"/proc/self/fd/{descriptor}"), name)
+    parent, own = os.path.split(os.path.abspath(name))
+    return os.path.join(os.path.realpath(parent), own)

@@ -67,7 +67,7 @@ def run_twice(body: Body, limit: float, known: Container[tuple[str, ...]] = ()) 
     second = shadow.again(limit)
     if way_of(first, second) in known:
         _tell_runs(*(replace(run, before={}, after={}) for run in (first, second)))
-    told_parent.tell_first({"runs": [plain_run(first), plain_run(second)], "files": outside.leaves_files()})
+    told_parent.tell_first({"runs": [plain_run(first), plain_run(second)]})
     randomness.drawn()
     steady = shadow.is_steady(first, second, min(limit, 2 + 5 * first.seconds))
     told_parent.tell_more({"steady": steady and randomness.drawn() == draws})
