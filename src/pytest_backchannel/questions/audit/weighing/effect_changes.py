@@ -15,11 +15,27 @@ from .noise import Noise, effect_key
 _AGAIN = {"mail": "breaks", "http": "breaks", "enqueue": "look", "file": "look", "send": "small", "cache": "small"}
 _NEVER = {"mail": "breaks", "http": "breaks", "enqueue": "breaks", "file": "look", "send": "small", "cache": "small"}
 _NUMBERS = re.compile(r"\d+")
+_KNOWN = ", which the other side takes twice"
 
 
 def again(second: Iterable[Effect]) -> list[Finding]:
     """What a second delivery does once more, beside rows."""
-    return _one_a_cause(_finding(effect, count, "again") for effect, count in _counted(second))
+    effects = list(second)
+    anew = _saved_anew(effects)
+    found = ((_finding(effect, count, "again"), effect.label in anew) for effect, count in _counted(effects))
+    return _one_a_cause(replace(finding, level="small") if is_anew else finding for finding, is_anew in found)
+
+
+def _saved_anew(effects: Iterable[Effect]) -> set[str]:
+    """The effects of files that are deleted, and then saved under the same name: that is what they were before."""
+    deleted, anew = dict[str, str](), set[str]()
+    for effect in effects:
+        what, _, name = effect.label.partition(" the file ")
+        if effect.kind == "file" and what == "delete":
+            deleted[name] = effect.label
+        elif effect.kind == "file" and name in deleted:
+            anew |= {deleted[name], effect.label}
+    return anew
 
 
 def differing(expected: Iterable[Effect], got: Iterable[Effect], noise: Noise) -> list[Finding]:
@@ -76,7 +92,7 @@ def _finding(effect: Effect, count: int, how: str) -> Finding:
     of = effect.of or ("" if effect.where else effect_key(effect))
     of = _NUMBERS.sub("#", of) if effect.kind != "enqueue" else of
     times = f" ({count} ×)" if count > 1 else ""
-    text = f"{how}: {effect.label}{times}" + (", with the same key" if effect.keyed and how != "never" else "")
+    text = f"{how}: {effect.label}{times}" + (_KNOWN if effect.keyed and how != "never" else "")
     return Finding(level=_level(effect, how), kind=kind, text=text, where=effect.where, of=of)
 
 

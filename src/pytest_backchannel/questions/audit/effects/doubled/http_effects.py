@@ -10,6 +10,8 @@ from ..effect_log import note
 from .used_up_doubles import note_unanswered
 
 _READS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+# Of which a second one does what the first has done: RFC 9110, 9.2.2; and what caches such as Varnish and Fastly take.
+_IDEMPOTENT = frozenset({"PUT", "DELETE", "PURGE", "BAN"})
 
 
 def install() -> None:
@@ -35,7 +37,7 @@ def _noted(before: Any) -> Any:
         method = str(getattr(request, "method", "")).upper()
         if method not in _READS:
             address = str(getattr(request, "url", "")).partition("?")[0]
-            keyed = any("idempotency" in str(name).lower() for name in getattr(request, "headers", None) or ())
+            keyed = method in _IDEMPOTENT or any("idempotency" in str(name).lower() for name in getattr(request, "headers", None) or ())
             note("http", f"HTTP {method} {address}", of=address, outward=True, keyed=keyed)
         return response
 

@@ -14,6 +14,7 @@ from unittest import mock
 
 from ..call_words import arguments_text
 from ..effect_log import note, running
+from .mock_answers import MockAnswers
 
 _ENQUEUING = frozenset({"delay", "apply_async", "delay_on_commit", "apply_async_on_commit", "send_task"})
 _SENDING = re.compile(
@@ -38,11 +39,13 @@ def install(names: dict[int, str], outward: Iterable[str]) -> None:
     before = owner._execute_mock_call
     patterns = tuple(outward)
     last: dict[int, Any] = {}
+    answers = MockAnswers()
 
     def execute(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+        answers.before(self)
         try:
-            result = before(self, *args, **kwargs)
-        except StopIteration:  # a list of answers is over: a second run gets the last one again
+            result = answers.of(before(self, *args, **kwargs))
+        except StopIteration:  # a list of answers is over: a second run that asks more often gets the last one again
             if id(self) not in last:
                 raise
             result = last[id(self)]
