@@ -70,3 +70,120 @@ def test_an_answer_that_is_used_up_says_nothing(parcels):
     task = found["fetches_if_it_can"]
     assert task["verdict"] == "NOT AUDITED"
     assert task["reason"] == "the double of the test (responses) has no answer for a message that comes again"
+
+
+MOCKED = """
+    import io
+    from unittest.mock import Mock, patch
+
+    import pytest
+    from celery import Task, chain, group, shared_task
+    from parcels import carrier, tasks
+    from parcels.models import Label
+
+    @shared_task
+    def prints():
+        for text in carrier.labels():
+            Label.objects.get_or_create(parcel_id=1, text=text)
+
+    @shared_task
+    def prints_all_pages():
+        while page := carrier.page():
+            Label.objects.get_or_create(parcel_id=1, text=page)
+
+    @shared_task
+    def prints_a_file():
+        Label.objects.get_or_create(parcel_id=1, text=carrier.file().read().decode() or "nothing")
+
+    def test_an_iterator(db):
+        with patch("parcels.carrier.labels", create=True, return_value=iter(["a", "b"])) as mock:
+            prints.delay()
+            assert list(mock.return_value) == []
+        assert Label.objects.count() == 2
+
+    def test_a_list_of_answers(db):
+        with patch("parcels.carrier.page", create=True, side_effect=["a", "b", None]):
+            prints_all_pages.delay()
+            with pytest.raises(StopIteration):
+                carrier.page()
+        assert Label.objects.count() == 2
+
+    def test_a_file(db):
+        with patch("parcels.carrier.file", create=True, return_value=io.BytesIO(b"a")) as mock:
+            prints_a_file.delay()
+            assert mock.return_value.read() == b""
+        assert Label.objects.get().text == "a"
+"""
+
+
+def test_what_a_mock_answers_is_answered_again(parcels):
+    result, found = parcels.test(MOCKED)
+    result.assert_outcomes(passed=3)
+    names = ("prints", "prints_all_pages", "prints_a_file")
+    # Each makes what it does not find: nothing is doubled, and what a death leaves out comes with the next run.
+    assert {name: found[name]["verdict"] for name in names} == dict.fromkeys(names, "NO DIFFERENCE FOUND")
+    assert [len(call["effects"]) for call in found["prints_all_pages"]["calls"]] == [4]
+
+
+REPLACES = """
+    from unittest.mock import MagicMock, patch
+
+    import pytest
+    from celery import chain, group, shared_task
+    from celery.exceptions import Ignore
+    from parcels import tasks
+    from parcels.models import Label, Parcel
+
+    @shared_task(bind=True)
+    def fans_out(self):
+        Label.objects.get_or_create(parcel_id=1, text="a")
+        raise self.replace(group(tasks.counts_in_sql.si(parcel.pk) for parcel in Parcel.objects.all()))
+
+    @shared_task(bind=True)
+    def goes_on(self):
+        return self.replace(tasks.sets_the_state.si(Parcel.objects.get().pk))
+
+    @shared_task(bind=True)
+    def mocked(self):
+        return self.replace(group([]))
+
+    @shared_task
+    def ignores():
+        Label.objects.create(parcel_id=1, text="a")
+        raise Ignore()
+
+    @pytest.fixture(autouse=True)
+    def parcel(db):
+        return Parcel.objects.create()
+
+    def test_what_is_enqueued():
+        tasks.counts_in_sql.delay(Parcel.objects.get().pk)
+        tasks.sets_the_state.delay(Parcel.objects.get().pk)
+
+    def test_mocked():
+        with patch("celery.app.task.Task.replace", autospec=True, side_effect=TabError):
+            for task in (fans_out, goes_on):
+                with pytest.raises(TabError):
+                    task()
+            with patch(f"{__name__}.group"), pytest.raises(TabError):
+                mocked()
+        assert Parcel.objects.get().tries == 0
+
+    def test_ignored():
+        with pytest.raises(Ignore):
+            ignores()
+"""
+
+
+def test_a_task_that_puts_another_one_in_its_place(parcels):
+    result, found = parcels.test(REPLACES)
+    result.assert_outcomes(passed=3)
+    verdicts = {name: found[name]["verdict"] for name in ("fans_out", "goes_on", "mocked", "ignores")}
+    assert verdicts == {
+        "fans_out": "LOOK",
+        "goes_on": "NO DIFFERENCE FOUND",
+        "mocked": "NO DIFFERENCE FOUND",
+        "ignores": "BREAKS",
+    }
+    [again] = [cause for cause in found["fans_out"]["causes"] if cause["kind"] == "enqueue"]
+    assert again["text"].startswith("again: enqueue parcels.tasks.counts_in_sql")

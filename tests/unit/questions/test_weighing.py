@@ -125,6 +125,57 @@ def test_what_a_second_delivery_does_to_rows(columns, before, after, finding):
     assert second(before, after, columns) == [finding]
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ([(1, "a"), (2, "b")], [(3, "b"), (4, "a")], []),
+        ([(1, "a"), (2, "a")], [(3, "a")], [("breaks", "deletes a row more of t")]),
+        ([(1, "a")], [(2, "a"), (3, "a")], [("breaks", "inserts a row more of t")]),
+        ([(1, "a")], [(2, "b")], [("breaks", "deletes a row more of t"), ("breaks", "inserts a row more of t")]),
+    ],
+)
+def test_rows_that_are_deleted_and_made_again_are_the_same(before, after, expected):
+    assert second(before, after) == expected
+
+
+def test_rows_that_are_made_again_refer_to_others_that_are():
+    def of(order):
+        return tables(orders=([(order, "o")], {}), lines=([(order, order)], {"word": ">orders"}))
+
+    empty = tables(orders=([], {}), lines=([], {}))
+    first = BodyRun(before=empty, after=of(1))
+    assert of_second_delivery(first, BodyRun(before=of(1), after=of(2)), Noise()) == []
+
+
+def test_a_second_delivery_that_goes_on_with_other_rows():
+    columns = ("id", "n", "word")
+
+    def at(*values):
+        return rows(*values, columns=columns)
+
+    start, first, goes_on = at((1, 0, "x"), (2, 0, "x")), at((1, 1, "y"), (2, 0, "x")), at((1, 1, "y"), (2, 1, "y"))
+    found = told(of_second_delivery(run(start, first), run(first, goes_on), Noise()))
+    assert found == [
+        ("look", "changes t.n again: 0 → 1, in a row that the first delivery left alone"),
+        ("small", "changes t.word again: 'x' → 'y', in a row that the first delivery left alone"),
+    ]
+    again = at((1, 2, "z"), (2, 1, "y"))
+    found = told(of_second_delivery(run(start, first), run(first, again), Noise()))
+    assert found == [("breaks", "changes t.n again: 1 → 2"), ("look", "changes t.word again: 'y' → 'z'")]
+
+
+def test_a_file_that_is_deleted_and_saved_under_its_name_is_none_more():
+    def file(label):
+        return Effect(kind="file", label=label)
+
+    def levels(*labels):
+        return [one.level for one in of_second_delivery(BodyRun(), BodyRun(effects=tuple(map(file, labels))), Noise())]
+
+    assert levels("delete the file a.png", "save the file a.png") == ["small", "small"]
+    assert levels("save the file a.png", "delete the file b.png") == ["look", "look"]
+    assert levels("save the file a.png", "delete the file a.png") == ["look", "look"]
+
+
 def test_a_fresh_value_each_time_is_worth_a_look():
     noise = Noise(cells=frozenset({("t", "word")}))
     assert second([(1, "a")], [(1, "b")], noise=noise) == [("look", "gives t.word another value each time")]
@@ -519,8 +570,9 @@ def test_a_run_is_the_same_behind_the_pipe():
 
 
 def test_what_is_known_of_tasks_is_told_once():
-    def task(**options):
-        return SimpleNamespace(run=len, acks_late=False, reject_on_worker_lost=None, **options)
+    def task():
+        app = SimpleNamespace(conf=SimpleNamespace(beat_schedule={}))
+        return SimpleNamespace(run=len, acks_late=False, reject_on_worker_lost=None, app=app)
 
     bodies = SimpleNamespace(tasks={"a": task(), "b": task()})
     assert known_tasks(bodies) == {name: KnownTask(where="", acks="early") for name in ("a", "b")}

@@ -69,6 +69,7 @@ class BodyRun:
         aliases: the database of each.
         error: what it raised, as text; empty where it did not.
         seconds: how long it took.
+        ignored: whether it has ended by Celery's Ignore, as a task does that puts another one in its place.
         unanswered: which double of the test had no answer left for it, such as a cassette; empty where none.
     """
 
@@ -78,6 +79,7 @@ class BodyRun:
     aliases: dict[str, str] = field(default_factory=lambda: dict[str, str]())
     error: str = ""
     seconds: float = 0.0
+    ignored: bool = False
     unanswered: str = ""
 
 
@@ -200,6 +202,7 @@ def run_from(data: Mapping[str, Any]) -> BodyRun:
         aliases=dict(data["aliases"]),
         error=data["error"],
         seconds=data["seconds"],
+        ignored=data["ignored"],
         unanswered=data["unanswered"],
     )
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from typing import Any
+from unittest.mock import NonCallableMock
 
 from ..shadows import told_parent
 from .call_words import arguments_text
 from .effect_log import note
 
-# --- private API: celery.canvas._chain and _chord, and Task.retry's way to publish, seen on celery 5.5–5.7.
+# --- private API: celery.canvas._chain and _chord, and the ways to publish of Task.retry and Task.replace, seen on
+# --- celery 5.5–5.7.
 # --- tests/plugin/audit/test_effects_of_bodies.py fails where they are built differently.
 
 
@@ -25,6 +27,7 @@ def install() -> None:
     for name in ("_chain", "group", "_chord"):
         getattr(canvas, name).apply_async = _workflow
     Task.retry = _retry
+    Task.replace = _replace
     Task.update_state = lambda *args, **kwargs: None
     Task.send_event = lambda *args, **kwargs: None
 
@@ -47,8 +50,13 @@ def _signature(signature: Any, args: Any = None, kwargs: Any = None, *rest: Any,
 
 def _workflow(workflow: Any, args: Any = None, kwargs: Any = None, *rest: Any, **options: Any) -> Any:
     names = list(_names(workflow))
-    shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if names[4:] else "")
-    return _enqueued(f"{type(workflow).__name__.strip('_')} of {shown}", args, None, of=", ".join(sorted({*names})))
+    return _enqueued(
+        f"{type(workflow).__name__.strip('_')} of {_shown(names)}", args, None, of=", ".join(sorted({*names}))
+    )
+
+
+def _shown(names: list[str]) -> str:
+    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if names[4:] else "")
 
 
 def _names(signature: Any) -> Iterator[str]:
@@ -74,6 +82,18 @@ def _enqueued(name: str, args: Any, kwargs: Any, of: str = "") -> Any:
 
     note("enqueue", f"enqueue {name}({arguments_text(args or (), kwargs or {})})", of=of or name)
     return Unknown(str(uuid.uuid4()))
+
+
+def _replace(task: Any, sig: Any) -> Any:
+    """What the task puts in its place is enqueued, and its own body ends with that (celery/app/task.py, 5.5–5.7)."""
+    from celery.exceptions import Ignore
+
+    if isinstance(sig, NonCallableMock):
+        note("enqueue", "enqueue what a mock stands for, in the task's place")
+    else:
+        names = list(_names(sig))
+        note("enqueue", f"enqueue {_shown(names)} in the task's place", of=", ".join(sorted({*names})))
+    raise Ignore("Replaced by new task")
 
 
 def _retry(task: Any, *args: Any, **kwargs: Any) -> Any:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Container
 from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
+from celery.exceptions import Ignore
+
 from ..audit_data import BodyRun, Rows, plain_run, to_plain, way_of
 from ..effects.all_effects import install_all
 from ..effects.effect_log import EffectLog, begin
@@ -158,12 +160,14 @@ class _Shadow:
     def _run(self, log: EffectLog, args: Any, kwargs: Any) -> BodyRun:
         begin(log)
         body_transactions.begin_body()
-        start, error = now(), ""
+        start, error, ignored = now(), "", False
         outside.arm(True)
         try:
             self._body.run(*args, **kwargs)
         except (SystemExit, KeyboardInterrupt):
             told_parent.give_up("it ends the process")
+        except Ignore:
+            ignored = True
         except BaseException as raised:
             error = f"{type(raised).__name__}: {str(raised)[:160]}".removesuffix(": ")
         finally:
@@ -178,6 +182,7 @@ class _Shadow:
             aliases={table: alias for alias, table in log.written},
             error=error,
             seconds=seconds,
+            ignored=ignored,
             unanswered=log.unanswered,
         )
 

@@ -32,7 +32,9 @@ def of_second_delivery(first: BodyRun, second: BodyRun, noise: Noise) -> list[Fi
     """What the same message does when it comes again, after the first one was done."""
     before = {**second.before, **first.after}
     found = again(second.effects)
-    found += row_changes(before, {**before, **second.after}, before, noise, SECOND)
+    found += row_changes(
+        before, {**before, **second.after}, before, noise, SECOND, left_alone=_left_alone(first, second)
+    )
     if second.error:
         level = "look" if any(finding.level != "small" for finding in found) else "small"
         found.append(Finding(level=level, kind="raises", text=f"raises {second.error}"))
@@ -55,7 +57,7 @@ def of_death(
     base = {**redelivered.before, **clean.before}
     done = [*dead, *redelivered.effects]
     found = differing(clean.effects, done, noise)
-    found += row_changes(clean.after, redelivered.after, base, noise, DEATH, _made_on_demand(clean.effects))
+    found += row_changes(clean.after, redelivered.after, base, noise, DEATH, on_demand=_made_on_demand(clean.effects))
     if redelivered.error:
         found.append(
             Finding(level="look", kind="raises", text=f"the message that comes again raises {redelivered.error}")
@@ -71,6 +73,18 @@ def of_death(
         for finding in _placed(found, [*clean.effects, *done])
         if (finding.kind, finding.of) not in told
     ]
+
+
+def _left_alone(first: BodyRun, second: BodyRun) -> dict[str, set[str]]:
+    """The rows that the first delivery did not change, by their tables; none of a table that it changed nowhere."""
+    found: dict[str, set[str]] = {}
+    for table in second.after:
+        if table in first.after:
+            before, after = first.before[table].rows, first.after[table].rows
+            same = {key for key in after if before.get(key) == after[key]}
+            if len(same) < len({*before, *after}):
+                found[table] = same
+    return found
 
 
 def _made_on_demand(effects: Iterable[Effect]) -> set[str]:

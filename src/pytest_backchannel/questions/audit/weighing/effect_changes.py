@@ -99,8 +99,8 @@ def _finding(effect: Effect, count: int, how: str) -> Finding:
 def _level(effect: Effect, how: str) -> str:
     if how == "never":
         return "breaks" if effect.outward else "look" if adds_up(effect.of) else _NEVER.get(effect.kind, "small")
-    if effect.keyed:
-        return "small"  # the other side knows it by its key
+    if effect.keyed or (effect.kind == "enqueue" and not effect.of):
+        return "small"  # the other side knows it by its key; or nobody knows what is enqueued
     if effect.label.startswith("cache.incr") or adds_up(effect.of):
         return "look"
     return "breaks" if effect.outward else _AGAIN.get(effect.kind, "small")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from ..audit_data import Finding, Rows, Tables
 from .noise import Noise
+from .rows_made_again import made_again
 from .rows_together import rows_together
 
 
@@ -30,7 +32,14 @@ DEATH = Words("{} ends otherwise", "{} of {} lost for good", "{} of {} too many"
 
 
 def row_changes(
-    expected: Tables, got: Tables, base: Tables, noise: Noise, words: Words, on_demand: Container[str] = ()
+    expected: Tables,
+    got: Tables,
+    base: Tables,
+    noise: Noise,
+    words: Words,
+    *,
+    on_demand: Container[str] = (),
+    left_alone: Mapping[str, Container[str]] = MappingProxyType({}),
 ) -> list[Finding]:
     """What of the rows is not as expected.
 
@@ -41,6 +50,8 @@ def row_changes(
         noise: what is not looked at.
         words: how to say it.
         on_demand: the tables whose rows ``get_or_create()`` has made: whoever needs one next makes it.
+        left_alone: the keys of rows, by their tables, that the first delivery did not change: the second one goes on
+            with them, and does not do the same again.
     """
     found: list[Finding] = []
     parents: dict[str, set[str]] = {}
@@ -49,9 +60,11 @@ def row_changes(
         if wanted is None or there is None:
             continue
         known = set(base[table].rows) if table in base else set[str]()
-        found += _changed(table, wanted, there, known, noise, words)
-        found += _gone_or_kept(table, wanted, there, known, words)
-        found += _new(table, wanted, there, known, _masked(table, wanted, expected, base, noise), words)
+        masked = _masked(table, wanted, expected, base, noise)
+        again = made_again(wanted, there, known, masked | _masked(table, there, got, base, noise))
+        found += _changed(table, wanted, there, known, noise, words, left_alone.get(table, ()))
+        found += _gone_or_kept(table, wanted, there, known - again.gone, words)
+        found += _new(table, wanted, again.others(there), known, masked, words)
         parents[table] = {kind[1:] for kind in wanted.kinds.values() if kind.startswith(">")} - {table}
     return rows_together([_asked_for(finding, on_demand) for finding in found], parents)
 
@@ -62,13 +75,21 @@ def _asked_for(finding: Finding, on_demand: Container[str]) -> Finding:
     return replace(finding, level="look", text=f"{finding.text}, until get_or_create() is asked for it")
 
 
-def _changed(table: str, wanted: Rows, there: Rows, known: set[str], noise: Noise, words: Words) -> Iterator[Finding]:
+def _changed(
+    table: str, wanted: Rows, there: Rows, known: set[str], noise: Noise, words: Words, left_alone: Container[str]
+) -> Iterator[Finding]:
     told: set[str] = set()
-    for key in sorted(known & set(wanted.rows) & set(there.rows)):
+    for key in sorted(known & set(wanted.rows) & set(there.rows), key=lambda key: (key in left_alone, key)):
         for column, old, new in zip(wanted.columns, wanted.rows[key], there.rows[key], strict=True):
             if old != new and column not in told:
                 told.add(column)
-                yield _of_column(table, column, old, new, wanted.kinds.get(column, ""), noise, words)
+                finding = _of_column(table, column, old, new, wanted.kinds.get(column, ""), noise, words)
+                yield _gone_on(finding) if key in left_alone else finding
+
+
+def _gone_on(finding: Finding) -> Finding:
+    level = "look" if finding.level == "breaks" else "small"
+    return replace(finding, level=level, text=f"{finding.text}, in a row that the first delivery left alone")
 
 
 def _of_column(table: str, column: str, old: str, new: str, kind: str, noise: Noise, words: Words) -> Finding:

@@ -37,7 +37,9 @@ def _noted(before: Any) -> Any:
         method = str(getattr(request, "method", "")).upper()
         if method not in _READS:
             address = str(getattr(request, "url", "")).partition("?")[0]
-            keyed = method in _IDEMPOTENT or any("idempotency" in str(name).lower() for name in getattr(request, "headers", None) or ())
+            keyed = method in _IDEMPOTENT or any(
+                "idempotency" in str(name).lower() for name in getattr(request, "headers", None) or ()
+            )
             note("http", f"HTTP {method} {address}", of=address, outward=True, keyed=keyed)
         return response
 
