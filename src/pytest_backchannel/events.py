@@ -96,6 +96,19 @@ def line_of(frame: FrameType | None) -> Location | None:
     return None
 
 
+def raised_at(error: BaseException) -> Location | None:
+    """The innermost line of the project's own code that an error has come through; None where there is none."""
+    step, frame = error.__traceback__, None
+    while step is not None:
+        if is_project_file(step.tb_frame.f_code.co_filename):
+            frame = step
+        step = step.tb_next
+    if frame is None:
+        return None
+    code = frame.tb_frame.f_code
+    return location(code.co_filename, frame.tb_lineno, code.co_qualname)
+
+
 def definition_of(code: CodeType | None) -> Location | None:
     """Where a function of the project is defined; None for one of a library, or without Python code."""
     if code is None or not is_project_file(code.co_filename):

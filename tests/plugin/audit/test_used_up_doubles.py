@@ -187,3 +187,68 @@ def test_a_task_that_puts_another_one_in_its_place(parcels):
     }
     [again] = [cause for cause in found["fans_out"]["causes"] if cause["kind"] == "enqueue"]
     assert again["text"].startswith("again: enqueue parcels.tasks.counts_in_sql")
+
+
+FAKED = """
+    from unittest.mock import patch
+
+    from parcels import carrier, shipping
+    from parcels.models import Label
+
+    def test_a_fake_that_writes(db, monkeypatch):
+        def price(pk):
+            Label.objects.create(parcel_id=pk, text="of the fake")
+            return 7
+
+        monkeypatch.setattr(carrier, "price", price)
+        shipping.weighs.delay(1)
+        assert Label.objects.count() == 2
+
+    def test_a_mock_that_writes(db):
+        with patch("parcels.carrier.price", side_effect=lambda pk: Label.objects.create(parcel_id=pk, text="a").pk):
+            shipping.weighs.delay(2)
+
+    def test_a_fake_with_answers_for_once(db, monkeypatch):
+        answers = [7]
+        monkeypatch.setattr(carrier, "price", lambda pk: answers.pop())
+        shipping.pays.delay(1)
+        assert Label.objects.get().text == "paid 7"
+
+    def test_what_goes_through_a_mock_is_the_bodys(db):
+        with patch("parcels.carrier.price", wraps=shipping.notes):
+            shipping.asks.delay(1)
+"""
+SHIPPING = """
+    from celery import shared_task
+    from . import carrier
+    from .models import Label
+
+    @shared_task
+    def weighs(pk):
+        carrier.price(pk)
+        Label.objects.get_or_create(parcel_id=pk, text="weighed")
+
+    @shared_task
+    def pays(pk):
+        Label.objects.create(parcel_id=pk, text=f"paid {carrier.price(pk)}")
+
+    @shared_task
+    def asks(pk):
+        carrier.price(pk)
+
+    def notes(pk):
+        Label.objects.create(parcel_id=pk, text="noted")
+"""
+
+
+def test_what_a_fake_of_the_test_does_is_not_the_bodys(parcels):
+    parcels.project.write("parcels/shipping.py", SHIPPING)
+    result, found = parcels.test(FAKED)
+    result.assert_outcomes(passed=4)
+    assert {name: found[name]["verdict"] for name in ("weighs", "pays", "asks")} == {
+        "weighs": "NO DIFFERENCE FOUND",
+        "pays": "NOT AUDITED",
+        "asks": "BREAKS",
+    }
+    reason = "the double of the test (one of its own) has no answer for a message that comes again"
+    assert found["pays"]["reason"] == reason

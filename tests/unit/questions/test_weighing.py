@@ -262,6 +262,18 @@ def test_what_is_never_written_has_the_line_that_would_have_written_it():
     assert found.where == "a.py:9"
 
 
+def test_a_lock_that_keeps_the_message_out_is_one_cause():
+    lock = Effect(kind="cache", label="cache.add lock", of="cache.add", where="a.py:1")
+    clean = run(rows(), rows((1, "a")), lock, mail(), row())
+    nothing = run(rows(), rows())
+    [found] = of_death(clean, [lock], nothing, Noise(), [])
+    assert (found.level, found.kind, found.text) == ("breaks", "kept-out", "the message that comes again does nothing")
+    assert (found.after, found.before) == ("cache.add lock (a.py:1)", "mail 'A' to a@example.com (a.py:1)")
+    assert told(of_death(clean, [lock, mail()], nothing, Noise(), [])) == [("breaks", "a row of t never written")]
+    harmless = run(rows(), rows(), lock, Effect(kind="cache", label="cache.set b", of="cache.set"))
+    assert told(of_death(harmless, [lock], nothing, Noise(), [])) == [("small", "never: cache.set b")]
+
+
 def test_a_death_that_the_next_run_mends_is_none():
     assert death([mail()], rows((2, "a")), row()) == []  # another key is the same row
 
@@ -431,6 +443,7 @@ def test_a_cleaner_on_a_schedule_that_deletes_more_is_worth_a_look():
 
     assert said(found("breaks", "delete")) == "LOOK"
     assert said(found("breaks", "delete", after="mail 'A'")) == "BREAKS"
+    assert said(found("breaks", "kept-out", after="cache.add lock")) == "LOOK"
     assert said(found("breaks")) == "BREAKS"
     assert words(call("a", found("breaks", "delete"))) == {"a": "BREAKS"}
 

@@ -18,6 +18,7 @@ from ...questions.audit import audited_bodies, audited_mocks
 from ...questions.audit.audit_options import AuditOptions
 from ...questions.audit.auditing import Auditor, known_tasks
 from ...questions.audit.run_audit import told_of
+from ...source.files import holds_tests
 
 # --- private API: CaptureManager.global_and_fixture_disabled, seen on pytest 8–9, where its own live log uses it: a
 # --- test runs, and what is written is captured. Where it is gone, the line stands in what the test has written.
@@ -45,7 +46,7 @@ class AuditedTests:
     def __init__(self, config: pytest.Config) -> None:
         self._options = options_of(config).audit or AuditOptions()
         self._config = config
-        self._auditor = Auditor(self._options, self._say)
+        self._auditor = Auditor(self._options, self._say, holds_tests(config.rootpath))
         self._bodies: audited_bodies.AuditedBodies | None = None
         self._told: set[str] = set()
         self._seconds = 0.0

@@ -49,11 +49,18 @@ class Auditor:
     Args:
         options: what is asked for.
         say: prints a line at once, of what is waited for.
+        is_test: whether a file holds tests.
     """
 
-    def __init__(self, options: AuditOptions, say: Callable[[str], None] = lambda line: None) -> None:
+    def __init__(
+        self,
+        options: AuditOptions,
+        say: Callable[[str], None] = lambda line: None,
+        is_test: Callable[[str], bool] = lambda path: False,
+    ) -> None:
         self._options = options
         self._say = say
+        self._is_test = is_test
         self._slow: set[str] = set()
         self._budget = Budget(options)
         self._clock = 0.0
@@ -160,6 +167,7 @@ class Auditor:
             kwargs=kwargs,
             mock_names=audited_mocks.names(),
             outward=self._options.outward,
+            is_of_a_double=self._doubles_of(task),
             request=task.request_stack.top,
         )
         plan = ShadowPlan(
@@ -174,6 +182,11 @@ class Auditor:
             return None
         plan.finish()
         return plan
+
+    def _doubles_of(self, task: Any) -> Callable[[str], bool]:
+        """What says of a file whether the doubles of a test are in it: those of a task that tests have are none."""
+        where = definition_of(getattr(_function(task), "__code__", None))
+        return (lambda path: False) if where is None or self._is_test(where.path) else self._is_test
 
     def _tell_slow(self, task: str) -> None:
         if task not in self._slow:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 from ....active import Slot
-from ....events import caller
+from ....events import Location, caller
 from ....masking import masked
 from ..audit_data import Effect
 
@@ -65,16 +65,36 @@ class EffectLog:
 _running: Slot[EffectLog] = Slot("effects of a shadow")
 
 
+_of_doubles: Slot[Callable[[str], bool]] = Slot("which files hold the doubles of a test")
+
+
 def begin(log: EffectLog) -> EffectLog:
     """From now on, effects are those of this log."""
     _running.value = log
     return log
 
 
+def without_doubles(is_of_a_double: Callable[[str], bool]) -> None:
+    """From now on, note nothing of what a double of the test does: it stands for something else.
+
+    Args:
+        is_of_a_double: whether a file holds such.
+    """
+    _of_doubles.value = is_of_a_double
+
+
 def running() -> EffectLog | None:
     """The log of the body that runs; None where none does, or nothing is to be noted."""
     log = _running.value
-    return log if log is not None and log.listens else None
+    if log is None or not log.listens or is_of_a_double(caller(1)):
+        return None
+    return log
+
+
+def is_of_a_double(where: Location | None) -> bool:
+    """Whether a line is one of a double, and not of the body."""
+    known = _of_doubles.value
+    return known is not None and where is not None and known(where.path)
 
 
 def note(

@@ -9,9 +9,10 @@ from typing import Any, NoReturn
 
 from celery.exceptions import Ignore
 
+from ....events import raised_at
 from ..audit_data import BodyRun, Rows, plain_run, to_plain, way_of
 from ..effects.all_effects import install_all
-from ..effects.effect_log import EffectLog, begin
+from ..effects.effect_log import EffectLog, begin, is_of_a_double, without_doubles
 from ..effects.table_rows import TooManyRows, rows_of
 from ..weighing.steadiness import is_plain, is_steady, leaves_rows
 from . import body_transactions, outside, told_parent
@@ -31,6 +32,7 @@ class Body:
         kwargs: its keyword arguments.
         mock_names: where mocks were put, by their identity.
         outward: patterns of mocks that stand for something outside.
+        is_of_a_double: whether a file holds doubles of the test.
         request: of the task; None where there is none.
     """
 
@@ -39,6 +41,7 @@ class Body:
     kwargs: dict[str, Any]
     mock_names: dict[int, str] = field(default_factory=lambda: dict[int, str]())
     outward: tuple[str, ...] = ()
+    is_of_a_double: Callable[[str], bool] = lambda path: False
     request: Any = None
 
 
@@ -92,6 +95,7 @@ class _Shadow:
     def __init__(self, body: Body, limit: float) -> None:
         become_shadow(limit)
         install_all(body.mock_names, body.outward)
+        without_doubles(body.is_of_a_double)
         take_databases(limit)
         self._body = body
         # What a first run does to a list among its arguments is not in the message.
@@ -170,6 +174,8 @@ class _Shadow:
             ignored = True
         except BaseException as raised:
             error = f"{type(raised).__name__}: {str(raised)[:160]}".removesuffix(": ")
+            if is_of_a_double(raised_at(raised)):
+                log.unanswered = log.unanswered or "one of its own"
         finally:
             outside.arm(False)
         seconds = now() - start

@@ -62,6 +62,10 @@ def of_death(
         found.append(
             Finding(level="look", kind="raises", text=f"the message that comes again raises {redelivered.error}")
         )
+    levels = {finding.level for finding in found} - {"small"}
+    if levels and _is_kept_out(dead, redelivered):
+        text = "the message that comes again does nothing"
+        found = [Finding(level=min(levels), kind="kept-out", text=text, of=after.of)]
     told = {(finding.kind, finding.of) for finding in known}
     return [
         replace(
@@ -91,6 +95,11 @@ def _made_on_demand(effects: Iterable[Effect]) -> set[str]:
     """The tables all of whose new rows ``get_or_create()`` has made."""
     made = [effect for effect in effects if effect.kind == "row" and effect.label.startswith("INSERT")]
     return {effect.of for effect in made} - {effect.of for effect in made if not effect.on_demand}
+
+
+def _is_kept_out(dead: Sequence[Effect], redelivered: BodyRun) -> bool:
+    """Whether all that was done is a lock or a mark in a cache, and it keeps the message that comes again out."""
+    return not redelivered.effects and not redelivered.error and all(effect.kind == "cache" for effect in dead)
 
 
 def of_hanging(clean: BodyRun, effect: int, where: str) -> Finding:

@@ -153,7 +153,7 @@ def _causes(calls: Iterable[AuditedCall], scheduled: bool) -> tuple[Cause, ...]:
     found: dict[tuple[str, str, str], Cause] = {}
     for call in calls:
         for finding in call.findings:
-            mild = call.unfaithful or _goes_on(finding, call.task) or (scheduled and _cleans_more(finding))
+            mild = call.unfaithful or _goes_on(finding, call.task) or (scheduled and _is_mended_by_the_next(finding))
             if finding.level == "breaks" and mild:
                 finding = replace(finding, level="look")
             known = found.get(finding.cause)
@@ -175,9 +175,12 @@ def _goes_on(finding: Finding, task: str) -> bool:
     return finding.kind == "lost-enqueue" and finding.of == task
 
 
-def _cleans_more(finding: Finding) -> bool:
-    """Whether a second run deletes more rows: of a task on a schedule, those that its next run would have taken."""
-    return finding.kind == "delete" and not finding.after
+def _is_mended_by_the_next(finding: Finding) -> bool:
+    """Whether the next run of a task on a schedule makes up for it.
+
+    A second run deletes what the next one would have taken; and where a lock keeps it out, the next one is not.
+    """
+    return finding.kind == "kept-out" or (finding.kind == "delete" and not finding.after)
 
 
 def _forgive_enqueues(found: dict[str, TaskVerdict]) -> None:
