@@ -114,6 +114,18 @@ def second(before, after, columns=("id", "word"), noise=Noise(), error=""):  # n
         (("id", "n"), [(1, 1764150000)], [(1, 1764150009)], ("small", "gives t.n another time")),
         (("id", "n"), [(1, 1764150000123)], [(1, 1764150000456)], ("small", "gives t.n another time")),
         (("id", "n"), [(1, 1764150000)], [(1, 1764250000)], ("breaks", "changes t.n again: 1764150000 → 1764250000")),
+        (
+            ("id", "word"),
+            [(1, "at 2026-11-26T10:30:00.5+00:00")],
+            [(1, "at 2026-11-26T10:30:01Z")],
+            ("small", "gives t.word another time"),
+        ),
+        (
+            ("id", "word"),
+            [(1, "2026-11-26 10:30:00 a")],
+            [(1, "2026-11-26 10:30:01 b")],
+            ("look", "changes t.word again: '2026-11-26 10:30:00 a' → '2026-11-26 10:30:01 b'"),
+        ),
         (("id", "n"), [(1, 5)], [(1, 1764150000)], ("breaks", "changes t.n again: 5 → 1764150000")),
         (("id", "word"), [(1, "a")], [(1, "b")], ("look", "changes t.word again: 'a' → 'b'")),
         (("id", "at"), [(1, 10)], [(1, 11)], ("small", "gives t.at another time")),
@@ -332,6 +344,21 @@ def test_a_table_that_is_written_otherwise_too_is_not_made_on_demand():
     clean = run(rows(), rows((1, "a")), mail(), row(on_demand=True), row())
     found = of_death(clean, [mail()], run(rows(), rows()), Noise(), [])
     assert told(found) == [("breaks", "a row of t never written")]
+
+
+def test_a_reference_to_a_new_row_of_any_table_is_not_compared():
+    def of(order):
+        return tables(orders=([(order, "o")], {}), log=([(1, order)], {"word": ">"}))
+
+    before = tables(orders=([], {}), log=([], {"word": ">"}))
+    clean = BodyRun(effects=(row(), row()), before=before, after=of(1))
+    assert of_death(clean, [row()], BodyRun(before=before, after=of(2)), Noise(), []) == []
+    known = {**before, "orders": of(1)["orders"]}
+    found = of_death(
+        BodyRun(effects=(row(), row()), before=known, after=of(1)), [row()],
+        BodyRun(before=known, after={"orders": of(1)["orders"], "log": of(2)["log"]}), Noise(), [],
+    )  # fmt: skip
+    assert told(found) == [("look", "a row of log ends otherwise (word: 1 → 2)")]
 
 
 def test_a_log_of_changes_that_a_library_keeps_may_say_it_twice():

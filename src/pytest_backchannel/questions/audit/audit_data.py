@@ -44,7 +44,8 @@ class Rows:
         columns: their names.
         key: the column by which a row is known.
         rows: each row by its key, with its values as texts.
-        kinds: of what kind a column is, where it matters: ``number``, ``time``, ``stamp`` or ``>table``, a reference.
+        kinds: of what kind a column is, where it matters: ``number``, ``time``, ``stamp``, or ``>table``, a reference;
+            ``>`` alone is one to a row of any table.
         history: whether it is a log of changes, which a library keeps.
     """
 

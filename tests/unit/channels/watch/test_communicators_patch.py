@@ -35,6 +35,14 @@ def test_asgiref_is_restored_exactly():
     assert {name: vars(ApplicationCommunicator)[name] for name in NAMES} == before
 
 
+@pytest.mark.usefixtures("removed")
+def test_an_asgiref_that_begins_at_once_is_left_alone(monkeypatch):
+    """Before asgiref 3.9 a communicator had no ``future`` that begins the application when it is first asked for."""
+    monkeypatch.delattr(ApplicationCommunicator, "future")
+    replaced = communicators._replacements()
+    assert [replacement.name for replacement in replaced] == ["receive_output", "stop"]
+
+
 @pytest.mark.asyncio
 async def test_what_a_communicator_shows_is_unchanged():
     async def application(scope, receive, send):

@@ -63,7 +63,12 @@ def _kinds(table: str) -> dict[str, str]:
     model = _models().get(table)
     if model is None:
         return {}
-    return {field.column: kind for field in model._meta.local_concrete_fields if (kind := _kind(field))}
+    kinds = {field.column: kind for field in model._meta.local_concrete_fields if (kind := _kind(field))}
+    # A generic reference names its row by a column that is a number or a text by itself.
+    for field in model._meta.private_fields:
+        if hasattr(field, "fk_field"):
+            kinds[model._meta.get_field(field.fk_field).column] = ">"
+    return kinds
 
 
 # The libraries that keep a log of what is saved; and the fields of a model that django-simple-history makes.

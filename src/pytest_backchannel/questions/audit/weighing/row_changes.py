@@ -24,6 +24,8 @@ class Words:
     missing: str
 
 
+# As ISO 8601 has it.
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d([.,]\d+)?)?(Z|[+-]\d\d:?\d\d)?")
 # From 2001 to 2100, in seconds since 1970.
 _MOMENTS = (1_000_000_000, 4_102_444_800)
 
@@ -65,7 +67,7 @@ def row_changes(
         found += _changed(table, wanted, there, known, noise, words, left_alone.get(table, ()))
         found += _gone_or_kept(table, wanted, there, known - again.gone, words)
         found += _new(table, wanted, again.others(there), known, masked, words)
-        parents[table] = {kind[1:] for kind in wanted.kinds.values() if kind.startswith(">")} - {table}
+        parents[table] = {kind[1:] for kind in wanted.kinds.values() if kind.startswith(">")} - {table, ""}
     return rows_together([_asked_for(finding, on_demand) for finding in found], parents)
 
 
@@ -103,10 +105,12 @@ def _of_column(table: str, column: str, old: str, new: str, kind: str, noise: No
     return Finding(level="breaks" if kind == "number" else "look", kind="update", text=text, of=name)
 
 
-def _are_moments(*values: str) -> bool:
-    """Whether they are seconds or milliseconds since 1970, of one hour."""
-    numbers = [float(value) for value in values if re.fullmatch(r"\d{10}(\d{3})?(\.\d+)?", value)]
-    if len(numbers) < len(values):
+def _are_moments(old: str, new: str) -> bool:
+    """Whether they are alike but for times: texts with a date and a time, or seconds since 1970 of one hour."""
+    if _TIME.search(old) and _TIME.sub("", old) == _TIME.sub("", new):
+        return True
+    numbers = [float(value) for value in (old, new) if re.fullmatch(r"\d{10}(\d{3})?(\.\d+)?", value)]
+    if len(numbers) < 2:
         return False
     unit = 1000 if min(numbers) > _MOMENTS[1] else 1
     return all(_MOMENTS[0] < number / unit < _MOMENTS[1] for number in numbers) and (
@@ -156,13 +160,11 @@ def _new_rows(rows: Rows, known: set[str], masked: set[str]) -> Counter[tuple[st
 def _masked(table: str, rows: Rows, expected: Tables, base: Tables, noise: Noise) -> set[str]:
     """The columns by which new rows are not compared: their keys, times, noise, and keys of other new rows."""
     masked = {column for name, column in noise.cells if name == table} | {rows.key}
+    grown = {name for name, other in expected.items() if set(other.rows) - set(base[name].rows if name in base else ())}
     for column, kind in rows.kinds.items():
-        if kind in ("stamp", "time"):
+        to_any = kind == ">" and bool(grown - {table})
+        if kind in ("stamp", "time") or to_any or (kind.startswith(">") and kind[1:] in grown):
             masked.add(column)
-        elif kind.startswith(">") and kind[1:] in expected:
-            other = expected[kind[1:]]
-            if set(other.rows) - set(base[kind[1:]].rows if kind[1:] in base else ()):
-                masked.add(column)
     return masked
 
 
