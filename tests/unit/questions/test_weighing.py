@@ -281,6 +281,11 @@ def test_a_lock_that_keeps_the_message_out_is_one_cause():
     [found] = of_death(clean, [lock], nothing, Noise(), [])
     assert (found.level, found.kind, found.text) == ("breaks", "kept-out", "the message that comes again does nothing")
     assert (found.after, found.before) == ("cache.add lock (a.py:1)", "mail 'A' to a@example.com (a.py:1)")
+    [found] = of_death(clean, [lock], run(rows(), rows(), error="BlockingIOError"), Noise(), [])
+    assert (found.level, found.text) == (
+        "breaks",
+        "the message that comes again does nothing, but raises BlockingIOError",
+    )
     assert told(of_death(clean, [lock, mail()], nothing, Noise(), [])) == [("breaks", "a row of t never written")]
     harmless = run(rows(), rows(), lock, Effect(kind="cache", label="cache.set b", of="cache.set"))
     assert told(of_death(harmless, [lock], nothing, Noise(), [])) == [("small", "never: cache.set b")]

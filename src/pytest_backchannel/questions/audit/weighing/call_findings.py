@@ -65,6 +65,7 @@ def of_death(
     levels = {finding.level for finding in found} - {"small"}
     if levels and _is_kept_out(dead, redelivered):
         text = "the message that comes again does nothing"
+        text += f", but raises {redelivered.error}" if redelivered.error else ""
         found = [Finding(level=min(levels), kind="kept-out", text=text, of=after.of)]
     told = {(finding.kind, finding.of) for finding in known}
     return [
@@ -99,7 +100,7 @@ def _made_on_demand(effects: Iterable[Effect]) -> set[str]:
 
 def _is_kept_out(dead: Sequence[Effect], redelivered: BodyRun) -> bool:
     """Whether all that was done is a lock or a mark in a cache, and it keeps the message that comes again out."""
-    return not redelivered.effects and not redelivered.error and all(effect.kind == "cache" for effect in dead)
+    return not redelivered.effects and all(effect.kind == "cache" for effect in dead)
 
 
 def of_hanging(clean: BodyRun, effect: int, where: str) -> Finding:
