@@ -66,7 +66,7 @@ def of_death(
     if levels and _is_kept_out(dead, redelivered):
         text = "the message that comes again does nothing"
         text += f", but raises {redelivered.error}" if redelivered.error else ""
-        found = [Finding(level=min(levels), kind="kept-out", text=text, of=after.of)]
+        found = [Finding(level=min(levels), kind="kept-out", text=text, of=dead[0].of)]
     told = {(finding.kind, finding.of) for finding in known}
     return [
         replace(
@@ -99,8 +99,8 @@ def _made_on_demand(effects: Iterable[Effect]) -> set[str]:
 
 
 def _is_kept_out(dead: Sequence[Effect], redelivered: BodyRun) -> bool:
-    """Whether all that was done is a lock or a mark in a cache, and it keeps the message that comes again out."""
-    return not redelivered.effects and all(effect.kind == "cache" for effect in dead)
+    """Whether it began with a lock or a mark in a cache, and the message that comes again does nothing at all."""
+    return not redelivered.effects and dead[0].kind == "cache"
 
 
 def of_hanging(clean: BodyRun, effect: int, where: str) -> Finding:
