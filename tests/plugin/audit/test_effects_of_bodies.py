@@ -173,6 +173,14 @@ BODIES = {
         """,
         "import os, test_it\ntest_it.REAL = os.getpid()\ntask.delay(parcel.pk)",
     ),
+    "asks_for_the_only_one": (
+        """
+        from parcels.models import Depot
+        cache.set("depot", Depot.objects.get_or_create(pk=1)[0].name)
+        Depot.objects.filter(pk=1).update(name="south")
+        """,
+        CALL,
+    ),
     "finds_or_makes": (
         """
         if Parcel.objects.filter(pk=pk, state="packed").update(state="sent"):
@@ -246,6 +254,7 @@ EXPECTED = {
     "counts_in_redis": ("LOOK", ["redis INCRBY hits, EXPIRE hits", "redis EVAL hits"], "again: redis EVAL hits"),
     "changes_its_arguments": ("NO EFFECT SEEN", [], None),
     "does_otherwise_in_a_shadow": ("NOT FAITHFUL", ["UPDATE parcels_parcel"], None),
+    "asks_for_the_only_one": ("NO DIFFERENCE FOUND", ["cache.set depot", "UPDATE parcels_depot"], None),
     "finds_or_makes": (
         "LOOK",
         ["UPDATE parcels_parcel", "INSERT parcels_label", "COMMIT"],

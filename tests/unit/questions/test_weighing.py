@@ -37,7 +37,7 @@ from pytest_backchannel.questions.audit.weighing.noise import Noise, noise_of
 from pytest_backchannel.questions.audit.weighing.steadiness import is_plain, is_steady, leaves_rows
 from pytest_backchannel.questions.audit.weighing.task_verdicts import verdicts_of
 
-KINDS = {"n": "number", "at": "time", "made": "stamp", "order_id": ">orders"}
+KINDS = {"n": "number", "attempts": "number", "at": "time", "made": "stamp", "order_id": ">orders"}
 
 
 def rows(*values, columns=("id", "word"), kinds=KINDS):
@@ -111,6 +111,7 @@ def second(before, after, columns=("id", "word"), noise=Noise(), error=""):  # n
         (("id", "word"), [(1, "a")], [(1, "a"), (2, "a")], ("breaks", "inserts a row more of t")),
         (("id", "word"), [(1, "a"), (2, "b")], [(2, "b")], ("breaks", "deletes a row more of t")),
         (("id", "n"), [(1, 1)], [(1, 2)], ("breaks", "changes t.n again: 1 → 2")),
+        (("id", "attempts"), [(1, 1)], [(1, 2)], ("look", "changes t.attempts again: 1 → 2")),
         (("id", "n"), [(1, 1764150000)], [(1, 1764150009)], ("small", "gives t.n another time")),
         (("id", "n"), [(1, 1764150000123)], [(1, 1764150000456)], ("small", "gives t.n another time")),
         (("id", "n"), [(1, 1764150000)], [(1, 1764250000)], ("breaks", "changes t.n again: 1764150000 → 1764250000")),

@@ -20,3 +20,10 @@ class OddParcel(Parcel):
 
     class Meta:
         proxy = True
+
+
+class Depot(models.Model):
+    """What is set for all parcels, as django-solo keeps it."""
+
+    singleton_instance_id = 1
+    name = models.CharField(max_length=20, default="north")

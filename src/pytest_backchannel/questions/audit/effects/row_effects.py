@@ -12,7 +12,7 @@ from typing import Any
 from ....database.failing_write import writes
 from ..shadows import told_parent
 from .effect_log import note, running
-from .table_rows import TooManyRows, rows_of
+from .table_rows import TooManyRows, is_singleton, rows_of
 
 _NAME = r'((?:["`\w]+\.)?["`]?\w+["`]?)'
 _WRITE = re.compile(
@@ -46,6 +46,8 @@ def _execute(execute: Callable[..., Any], sql: str, params: Any, many: bool, con
     if log is None or found is None or found[1] in _IGNORED:
         return execute(sql, params, many, context)
     verb, table = found
+    if verb == "INSERT" and is_singleton(table):
+        return execute(sql, params, many, context)
     connection = context["connection"]
     if table not in log.before:
         try:

@@ -42,6 +42,11 @@ def rows_of(connection: Any, table: str) -> Rows:
     )
 
 
+def is_singleton(table: str) -> bool:
+    """Whether a table has one row, which whoever asks for it makes, as those of django-solo do."""
+    return hasattr(_models().get(table), "singleton_instance_id")
+
+
 def _text(value: Any) -> str:
     text = repr(bytes(value)) if isinstance(value, memoryview) else repr(value)
     if len(text) <= _LONGEST:

@@ -102,7 +102,8 @@ def _of_column(table: str, column: str, old: str, new: str, kind: str, noise: No
         level = "look" if words is SECOND and not kind else "small"
         return Finding(level=level, kind="fresh", text=f"gives {name} another value each time", of=name)
     text = f"{words.changed.format(name)}: {_short(old)} → {_short(new)}"
-    return Finding(level="breaks" if kind == "number" else "look", kind="update", text=text, of=name)
+    counts = kind == "number" and "attempt" not in column  # each delivery is an attempt, and may be counted
+    return Finding(level="breaks" if counts else "look", kind="update", text=text, of=name)
 
 
 def _are_moments(old: str, new: str) -> bool:
