@@ -17,15 +17,19 @@ from ....active import Slot
 _remove_file, _remove_folder, _is_folder = os.remove, shutil.rmtree, os.path.isdir
 
 
+def unnamed_file() -> int:
+    """The descriptor of a new file without a name, in memory where the system has that."""
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("backchannel")
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
+
+
 class LeftFiles:
     """Their names, in a file without a name that the parent has, too: it is made before the fork."""
 
     def __init__(self) -> None:
-        if hasattr(os, "memfd_create"):
-            self._descriptor = os.memfd_create("backchannel")
-        else:
-            with tempfile.TemporaryFile() as file:
-                self._descriptor = os.dup(file.fileno())
+        self._descriptor = unnamed_file()
 
     def note(self, name: str) -> None:
         """In the shadow: it is about to make this one."""

@@ -8,11 +8,11 @@ from __future__ import annotations
 import base64
 import json
 import os
-import tempfile
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from ....active import Slot
+from ..shadows.left_files import unnamed_file
 from .redis_link import Place
 
 
@@ -36,11 +36,7 @@ class Journal:
     """The file, made before the fork."""
 
     def __init__(self) -> None:
-        if hasattr(os, "memfd_create"):
-            self._descriptor = os.memfd_create("backchannel")
-        else:
-            with tempfile.TemporaryFile() as file:
-                self._descriptor = os.dup(file.fileno())
+        self._descriptor = unnamed_file()
 
     def note_held(self, found: list[Held]) -> None:
         """In the shadow: note what keys hold, before they are written."""
