@@ -41,9 +41,9 @@ class SharedLock:
         self._holder: int | None = None
         self._depth = 0
         #: The threads that ran when the holder entered its atomic block.
-        self._before: frozenset[int] = frozenset()
+        self._before: frozenset[threading.Thread] = frozenset()
         #: Those that have lent it and wait: what to give them back, the last one last.
-        self._lenders: list[tuple[int, int, Location | None, frozenset[int]]] = []
+        self._lenders: list[tuple[int, int, Location | None, frozenset[threading.Thread]]] = []
 
     @property
     def mine(self) -> bool:
@@ -88,7 +88,8 @@ class SharedLock:
             raise outlived(self.ended)
         if self._depth == 1:
             self.entered = caller(2) if atomic else None
-            self._before = frozenset(sys._current_frames()) if atomic else frozenset()
+            # Not by their numbers: the system gives that of a thread which has ended to the next one.
+            self._before = frozenset(threading.enumerate() if atomic else ())
 
     def take(self, limit: float) -> bool:
         """Wait for the lock, and take it; for how long at most, in seconds. Whether it was free in time."""

@@ -16,7 +16,7 @@ from .threads import _pool_loops
 _NEAR = 6
 
 
-def waits_for(holder: int, other: int, before: Collection[int]) -> bool:
+def waits_for(holder: int, other: int, before: Collection[threading.Thread]) -> bool:
     """Whether one thread only waits for something that another brings.
 
     Known are ``Thread.join()`` of that very thread; ``Future.result()`` and its like, and what ``async_to_sync`` waits
@@ -25,7 +25,7 @@ def waits_for(holder: int, other: int, before: Collection[int]) -> bool:
 
     Args:
         holder: the thread that may be waiting.
-        other: the thread that it may be waiting for.
+        other: the thread that it may be waiting for: the one that asks.
         before: the threads that ran when the holder entered its block.
     """
     frames = sys._current_frames()
@@ -39,7 +39,7 @@ def waits_for(holder: int, other: int, before: Collection[int]) -> bool:
         if frame.f_code in _JOBS or (idle and frame.f_code in _asgiref()):
             return _runs_a_job(frames.get(other))
         if frame.f_code in _QUEUES:
-            return other not in before or _runs_a_job(frames.get(other))
+            return threading.current_thread() not in before or _runs_a_job(frames.get(other))
         frame = frame.f_back
     return False
 

@@ -71,7 +71,7 @@ def by_queue(lock, done):
     for _ in range(3):
         threading.Thread(target=lambda: answers.put(query(lock, done))).start()
     for _ in range(3):
-        answers.get()
+        answers.get(timeout=20)
 
 
 def by_asgiref(lock, done):
@@ -97,6 +97,19 @@ def test_the_threads_that_a_block_waits_for_get_through(lock, way):
     lock.release()
     assert not lock.mine
     assert time.monotonic() - began < 5
+
+
+def test_a_thread_that_has_the_number_of_one_that_has_ended_is_another(lock):
+    ended = threading.Event()
+    first = threading.Thread(target=ended.wait)
+    first.start()
+    lock.acquire("enter transaction.atomic()", atomic=True)
+    ended.set()
+    first.join()
+    done: list[int] = []
+    by_queue(lock, done)  # the system gives the first of its threads the number of the one that has ended
+    assert len(done) == 3
+    lock.release()
 
 
 def test_a_thread_that_the_block_does_not_wait_for_waits(lock):
