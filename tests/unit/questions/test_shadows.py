@@ -8,13 +8,14 @@ import secrets
 import time
 import uuid
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 
 from pytest_backchannel.questions.audit.audit_data import Effect
 from pytest_backchannel.questions.audit.effects.row_effects import written_table
 from pytest_backchannel.questions.audit.output.audit_test import code_to_show
-from pytest_backchannel.questions.audit.shadows import forking, parents_databases, told_parent
+from pytest_backchannel.questions.audit.shadows import forking, outside, parents_databases, told_parent
 from pytest_backchannel.questions.audit.shadows.forking import NotAudited, Patience, forked
 from pytest_backchannel.questions.audit.shadows.randomness import Randomness
 from pytest_backchannel.questions.audit.shadows.stopwatch import Stopwatch
@@ -176,3 +177,42 @@ def test_a_test_to_paste_is_python():
         assert "ship.delay(...)" in text
     text = code_to_show(call, Finding(level="look", kind="insert", text="inserts"), acks="late")
     assert 'kill_worker(when="after_body")' in text
+
+
+# ------------------------------------------------------ files that a body changes
+
+
+@pytest.fixture
+def guard(tmp_path, monkeypatch):
+    """What is let through, where the folder for temporary files is ``tmp_path / "temporary"``."""
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(outside.tempfile, "gettempdir", lambda: str(tmp_path / "temporary"))
+    return outside._Guard()
+
+
+@pytest.fixture
+def refused(monkeypatch):
+    found = []
+    monkeypatch.setattr(told_parent, "refuse", found.append)
+    return found
+
+
+def test_what_is_compiled_is_not_removed_by_the_parent(guard, refused, tmp_path):
+    outside._changes(guard, "os.mkdir", (str(tmp_path / "shop" / "__pycache__"), 0o777, -1))
+    assert (guard.made, refused) == (set(), [])
+    outside._changes(guard, "os.mkdir", (str(tmp_path / "shop" / "media"), 0o777, -1))
+    assert refused == ["it changes a file (os.mkdir media)"]
+
+
+def test_a_folder_of_its_own_is_left_by_names_below_a_descriptor(guard, refused, tmp_path, monkeypatch):
+    folder = tmp_path / "temporary" / "own"
+    outside._changes(guard, "os.mkdir", (str(folder), 0o777, -1))
+    folder.mkdir()
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        outside._changes(guard, "os.remove", ("a.txt", descriptor))
+        monkeypatch.setattr(outside.os, "readlink", Mock(side_effect=OSError))  # as where the system tells no name
+        outside._changes(guard, "os.remove", ("a.txt", descriptor))
+        assert refused == []
+    finally:
+        os.close(descriptor)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 import tempfile
@@ -133,32 +132,38 @@ def _opens(guard: _Guard, path: Any, mode: Any, flags: Any) -> None:
 def _changes(guard: _Guard, event: str, args: tuple[Any, ...]) -> None:
     if isinstance(args[0], int):
         return  # by a descriptor, of a file of its own
-    made = [_path(args[1], args, _MAKES_SECOND[event])] if event in _MAKES_SECOND else []
     name = _path(args[0], args, _FOLDERS.get(event))
-    if event == "os.mkdir":
-        if os.path.lexists(name):
-            return  # it fails, or the body takes what is there
-        made = [name]
-    changed = [] if event in ("os.mkdir", "os.link", "os.symlink") else [name]
-    for one in changed:
-        if not guard.has_made(one) and not _is_byte_code(one):
+    second = _path(args[1], args, _MAKES_SECOND[event]) if event in _MAKES_SECOND else ""
+    if name is None or second is None:
+        if guard.made:
+            return  # below a descriptor that nobody tells, as shutil.rmtree() goes down a folder of its own
+        told_parent.refuse(f"it changes a file ({event} {os.path.basename(os.fsdecode(args[0]))})")
+    if event == "os.mkdir" and os.path.lexists(name):
+        return  # it fails, or the body takes what is there
+    made = name if event == "os.mkdir" else second
+    changed = "" if event in ("os.mkdir", "os.link", "os.symlink") else name
+    for one, is_allowed in ((changed, guard.has_made), (made, guard.may_make)):
+        if one and not is_allowed(one) and not _is_byte_code(one):
             told_parent.refuse(f"it changes a file ({event} {os.path.basename(one)})")
-    for one in made:
-        if not guard.may_make(one) and not _is_byte_code(one):
-            told_parent.refuse(f"it changes a file ({event} {os.path.basename(one)})")
-        guard.make(one)
+    if made and not _is_byte_code(made):
+        guard.make(made)
 
 
 def _is_byte_code(name: str) -> bool:
     return name.endswith(".pyc") or f"{os.sep}__pycache__" in name
 
 
-def _path(given: Any, args: tuple[Any, ...], folder: int | None) -> str:
-    """The whole path of a file: its folder is really that, and its own name may be that of a link."""
+def _path(given: Any, args: tuple[Any, ...], folder: int | None) -> str | None:
+    """The whole path of a file: its folder is really that, and its own name may be that of a link.
+
+    None where its folder is a descriptor of which the system does not tell the name.
+    """
     name = os.fsdecode(given)
     descriptor = args[folder] if folder is not None and folder < len(args) else -1
     if isinstance(descriptor, int) and descriptor >= 0 and not os.path.isabs(name):
-        with contextlib.suppress(OSError):  # Linux tells it
+        try:
             name = os.path.join(os.readlink(f"/proc/self/fd/{descriptor}"), name)
+        except OSError:
+            return None
     parent, own = os.path.split(os.path.abspath(name))
     return os.path.join(os.path.realpath(parent), own)
