@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -55,8 +55,19 @@ class Rows:
     kinds: dict[str, str] = field(default_factory=lambda: dict[str, str]())
     history: bool = False
 
+    def contents(self, masked: Container[str]) -> dict[str, tuple[str, ...]]:
+        """What is in each row, by its key.
+
+        Args:
+            masked: the columns that are left out.
+        """
+        places = [at for at, column in enumerate(self.columns) if column not in masked]
+        return {key: tuple(row[at] for at in places) for key, row in self.rows.items()}
+
 
 Tables = Mapping[str, Rows]
+LEVELS = ("breaks", "look", "small")
+"""How much a finding matters, the worst first; what is small makes no verdict."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +100,7 @@ class Finding:
     """One difference that a second delivery or a death makes.
 
     Attributes:
-        level: ``breaks``, ``look`` or ``small``; what is small makes no verdict.
+        level: one of :data:`LEVELS`.
         kind: what it is, such as ``insert`` or ``lost-mail``.
         text: in words.
         where: the project's line that did it, as ``file:line``.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from ..audit_data import BodyRun, Effect, Finding
+from ..audit_data import LEVELS, BodyRun, Effect, Finding
 from .effect_changes import again, differing
 from .noise import Noise
 from .row_changes import DEATH, SECOND, row_changes
@@ -66,7 +66,7 @@ def of_death(
     if levels and _is_kept_out(dead, redelivered):
         text = "the message that comes again does nothing"
         text += f", but raises {redelivered.error}" if redelivered.error else ""
-        found = [Finding(level=min(levels), kind="kept-out", text=text, of=dead[0].of)]
+        found = [Finding(level=min(levels, key=LEVELS.index), kind="kept-out", text=text, of=dead[0].of)]
     told = {(finding.kind, finding.of) for finding in known}
     return [
         replace(

@@ -154,8 +154,7 @@ def _new(table: str, wanted: Rows, there: Rows, known: set[str], masked: set[str
 
 
 def _new_rows(rows: Rows, known: set[str], masked: set[str]) -> Counter[tuple[str, ...]]:
-    places = [at for at, column in enumerate(rows.columns) if column not in masked]
-    return Counter(tuple(row[at] for at in places) for key, row in rows.rows.items() if key not in known)
+    return Counter(content for key, content in rows.contents(masked).items() if key not in known)
 
 
 def _masked(table: str, rows: Rows, expected: Tables, base: Tables, noise: Noise) -> set[str]:

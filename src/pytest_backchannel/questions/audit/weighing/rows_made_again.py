@@ -36,17 +36,13 @@ def made_again(wanted: Rows, there: Rows, known: set[str], masked: Container[str
         known: the keys of those that were there before.
         masked: the columns that are not looked at: keys, times, noise.
     """
-    places = [at for at, column in enumerate(wanted.columns) if column not in masked]
-
-    def content(row: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(row[at] for at in places)
-
+    before, after = wanted.contents(masked), there.contents(masked)
     gone: dict[tuple[str, ...], list[str]] = {}
-    for key in sorted((known & set(wanted.rows)) - set(there.rows)):
-        gone.setdefault(content(wanted.rows[key]), []).append(key)
+    for key in sorted((known & before.keys()) - after.keys()):
+        gone.setdefault(before[key], []).append(key)
     pairs = [
-        (gone[content(row)].pop(), key)
-        for key, row in there.rows.items()
-        if key not in known and key not in wanted.rows and gone.get(content(row))
+        (gone[content].pop(), key)
+        for key, content in after.items()
+        if key not in known and key not in before and gone.get(content)
     ]
     return MadeAgain(frozenset(old for old, _ in pairs), frozenset(new for _, new in pairs))

@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
-from ..audit_data import Finding
+from ..audit_data import LEVELS, Finding
 
 _TOGETHER = ("missing", "insert")
-_RANK = ("breaks", "look", "small")
 
 
 def rows_together(found: Sequence[Finding], parents: Mapping[str, AbstractSet[str]]) -> list[Finding]:
@@ -48,7 +47,7 @@ def _of_kind(found: list[Finding], kind: str, parents: Mapping[str, AbstractSet[
 
 
 def _teller(parent: Finding, child: Finding) -> str:
-    return child.of if _RANK.index(child.level) < _RANK.index(parent.level) else parent.of
+    return child.of if LEVELS.index(child.level) < LEVELS.index(parent.level) else parent.of
 
 
 def _end(table: str, tells: Mapping[str, str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ..audit_data import AuditedCall, Finding
+from ..audit_data import LEVELS, AuditedCall, Finding
 from ..finding_keys import OF_TASK, keys_of
 
 BREAKS = "BREAKS"
@@ -161,8 +161,7 @@ def _causes(calls: Iterable[AuditedCall], scheduled: bool) -> tuple[Cause, ...]:
                 found[finding.cause] = Cause(finding=finding, tests=(call.test,))
             elif call.test not in known.tests:
                 found[finding.cause] = replace(known, tests=(*known.tests, call.test))
-    rank = {"breaks": 0, "look": 1, "small": 2}
-    return tuple(sorted(found.values(), key=lambda cause: rank[cause.finding.level]))
+    return tuple(sorted(found.values(), key=lambda cause: LEVELS.index(cause.finding.level)))
 
 
 def _keyed(task: str, causes: Sequence[Cause]) -> tuple[Cause, ...]:
