@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from ...errors import RedisNotPutBack
-from ...events import definition_of
+from ...events import Location, definition_of
 from ...masking import masked
 from . import audited_mocks
 from .audit_budget import Budget
@@ -185,7 +185,7 @@ class Auditor:
 
     def _doubles_of(self, task: Any) -> Callable[[str], bool]:
         """What says of a file whether the doubles of a test are in it: those of a task that tests have are none."""
-        where = definition_of(getattr(_function(task), "__code__", None))
+        where = _definition(task)
         return (lambda path: False) if where is None or self._is_test(where.path) else self._is_test
 
     def _tell_slow(self, task: str) -> None:
@@ -224,20 +224,20 @@ def known_tasks(bodies: AuditedBodies, told: Container[str] = ()) -> dict[str, K
     for name, task in bodies.tasks.items():
         if name in told:
             continue
-        where = definition_of(getattr(_function(task), "__code__", None))
+        where = _definition(task)
         late = bool(task.acks_late)
         acks = "early" if not late else "late+lost" if task.reject_on_worker_lost else "late"
-        found[name] = KnownTask(
-            where="" if where is None else str(where), acks=acks, scheduled=name in _scheduled(task.app)
-        )
+        found[name] = KnownTask(where="" if where is None else str(where), acks=acks, scheduled=_is_scheduled(task))
     return found
 
 
-def _scheduled(app: Any) -> set[str]:
-    """The tasks of the beat schedule of an app."""
-    entries = (app.conf.beat_schedule or {}).values()
-    return {str(entry.get("task")) for entry in entries if isinstance(entry, dict)}
+def _is_scheduled(task: Any) -> bool:
+    """Whether a task is in the beat schedule of its app."""
+    entries = (task.app.conf.beat_schedule or {}).values()
+    return any(isinstance(entry, dict) and entry.get("task") == task.name for entry in entries)
 
 
-def _function(task: Any) -> Any:
-    return inspect.unwrap(getattr(task, "_orig_run", task.run))
+def _definition(task: Any) -> Location | None:
+    """Where the body of a task is."""
+    function: Any = inspect.unwrap(getattr(task, "_orig_run", task.run))
+    return definition_of(getattr(function, "__code__", None))
