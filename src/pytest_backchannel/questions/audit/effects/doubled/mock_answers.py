@@ -31,8 +31,12 @@ class MockAnswers:
         Args:
             called: the mock.
         """
-        self._look_at_run()
-        if running() is None or id(called) in self._asked:
+        run = running()
+        if run is not None and run is not self._run:
+            self._run = run
+            self._asked.clear()
+            self._given.clear()
+        if run is None or id(called) in self._asked:
             return
         self._asked.add(id(called))
         answers = called.side_effect
@@ -46,31 +50,31 @@ class MockAnswers:
         Args:
             answer: of the mock.
         """
-        if isinstance(answer, io.BytesIO | io.StringIO):
-            return self._from_its_start(answer)
-        if running() is None or not hasattr(type(answer), "__next__") or isinstance(answer, NonCallableMock):
-            return answer
-        if iter(answer) is not answer or hasattr(answer, "read"):
+        in_memory = isinstance(answer, io.BytesIO | io.StringIO)
+        if running() is None or not (in_memory or _is_iterator(answer)):
             return answer
         if id(answer) not in self._given:
-            _, kept = self._iterators.get(id(answer), (None, answer))
-            left, self._given[id(answer)] = itertools.tee(kept)
-            self._iterators[id(answer)] = (answer, left)
+            self._given[id(answer)] = self._file(answer) if in_memory else self._iterator(answer)
         return self._given[id(answer)]
 
-    def _from_its_start(self, file: Any) -> Any:
-        if running() is not None and not file.closed and id(file) not in self._given:
+    def _file(self, file: Any) -> Any:
+        if not file.closed:
             _, start = self._files.setdefault(id(file), (file, file.tell()))
             file.seek(start)
-            self._given[id(file)] = file
         return file
 
-    def _look_at_run(self) -> None:
-        run = running()
-        if run is not None and run is not self._run:
-            self._run = run
-            self._asked.clear()
-            self._given.clear()
+    def _iterator(self, answer: Any) -> Any:
+        _, kept = self._iterators.get(id(answer), (None, answer))
+        left, given = itertools.tee(kept)
+        self._iterators[id(answer)] = (answer, left)
+        return given
+
+
+def _is_iterator(answer: Any) -> bool:
+    """Whether it gives what is in it once: not a file, and no mock of anything."""
+    if isinstance(answer, NonCallableMock) or not hasattr(type(answer), "__next__"):
+        return False
+    return iter(answer) is answer and not hasattr(answer, "read")
 
 
 def _each(answers: Any) -> Iterator[Any]:
