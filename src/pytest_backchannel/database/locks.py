@@ -11,7 +11,7 @@ from types import FrameType
 from ..errors import SharedConnectionBusy
 from ..events import Location, caller, line_of
 from .threads import outlived
-from .waiting_for import waits_for
+from .waiting_for import waits_for_us
 
 # How often a thread that waits looks whether the holder waits for it, in seconds.
 _POLL = 0.005
@@ -118,7 +118,7 @@ class SharedLock:
         # Who has lent it gets it back first: a block that goes on inside of another's is no block of its own.
         if holder is None or any(lender[0] == mine for lender in self._lenders):
             return False
-        if self.entered is None or not waits_for(holder, mine, self._before):
+        if self.entered is None or not waits_for_us(holder, self._before):
             return False
         self._lenders.append((holder, self._depth, self.entered, self._before))
         self._holder, self._depth, self.entered = mine, 0, None

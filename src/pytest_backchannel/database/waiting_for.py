@@ -16,30 +16,29 @@ from .threads import _pool_loops
 _NEAR = 6
 
 
-def waits_for(holder: int, other: int, before: Collection[threading.Thread]) -> bool:
-    """Whether one thread only waits for something that another brings.
+def waits_for_us(holder: int, before: Collection[threading.Thread]) -> bool:
+    """Whether a thread only waits for something that the calling one brings.
 
-    Known are ``Thread.join()`` of that very thread; ``Future.result()`` and its like, and what ``async_to_sync`` waits
-    in, where the other runs a job of a pool; and ``Queue.get()``, where the other is one of a pool or was started
+    Known are ``Thread.join()`` of the calling thread; ``Future.result()`` and its like, and what ``async_to_sync``
+    waits in, where the calling one runs a job of a pool; and ``Queue.get()``, where it is one of a pool or was started
     later.
 
     Args:
         holder: the thread that may be waiting.
-        other: the thread that it may be waiting for: the one that asks.
         before: the threads that ran when the holder entered its block.
     """
-    frames = sys._current_frames()
-    frame: FrameType | None = frames.get(holder)
+    ours = threading.current_thread()
+    frame: FrameType | None = sys._current_frames().get(holder)
     idle = frame is not None and frame.f_code is threading.Condition.wait.__code__
     for _ in range(_NEAR):
         if frame is None:
             return False
-        if frame.f_code in _JOINS and getattr(frame.f_locals.get("self"), "ident", None) == other:
+        if frame.f_code in _JOINS and frame.f_locals.get("self") is ours:
             return True
         if frame.f_code in _JOBS or (idle and frame.f_code in _asgiref()):
-            return _runs_a_job(frames.get(other))
+            return _runs_a_job(sys._getframe(1))
         if frame.f_code in _QUEUES:
-            return threading.current_thread() not in before or _runs_a_job(frames.get(other))
+            return ours not in before or _runs_a_job(sys._getframe(1))
         frame = frame.f_back
     return False
 
